@@ -1,0 +1,41 @@
+"""Answer a name that does not exist with the nearest one that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from radgen.errors import InputError, shown
+
+__all__ = ["did_you_mean", "nearest", "require_choice"]
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name closest to `name`, or None where none is close."""
+    candidates = list(known)
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    found = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the closing sentence of an error about an unknown name."""
+    candidates = sorted(known)
+    near = nearest(name, candidates)
+    if near is not None:
+        return f"Did you mean {near!r}?"
+    return f"Known: {shown(candidates, at_most=20)}." if candidates else "None is known."
+
+
+def require_choice(value: str, known: Iterable[str], *, what: str) -> str:
+    """Return `value` where it is one of `known`; otherwise raise and name the nearest.
+
+    Raises
+    ------
+    InputError
+        If `value` is not among `known`.
+    """
+    candidates = list(known)
+    if value not in candidates:
+        raise InputError(f"Unknown {what} {value!r}. {did_you_mean(value, candidates)}")
+    return value

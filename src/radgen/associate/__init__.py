@@ -1,0 +1,1 @@
+"""Floor 8: associations of images with genes."""

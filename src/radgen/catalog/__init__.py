@@ -1,0 +1,1 @@
+"""Side wing: papers, data sets and guidelines as data files with a typed reader."""

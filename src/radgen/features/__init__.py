@@ -1,0 +1,1 @@
+"""Floor 6: image features, one family a file."""

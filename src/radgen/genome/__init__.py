@@ -1,0 +1,1 @@
+"""Floor 5: quality control, structure and scores of genotypes."""

@@ -1,0 +1,1 @@
+"""Floor 5: normalise, gene sets, modules, signatures."""

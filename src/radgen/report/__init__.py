@@ -1,0 +1,1 @@
+"""Floor 9: results to one self-contained HTML report."""

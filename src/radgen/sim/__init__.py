@@ -1,0 +1,1 @@
+"""Floor 4: studies with a known truth."""

@@ -1,0 +1,45 @@
+"""Floor 3: the frozen core types that all floors above speak."""
+
+from radgen.types._frame import FrameLike, to_polars
+from radgen.types.align import Alignment, align, check_unique
+from radgen.types.genotype import VARIANT_COLUMNS, ArrayDosages, DosageReader, GenotypeMatrix
+from radgen.types.geometry import TOLERANCE_MM, Geometry
+from radgen.types.image import ImageVolume, Mask
+from radgen.types.omics import LAYERS, OmicsTable
+from radgen.types.outcomes import Covariates, Kinship, Outcome, OutcomeKind
+from radgen.types.phenotype import (
+    SPEC_COLUMNS,
+    STATUS_COLUMNS,
+    PhenotypeTable,
+    blank_specs,
+    empty_status,
+)
+from radgen.types.result import Result
+
+__all__ = [
+    "LAYERS",
+    "SPEC_COLUMNS",
+    "STATUS_COLUMNS",
+    "TOLERANCE_MM",
+    "VARIANT_COLUMNS",
+    "Alignment",
+    "ArrayDosages",
+    "Covariates",
+    "DosageReader",
+    "FrameLike",
+    "GenotypeMatrix",
+    "Geometry",
+    "ImageVolume",
+    "Kinship",
+    "Mask",
+    "OmicsTable",
+    "Outcome",
+    "OutcomeKind",
+    "PhenotypeTable",
+    "Result",
+    "align",
+    "blank_specs",
+    "check_unique",
+    "empty_status",
+    "to_polars",
+]

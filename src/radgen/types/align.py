@@ -1,0 +1,151 @@
+"""Match samples by id: the one function of radgen that does so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from radgen.errors import AlignmentError, shown
+
+__all__ = ["Alignment", "align", "check_unique"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Alignment:
+    """Who is used, where they stand in each table, and who was dropped.
+
+    Attributes
+    ----------
+    samples : tuple of str
+        Ids present in every table, in the order of the first table.
+    rows : mapping of str to ndarray of int64 (n_samples,)
+        For each table, the row of each of `samples`.
+    dropped : polars.DataFrame
+        Columns ``sample, present_in, absent_from``; one row per id not used.
+    counts : mapping of str to int
+        Number of samples of each table before matching.
+    """
+
+    samples: tuple[str, ...]
+    rows: Mapping[str, NDArray[np.int64]]
+    dropped: pl.DataFrame
+    counts: Mapping[str, int]
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples present in every table."""
+        return len(self.samples)
+
+    def describe(self) -> str:
+        """Return one line that says how many were used and how many each table lost."""
+        parts = [f"{name}: {len(self.samples)} of {count}" for name, count in self.counts.items()]
+        return f"{len(self.samples)} samples matched by id ({'; '.join(parts)})"
+
+
+def check_unique(samples: Sequence[str], *, what: str) -> None:
+    """Raise where a sample id is repeated.
+
+    Raises
+    ------
+    AlignmentError
+        Names the repeated ids.
+    """
+    repeated = [item for item, count in Counter(samples).items() if count > 1]
+    if repeated:
+        raise AlignmentError(
+            f"{what}: {len(repeated)} sample ids stand in more than one row: {shown(repeated)}. "
+            "Keep one row a sample (choose the lesion or visit, or aggregate), then run again.",
+            repeated=repeated,
+        )
+
+
+def align(tables: Mapping[str, Sequence[str]], *, need: int = 1) -> Alignment:
+    """Return which samples stand in every table, and where.
+
+    Parameters
+    ----------
+    tables : mapping of str to sequence of str
+        For each table its name and its sample ids.
+    need : int, default 1
+        The smallest number of common samples that can be used.
+
+    Returns
+    -------
+    Alignment
+        Common samples in the order of the first table, rows in each table, and the dropped.
+
+    Raises
+    ------
+    AlignmentError
+        If an id is repeated within a table, or fewer than `need` are common to all.
+
+    Examples
+    --------
+    >>> found = align({"images": ["a", "b", "c"], "genes": ["c", "a"]})
+    >>> found.samples
+    ('a', 'c')
+    >>> found.rows["genes"].tolist()
+    [1, 0]
+    """
+    names = list(tables)
+    ids = {name: list(tables[name]) for name in names}
+    for name in names:
+        check_unique(ids[name], what=f"Table {name!r}")
+    place = {name: {item: row for row, item in enumerate(ids[name])} for name in names}
+    common = tuple(item for item in ids[names[0]] if all(item in place[name] for name in names))
+    if len(common) < need:
+        raise AlignmentError(
+            _too_few(ids, len(common), need),
+            missing=[item for item in ids[names[0]] if item not in common],
+        )
+    used = set(common)
+    everyone = dict.fromkeys(item for name in names for item in ids[name])
+    left_out = [item for item in everyone if item not in used]
+    dropped = pl.DataFrame(
+        {
+            "sample": left_out,
+            "present_in": [_joined(n for n in names if item in place[n]) for item in left_out],
+            "absent_from": [_joined(n for n in names if item not in place[n]) for item in left_out],
+        },
+        schema={"sample": pl.String, "present_in": pl.String, "absent_from": pl.String},
+    )
+    rows = {
+        name: np.array([place[name][item] for item in common], dtype=np.int64) for name in names
+    }
+    return Alignment(common, rows, dropped, {name: len(ids[name]) for name in names})
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _too_few(ids: Mapping[str, list[str]], found: int, need: int) -> str:
+    names = list(ids)
+    lines = [f"Only {found} samples stand in every table; needed are {need}."]
+    lines += [f"  {name}: {len(ids[name])} ids, such as {shown(ids[name], 3)}" for name in names]
+    hint = _spelling_hint(ids)
+    lines.append(hint or "Check that the tables use the same ids.")
+    return "\n".join(lines)
+
+
+def _spelling_hint(ids: Mapping[str, list[str]]) -> str | None:
+    rules: dict[str, Callable[[str], str]] = {
+        "upper and lower case": str.casefold,
+        "spaces around the id": str.strip,
+        "leading zeros": lambda item: item.lstrip("0"),
+        "the characters - and _": lambda item: item.replace("_", "-"),
+        "what follows the first 12 characters (TCGA barcodes)": lambda item: item[:12],
+    }
+    first, *others = ids.values()
+    for what, rule in rules.items():
+        keys = {rule(item) for item in first}
+        for other in others:
+            keys &= {rule(item) for item in other}
+        if len(keys) > max(1, len(first) // 4):
+            return f"The ids of {len(keys)} samples differ only in {what}: declare an id rule."
+    return None

@@ -1,0 +1,34 @@
+"""Test data: found through RADGEN_DATA, never copied here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data() -> Callable[[str], Path]:
+    """Return a function that finds a folder or file of the reference data by name.
+
+    Where RADGEN_DATA is unset the test skips and says so; where RADGEN_DATA_REQUIRED is set
+    (continuous integration), a missing set is a failure.
+    """
+    required = os.environ.get("RADGEN_DATA_REQUIRED") == "1"
+    root = os.environ.get("RADGEN_DATA")
+
+    def find(name: str) -> Path:
+        if not root:
+            if required:
+                pytest.fail("RADGEN_DATA is unset, and RADGEN_DATA_REQUIRED asks for the data.")
+            pytest.skip("RADGEN_DATA is unset: the reference data are not on this machine.")
+        path = Path(root) / name
+        if not path.exists():
+            if required:
+                pytest.fail(f"{name} is missing in RADGEN_DATA.")
+            pytest.skip(f"{name} is missing in RADGEN_DATA.")
+        return path
+
+    return find
