@@ -47,7 +47,7 @@ def along_axis(
         Same axes, `axis` of length n_out.
     """
     size = array.shape[axis]
-    at = np.round(np.asarray(positions, dtype=np.float64), _SNAP)
+    at: NDArray[Any] = np.round(np.asarray(positions, dtype=np.float64), _SNAP)
     if positions_are_grid(at):
         index = np.clip(np.round(at).astype(np.intp), 0, size - 1)
         if index.size == size and np.array_equal(index, np.arange(size)):

@@ -41,12 +41,12 @@ class Discretised:
     @property
     def edges(self) -> NDArray[np.float64]:
         """Bin edges (n_levels + 1,), in units of the values."""
-        return self.minimum + self.bin_width * np.arange(self.n_levels + 1)
+        return np.asarray(self.minimum + self.bin_width * np.arange(self.n_levels + 1.0))
 
     @property
     def centres(self) -> NDArray[np.float64]:
         """Bin centres (n_levels,), in units of the values."""
-        return self.minimum + self.bin_width * (np.arange(self.n_levels) + 0.5)
+        return np.asarray(self.minimum + self.bin_width * (np.arange(self.n_levels) + 0.5))
 
 
 def discretise(

@@ -136,7 +136,7 @@ def resample(
     Returns
     -------
     ImageVolume
-        Same dtype. A voxel is NaN where at least half of its linear weight falls on NaN.
+        Same dtype. A voxel is NaN where the source voxel nearest to it is.
 
     Raises
     ------
@@ -260,8 +260,8 @@ def resample_to(
         array = _smoothed(array, source.geometry, geometry, anti_alias)
     values, outside = _values(array, source.geometry, geometry, chosen)
     if missing is not None:
-        gone, _ = _values(missing.astype(np.float64), source.geometry, geometry, "linear")
-        values[gone >= 0.5] = np.nan
+        gone, _ = _values(missing.astype(np.float64), source.geometry, geometry, "nearest")
+        values[gone > 0] = np.nan
     if outside is not None:
         values[..., outside] = fill
     return source.with_array(values.astype(source.array.dtype), geometry=geometry)
