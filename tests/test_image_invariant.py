@@ -79,7 +79,7 @@ def test_centres_of_the_two_grids_agree() -> None:
 def test_axis_by_axis_equals_sampling_point_by_point(method: str, order: int) -> None:
     noise = np.random.default_rng(3).normal(size=(9, 12, 14))
     image = ImageVolume(noise, oblique(noise.shape))
-    out = resample(image, (1.3, 1.9, 0.53), method=method)
+    out = resample(image, (1.3, 1.8, 0.53), method=method)
     index = np.stack(np.meshgrid(*map(np.arange, out.array.shape), indexing="ij"))
     at = image.geometry.to_index(out.geometry.to_world(np.moveaxis(index, 0, -1)))
     slow = ndimage.map_coordinates(noise, np.moveaxis(at, -1, 0), order=order, mode="nearest")
