@@ -116,12 +116,9 @@ def kernel_response(
     shift = np.roll(shift, [-extra for extra in reach], axis=(0, 1, 2))
     transfer = fft.rfftn(shift, axes=axes).real.astype(wide.dtype)
     inner = tuple(
-        slice(extra + start, extra + stop)
-        for extra, (start, stop) in zip(reach, keep, strict=True)
+        slice(extra + start, extra + stop) for extra, (start, stop) in zip(reach, keep, strict=True)
     )
-    return riesz_response(
-        wide, transfer, axes, riesz_order, steering_sigma_mm, spacing_mm
-    )[inner]
+    return riesz_response(wide, transfer, axes, riesz_order, steering_sigma_mm, spacing_mm)[inner]
 
 
 def riesz_response(

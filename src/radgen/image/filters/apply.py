@@ -49,7 +49,9 @@ def apply_filter(
     [0.333, 0.333, 0.333]
     """
     if image.array.ndim != 3:
-        raise InputError("A filter needs a single volume (z, y, x); filter a series frame by frame.")
+        raise InputError(
+            "A filter needs a single volume (z, y, x); filter a series frame by frame."
+        )
     if not np.isfinite(image.array).all():
         raise InputError(
             "The image holds NaN or infinite values, which a filter would spread. "

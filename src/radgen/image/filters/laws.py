@@ -97,9 +97,7 @@ class LawsFilter(FilterSettings):
         return separable(array, chains, self.boundary, keep)
 
 
-def _widened(
-    keep: Keep, extra: int, shape: tuple[int, ...], dimensions: int
-) -> tuple[Keep, Keep]:
+def _widened(keep: Keep, extra: int, shape: tuple[int, ...], dimensions: int) -> tuple[Keep, Keep]:
     """Return `keep` widened within the array, and `keep` counted from there."""
     wide, inside = [], []
     for axis, ((start, stop), size) in enumerate(zip(keep, shape, strict=True)):

@@ -122,7 +122,9 @@ def filter_from_mapping(values: Mapping[str, Any]) -> FilterSettings:
     known = [item.name for item in fields(cls)]
     for key in given:
         if key not in known:
-            raise InputError(f"Filter {cls.name!r} has no setting {key!r}. {did_you_mean(key, known)}")
+            raise InputError(
+                f"Filter {cls.name!r} has no setting {key!r}. {did_you_mean(key, known)}"
+            )
     cleaned = {
         key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
     }
