@@ -272,7 +272,9 @@ def _phase_3() -> dict[str, ImageConfiguration]:
         LawsFilter(kernel="S5E5L5", rotation_invariant=True, energy_distance=5),
         GaborFilter(sigma_mm=3.0, lambda_mm=3.0, gamma=1.0, theta_deg=-112.5),
         SeparableWavelet(wavelet="coif3", band="LHH", rotation_invariant=True),
-        SeparableWavelet(wavelet="coif3", band="HHH", level=2, rotation_invariant=True),
+        SeparableWavelet(
+            wavelet="coif3", band="HHH", level=2, rotation_invariant=True, pooling="max"
+        ),
         NonSeparableWavelet(level=1),
         NonSeparableWavelet(level=2),
     ]
