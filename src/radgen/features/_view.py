@@ -75,11 +75,13 @@ class View:
     region : Region
         Masks and geometry.
     image : ndarray of float (n_z, n_y, n_x)
-        The processed image on the full grid.
+        The processed image, or a part of it that holds the region.
     settings : ExtractionSettings
         How to discretise and aggregate.
     discretisation : Discretisation or None
         Another way to discretise than the settings' (filter responses).
+    start : tuple of int (3,)
+        Which voxel of the full grid is the first of `image`.
     """
 
     def __init__(
@@ -89,8 +91,10 @@ class View:
         settings: ExtractionSettings,
         *,
         discretisation: Discretisation | None = None,
+        start: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         self.region = region
+        self._start = start
         self.image = image
         self.settings = settings
         self.margin = max(1, settings.distance)
@@ -99,7 +103,11 @@ class View:
     @cached_property
     def values(self) -> NDArray[np.float64]:
         """Intensities of the region's voxels (n_voxels,), in the order of memory."""
-        crop = self.image[self.region.box]
+        box = [
+            slice(part.start - first, part.stop - first)
+            for part, first in zip(self.region.box, self._start, strict=True)
+        ]
+        crop = self.image[tuple(box)]
         return np.asarray(crop[self.region.intensity], dtype=np.float64)
 
     @cached_property

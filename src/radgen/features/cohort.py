@@ -12,13 +12,24 @@ from typing import Any
 import polars as pl
 
 from radgen._core.blocks import map_units
+from radgen._core.digest import digest, digest_file
+from radgen._core.files import atomic_path
 from radgen.errors import InputError, RadgenError, shown
+from radgen.features._families import load
+from radgen.features._registry import FAMILIES
 from radgen.features.extraction import LONG_SCHEMA, extract
 from radgen.features.settings import ExtractionSettings
 from radgen.types import to_polars
 from radgen.types._frame import FrameLike
 
-__all__ = ["ScanUnit", "extract_cohort", "extract_unit", "scan_units"]
+__all__ = [
+    "ResultStore",
+    "ScanUnit",
+    "extract_cohort",
+    "extract_unit",
+    "parse_labels",
+    "scan_units",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,8 +101,24 @@ def _failed(unit: ScanUnit, reason: str) -> dict[str, list[Any]]:
     return {key: [value] for key, value in row.items()}
 
 
-def _labels(text: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Read ``tumour=1;rim=2+3`` or plain ``1``."""
+def parse_labels(text: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return region names and mask values of ``tumour=1;rim=2+3`` or plain ``1``.
+
+    Parameters
+    ----------
+    text : str, mapping or None
+        Blank means: as the mask file names its regions.
+
+    Returns
+    -------
+    tuple of (str, tuple of int)
+        In the order given.
+
+    Raises
+    ------
+    InputError
+        If the text cannot be read.
+    """
     if text is None or str(text).strip() == "":
         return ()
     if isinstance(text, Mapping):
@@ -101,6 +128,8 @@ def _labels(text: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
         )
     found = []
     for part in str(text).replace(",", ";").split(";"):
+        if not part.strip():
+            continue
         name, _, numbers = part.rpartition("=")
         try:
             values = tuple(int(float(number)) for number in numbers.split("+"))
@@ -162,13 +191,61 @@ def scan_units(
                 str(row["sample"]),
                 (base / str(row["image"])).as_posix(),
                 (base / str(row["mask"])).as_posix(),
-                _labels(row.get("labels")),
+                parse_labels(row.get("labels")),
                 str(row.get("modality") or ""),
                 plain,
                 threads,
             )
         )
     return units
+
+
+class ResultStore:
+    """Tables of finished scans in a folder, found again by what they were made of.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made where it is missing.
+
+    Notes
+    -----
+    The key is a digest of the settings, the labels, and the content of image and mask files,
+    so a changed file is measured again. Failures are not kept: they are tried again.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def _path(self, unit: ScanUnit) -> Path | None:
+        files = [Path(unit.image), Path(unit.mask)]
+        if not all(file.exists() for file in files):
+            return None
+        load()
+        families = [FAMILIES.get(name) for name in dict(unit.settings).get("families", ())]
+        settings = ExtractionSettings.from_mapping(unit.settings).digest()
+        key = digest(
+            unit.sample,
+            unit.labels,
+            unit.modality,
+            settings,
+            {family.name: family.version for family in families},
+            [digest_file(file) for file in files],
+        )
+        return self.folder / f"{key}.parquet"
+
+    def get(self, unit: ScanUnit) -> pl.DataFrame | None:
+        """Return the stored table of a unit, or None."""
+        path = self._path(unit)
+        return pl.read_parquet(path) if path is not None and path.exists() else None
+
+    def put(self, unit: ScanUnit, table: pl.DataFrame) -> None:
+        """Store the table of a unit that did not fail as a whole."""
+        path = self._path(unit)
+        if path is None or (table["feature"] == "").any():
+            return
+        with atomic_path(path) as temporary:
+            table.write_parquet(temporary)
 
 
 def extract_cohort(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from radgen.features._region import Region
 from radgen.features._registry import FAMILIES, Family
 from radgen.features._view import View
 from radgen.features.settings import ExtractionSettings
+from radgen.image.grid import bounding_box
 from radgen.image.resample import resample, resample_mask, round_intensities
 from radgen.image.resegment import resegment
 from radgen.types import ImageVolume, Mask
@@ -221,7 +222,7 @@ def _rows(
 def _tasks_of(
     name: str,
     done: Processed,
-    responses: Mapping[str, NDArray[Any]],
+    responses: Mapping[str, _Response],
     families: Sequence[Family],
     settings: ExtractionSettings,
 ) -> list[_Task]:
@@ -234,12 +235,12 @@ def _tasks_of(
         reason = "undefined: no voxel of the region is left after resegmentation"
     region = None if reason else Region(done.morphology, done.intensity)
     tasks = []
-    for kind, array in responses.items():
+    for kind, response in responses.items():
         original = kind == "original"
         view = None
         if region is not None:
             how = None if original else settings.filter_discretisation
-            view = View(region, array, settings, discretisation=how)
+            view = View(region, response.array, settings, discretisation=how, start=response.start)
         tasks += [
             _Task(name, kind, family, view, "undefined" if reason else "ok", reason)
             for family in families
@@ -248,16 +249,45 @@ def _tasks_of(
     return tasks
 
 
-def _responses(resampled: ImageVolume, settings: ExtractionSettings) -> dict[str, NDArray[Any]]:
-    """Return the original image and its filter responses by name."""
-    out: dict[str, NDArray[Any]] = {"original": resampled.array}
-    for given in settings.filters:
-        from radgen.features._filtering import filter_responses
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """An image to measure: values of a part of the grid that starts at `start`."""
 
-        for name, array in filter_responses(resampled, given).items():
+    array: NDArray[Any]
+    start: tuple[int, int, int]
+
+
+def _union_box(masks: Iterable[Mask]) -> tuple[slice, slice, slice] | None:
+    boxes = [bounding_box(mask) for mask in masks if mask.n_voxels]
+    if not boxes:
+        return None
+    z, y, x = (
+        slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes))
+        for axis in range(3)
+    )
+    return z, y, x
+
+
+def _responses(
+    regions: list[tuple[str, Processed]], settings: ExtractionSettings, pool: Executor
+) -> dict[str, _Response]:
+    """Return the original image and its filter responses around the regions, by name."""
+    resampled = regions[0][1].resampled
+    out = {"original": _Response(resampled.array, (0, 0, 0))}
+    box = _union_box(done.morphology for _, done in regions)
+    if not settings.filters:
+        return out
+    from radgen.features._filtering import filter_jobs, measured_everywhere
+
+    jobs = [filter_jobs(given) for given in settings.filters]
+    if box is None:
+        box = (slice(0, 1), slice(0, 1), slice(0, 1))
+    source = measured_everywhere(resampled)
+    for found in pool.map(lambda job: job(source, box), jobs):
+        for name, array in found.items():
             if name in out:
                 raise InputError(f"Two filters are named {name!r}; give one another name.")
-            out[name] = array
+            out[name] = _Response(array, (box[0].start, box[1].start, box[2].start))
     return out
 
 
@@ -311,22 +341,19 @@ def extract(
     load()
     families = [FAMILIES.get(name) for name in settings.families]
     regions = prepared_regions(image, masks, settings)
-    responses = _responses(regions[0][1].resampled, settings)
-    tasks = [
-        task
-        for name, done in regions
-        for task in _tasks_of(name, done, responses, families, settings)
-    ]
-    n_threads = threads or os.cpu_count() or 1
 
     def run(task: _Task) -> list[tuple[Any, ...]]:
-        return _rows(task, settings, sample, image.unit)
+        unit = image.unit if task.filter == "original" else "a.u."
+        return _rows(task, settings, sample, unit)
 
-    if n_threads == 1 or len(tasks) == 1:
-        rows = [row for task in tasks for row in run(task)]
-    else:
-        with ThreadPoolExecutor(n_threads) as pool:
-            rows = [row for part in pool.map(run, tasks) for row in part]
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        responses = _responses(regions, settings, pool)
+        tasks = [
+            task
+            for name, done in regions
+            for task in _tasks_of(name, done, responses, families, settings)
+        ]
+        rows = [row for part in pool.map(run, tasks) for row in part]
     columns = list(zip(*rows, strict=True)) or [[] for _ in LONG_SCHEMA]
     return pl.DataFrame(
         {key: list(column) for key, column in zip(LONG_SCHEMA, columns, strict=True)},
