@@ -20,7 +20,7 @@ SHAPES = [(1, 1, 1), (3, 5, 4), (1, 7, 6), (4, 1, 1), (5, 6, 9)]
 TYPES = [np.uint8, np.uint16]
 
 
-def volume(shape, dtype, n_levels=4, margin=1, seed=0, holes=0.3):
+def volume(shape, dtype, *, n_levels=4, margin=1, seed=0, holes=0.3):
     rng = np.random.default_rng(seed)
     inner = rng.integers(1, n_levels + 1, shape)
     inner[rng.random(shape) < holes] = 0
@@ -203,7 +203,7 @@ def test_outermost_vertices_span_the_hull_of_all():
 def test_ball_sums():
     spacing = (3.0, 2.5, 2.0)
     rows = _ball_rows(spacing)
-    reach = np.abs(rows).max(axis=0) + (0, 0, 1)
+    reach = np.abs(rows).max(axis=0) + np.array([0, 0, 1])
     rng = np.random.default_rng(0)
     shape = tuple(int(2 * r + n) for r, n in zip(reach, (2, 3, 3), strict=True))
     values = rng.normal(size=shape)
@@ -297,6 +297,6 @@ def test_kernels_refuse_bad_arguments():
         _image.glcm(levels, steps, 70000, 0, good)
     with pytest.raises(ValueError, match="distance"):
         _image.ngldm(levels, 16, 4, 0, 0, np.zeros((1, 5, 28), np.uint32))
+    few = [np.zeros(3, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
     with pytest.raises(ValueError, match="may each be a zone"):
-        few = [np.zeros(3, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
         _image.zones(levels, np.zeros(levels.shape, np.uint16), -steps, *few)

@@ -19,6 +19,7 @@ _STORE = "Folder that keeps finished scans, so that a stopped run goes on (with 
 def extract(
     image: Annotated[Path | None, typer.Argument(help=_SCAN)] = None,
     mask: Annotated[Path | None, typer.Argument(help=_MASK)] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Table to write: .csv, .tsv or .parquet.")] = Path(
         "features.csv"
     ),
