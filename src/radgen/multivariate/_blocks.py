@@ -9,6 +9,8 @@ from radgen.errors import InputError
 
 __all__ = ["Block"]
 
+_COLUMNS = 8192
+
 
 class Block:
     """Samples by features, standardised implicitly.
@@ -43,15 +45,13 @@ class Block:
             )
         self.array = array
         self.shape = array.shape
-        n = array.shape[0]
         self.mean = (
             array.mean(axis=0, dtype=np.float64) if centre or scale else np.zeros(self.shape[1])
         )
         self.scale = np.ones(self.shape[1])
         if scale:
-            square = np.einsum("ij,ij->j", array, array, dtype=np.float64)
-            variance = np.maximum(square - n * self.mean**2, 0.0) / (n - 1)
-            floor = 1e-12 * np.maximum(square / n, 1e-300)
+            variance, size = _spread(array, self.mean)
+            floor = 1e-12 * np.maximum(size, 1e-300)
             self.scale = np.where(variance > floor, np.sqrt(variance), 1.0)
             self.constant = variance <= floor
         else:
@@ -75,6 +75,16 @@ class Block:
             product = self.array @ scaled.astype(self.array.dtype)
         return np.asarray(product - self.mean @ scaled, dtype=np.float64)
 
+    def gram(self) -> NDArray[np.float64]:
+        """Return ``X_std X_std'``, (n_samples, n_samples)."""
+        total = np.zeros((self.shape[0], self.shape[0]))
+        for start in range(0, self.shape[1], _COLUMNS):
+            part = slice(start, start + _COLUMNS)
+            block = (self.array[:, part] - self.mean[part]) / self.scale[part]
+            block = block.astype(self.array.dtype, copy=False)
+            total += block @ block.T
+        return total
+
     def _columns(self, like: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         if like.ndim == 1:
             return self.mean, self.scale
@@ -83,3 +93,17 @@ class Block:
     def dense(self) -> NDArray[np.float64]:
         """Return the standardised block as a new float64 array."""
         return np.asarray((self.array - self.mean) / self.scale, dtype=np.float64)
+
+
+def _spread(
+    array: NDArray[np.floating], mean: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the variance (ddof = 1) and the mean square of each column, block by block."""
+    n, n_features = array.shape
+    variance, size = np.empty(n_features), np.empty(n_features)
+    for start in range(0, n_features, _COLUMNS):
+        part = slice(start, start + _COLUMNS)
+        centred = array[:, part] - mean[part]
+        variance[part] = np.einsum("ij,ij->j", centred, centred) / (n - 1)
+        size[part] = variance[part] * (n - 1) / n + mean[part] ** 2
+    return variance, size

@@ -157,7 +157,7 @@ class SparseCCA(TransformerMixin, BaseEstimator):
     def _component(self, cross: _Cross, v: NDArray[np.float64]) -> int:
         bound_x = max(1.0, self.x_penalty * np.sqrt(cross.left.shape[1]))
         bound_y = max(1.0, self.y_penalty * np.sqrt(cross.right.shape[1]))
-        for iteration in range(1, self.max_iter + 1):
+        for n_iter in range(1, self.max_iter + 1):  # noqa: B007
             u = l1_unit(cross.left_times(v), bound_x)
             previous, v = v, l1_unit(cross.right_times(u), bound_y)
             if np.abs(v - previous).sum() < self.tol:
@@ -168,7 +168,7 @@ class SparseCCA(TransformerMixin, BaseEstimator):
                 f"(last change {np.abs(v - previous).sum():.2g}). Raise max_iter or tol."
             )
         cross.keep(u, v)
-        return iteration
+        return n_iter
 
     def transform(self, X: Any, y: Any = None) -> Any:
         """Return scores of new rows: those of X, or the pair where `y` is given.
@@ -264,33 +264,21 @@ class _Cross:
         self.u.append(u)
         self.v.append(v)
 
-    def leading(
-        self, n_vectors: int, *, max_iter: int = 200, tol: float = 1e-10
-    ) -> NDArray[np.float64]:
-        """Return the leading right singular vectors (n_right, n_vectors) by subspace iteration."""
-        width = min(n_vectors + 6, *self.left.shape, *self.right.shape)
-        # a fixed start: the start of an iteration is no source of randomness for the user
-        fixed = np.random.default_rng(0).standard_normal((self.right.shape[1], width))
-        basis = np.linalg.qr(fixed)[0]
-        previous = np.zeros(width)
-        for _ in range(max_iter):
-            image = self.left.adjoint(self.right.forward(basis))
-            strength, turn = _right_singular(image)
-            basis = basis @ turn
-            top = slice(0, n_vectors)
-            if np.abs(strength[top] - previous[top]).max() <= tol * max(strength[0], 1e-300):
-                break
-            previous = strength
-            basis = np.linalg.qr(self.right.adjoint(self.left.forward(image @ turn)))[0]
-        found = basis[:, :n_vectors]
-        if found.shape[1] < n_vectors:
-            raise InputError(f"{n_vectors} components are asked for; the data have {width}.")
-        return found
+    def leading(self, n_vectors: int) -> NDArray[np.float64]:
+        """Return the leading right singular vectors (n_right, n_vectors) of ``X'Y``.
 
-
-def _right_singular(image: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    _, strength, turn = np.linalg.svd(image, full_matrices=False)
-    return strength, turn.T
+        Through the n x n Gram matrices, ``X'Y`` itself is never formed: with ``XX' = F F'`` the
+        right singular vectors of ``X'Y`` are those of ``F'Y``.
+        """
+        values, vectors = np.linalg.eigh(self.left.gram())
+        factor = vectors * np.sqrt(np.maximum(values, 0.0))
+        strength, turn = np.linalg.eigh(factor.T @ self.right.gram() @ factor)
+        rank = int(np.count_nonzero(strength > strength[-1] * 1e-12)) if strength[-1] > 0 else 0
+        if rank < n_vectors:
+            raise InputError(f"{n_vectors} components are asked for; the data have rank {rank}.")
+        top = turn[:, ::-1][:, :n_vectors]
+        found = self.right.adjoint(factor @ top)
+        return np.asarray(found / np.linalg.norm(found, axis=0))
 
 
 def _scores(
@@ -300,4 +288,5 @@ def _scores(
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     scaled = weights / scale[:, None]
-    return np.asarray(array @ scaled - mean @ scaled, dtype=np.float64)
+    product = array @ scaled.astype(array.dtype, copy=False)  # a mixed product would copy the array
+    return np.asarray(product - mean @ scaled, dtype=np.float64)
