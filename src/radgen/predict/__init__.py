@@ -15,7 +15,15 @@ _HOMES = {
     "evaluate": "evaluate",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "AuditResult",
+    "PredictionResult",
+    "RidgeCox",
+    "RidgeLinear",
+    "RidgeLogistic",
+    "audit",
+    "evaluate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -132,7 +132,8 @@ def evaluate(
     All that learns (imputation, harmonisation, ranks, selection, scaling, tuning, threshold)
     is fitted in `run_fold` on training rows that are sliced there and recorded. AUC and C
     compare patients within a fold; their errors come from influence functions summed per
-    patient and averaged over repeats, so more repeats do not look like more patients.
+    patient, with variances averaged over repeats, so that more repeats do not look like more
+    patients, and enlarged for the overlap of training sets (`scores.honest_error`).
 
     References
     ----------
@@ -179,7 +180,8 @@ def evaluate(
         "inner_folds": inner_folds, "selection": _name_of(selection), "n_selected": n_selected,
         "harmonise": _name_of(harmonise), "permutations": permutations, "bootstrap": bootstrap,
         "confidence": confidence, "seed": seed, "horizon": when, "blocks": list(blocks),
-        "interval_text": "patient-level, from influence functions, within the possible range",
+        "interval_text": "patient-level, from "
+        "influence functions, enlarged for the overlap of training sets, within the possible range",
     }  # fmt: skip
     return _collect(design, plans, outputs, params=params, permuted=permuted, notes=notes)
 
@@ -348,12 +350,14 @@ def _collect(
     notes: list[str],
 ) -> PredictionResult:
     confidence = params["confidence"]
+    ratio = float(np.mean([len(item.test) / (design.n - len(item.test)) for item in outputs]))
     repeats = {plan.name: by_repeat(outputs, plan.name, design.n) for plan in plans}
     frame, found = metric_table(
         design,
         plans,
         repeats,
         confidence=confidence,
+        ratio=ratio,
         bootstrap=params["bootstrap"],
         rng=spawn(params["seed"], "average precision"),
     )
@@ -379,7 +383,7 @@ def _collect(
         warnings=tuple(notes),
         provenance={"step": "predict.evaluate", "version": 1, "seed": params["seed"]},
         predictions=prediction_table(design, outputs),
-        differences=difference_table(design, plans, found, confidence),
+        differences=difference_table(design, plans, found, confidence=confidence, ratio=ratio),
         thresholds=threshold_table(outputs),
         fit_log=log,
         row_sets=sets,

@@ -66,7 +66,8 @@ class PredictionResult(Result):
     outcome, outcome_kind, primary : str
         Name and kind of the outcome; the model with most blocks.
     detectable : float
-        Smallest value of the main metric that these data find with 80 % power.
+        Smallest value of the main metric that a test of a fixed score in as many patients finds
+        with 80 % power.
     permutation_p : float
         Of the primary model, whole pipeline permuted; NaN where not asked for.
     """
@@ -138,8 +139,8 @@ class PredictionResult(Result):
         out = f"{model}: no evidence that {what}: {text}, {size}."
         if np.isfinite(self.detectable) and model == self.primary:
             out = (
-                f"{out[:-1]}; with these numbers a {word} of {_two(self.detectable)} would have "
-                "been detected with 80 % power."
+                f"{out[:-1]}; with {row['n_patients']} patients {'an' if word[0] in 'AR' else 'a'} "
+                f"{word} of {_two(self.detectable)} would have been detected with 80 % power."
             )
         return out
 

@@ -14,7 +14,7 @@ from radgen.stats.calibration import clip_probability, fit_logistic_line
 from radgen.stats.discrimination import logit_interval
 from radgen.stats.survival_metrics import censoring_curve, concordance_parts
 
-__all__ = ["Estimate", "Fold", "estimates", "interval", "paired"]
+__all__ = ["Estimate", "Fold", "estimates", "honest_error", "interval", "paired", "std_error"]
 
 FloatArray = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A metric averaged over repeats and its influence function, (n,)."""
+    """A metric averaged over repeats and its influence functions, (n_repeats, n)."""
 
     value: float
     influence: FloatArray
@@ -185,17 +185,17 @@ _RANGE = {
     "mean_squared_error": (0.0, np.inf),
     "r2": (-np.inf, 1.0),
 }
+_CHANCE = {"auc": 0.5, "harrell_c": 0.5, "uno_c": 0.5, "r2": 0.0}
 _ON_LOGIT = ("auc", "harrell_c", "uno_c", "sensitivity", "specificity")
 
 
 def estimates(kind: str, y: FloatArray, repeats: list[Fold]) -> dict[str, Estimate]:
-    """Return each metric averaged over the repeats, with averaged influence functions.
+    """Return each metric averaged over the repeats, with its influence functions.
 
     Notes
     -----
     Samples are compared within their fold only (AUC, C): scores of different folds come from
-    different models, and pooling them biases a null model below 0.5. Averaging the influence
-    function over repeats before squaring is what keeps repeats from counting as more patients.
+    different models, and pooling them biases a null model below 0.5.
 
     References
     ----------
@@ -205,24 +205,68 @@ def estimates(kind: str, y: FloatArray, repeats: list[Fold]) -> dict[str, Estima
     for name, metric in _METRICS[kind].items():
         parts = [metric(y, fold) for fold in repeats]
         value = float(np.mean([part[0] for part in parts]))
-        out[name] = Estimate(value, np.mean([part[1] for part in parts], axis=0))
+        out[name] = Estimate(value, np.array([part[1] for part in parts]))
     return out
 
 
 def std_error(influence: FloatArray, patients: NDArray[np.int64]) -> float:
-    """Return the patient-level standard error of an influence function."""
-    summed = np.bincount(patients, weights=influence)
-    g = len(summed)
-    return float(np.sqrt((summed**2).sum() * g / max(g - 1, 1)))
+    """Return the patient-level standard error, averaged over repeats and not shrunk by them."""
+    variances = []
+    for row in influence:
+        summed = np.bincount(patients, weights=row)
+        g = len(summed)
+        variances.append((summed**2).sum() * g / max(g - 1, 1))
+    return float(np.sqrt(np.mean(variances)))
+
+
+def honest_error(error: float, ratio: float, distance: float | None) -> float:
+    """Return the standard error with the part that the training of the models adds.
+
+    Parameters
+    ----------
+    error : float
+        Of the tested patients alone, as if the models were fixed.
+    ratio : float
+        Test rows by training rows of a fold.
+    distance : float or None
+        Estimate minus its value under no association; None where there is no such value.
+
+    Notes
+    -----
+    Every patient is tested once and trains the other folds, so test folds are not independent.
+    Far from chance the variance is enlarged by `ratio` (Nadeau & Bengio). At chance the
+    cross-validated statistic is a degenerate quadratic form, the sum over pairs of folds of
+    the product of their class differences: each pair enters twice, once in each role, which
+    doubles the variance exactly. In between, the doubling fades with the square of the
+    distance in standard errors, from three on. `verification/coverage.py` measures the result.
+
+    References
+    ----------
+    Nadeau & Bengio 2003, doi:10.1023/A:1024068626366. Bengio & Grandvalet 2004 (no unbiased
+    estimator exists).
+    """
+    extra = ratio
+    if distance is not None and ratio < 1:
+        z = abs(distance) / error if error > 0 else np.inf
+        extra += (1 - ratio) * min(1.0, 9.0 / max(z * z, 1e-12))
+    return float(error * np.sqrt(1 + extra))
 
 
 def interval(
-    metric: str, found: Estimate, patients: NDArray[np.int64], units: int, confidence: float
+    metric: str,
+    found: Estimate,
+    patients: NDArray[np.int64],
+    *,
+    units: int,
+    confidence: float,
+    ratio: float,
 ) -> tuple[float, float, float]:
     """Return standard error and limits, within the metric's range."""
     if not np.isfinite(found.value):
         return (float("nan"),) * 3
     error = std_error(found.influence, patients)
+    chance = _CHANCE.get(metric)
+    error = honest_error(error, ratio, None if chance is None else found.value - chance)
     if metric in _ON_LOGIT:
         if error == 0 and 0 < found.value < 1:
             return error, found.value, found.value
@@ -238,11 +282,16 @@ def interval(
 
 
 def paired(
-    first: Estimate, second: Estimate, patients: NDArray[np.int64], confidence: float
+    first: Estimate,
+    second: Estimate,
+    patients: NDArray[np.int64],
+    *,
+    confidence: float,
+    ratio: float,
 ) -> tuple[float, float, float, float, float]:
     """Return first minus second: difference, standard error, limits, z."""
     gap = first.value - second.value
-    error = std_error(first.influence - second.influence, patients)
+    error = honest_error(std_error(first.influence - second.influence, patients), ratio, gap)
     z = float(ndtri(0.5 + confidence / 2))
-    ratio = gap / error if error > 0 else (0.0 if gap == 0 else float(np.copysign(np.inf, gap)))
-    return gap, error, gap - z * error, gap + z * error, ratio
+    score = gap / error if error > 0 else (0.0 if gap == 0 else float(np.copysign(np.inf, gap)))
+    return gap, error, gap - z * error, gap + z * error, score

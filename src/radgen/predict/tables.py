@@ -63,6 +63,7 @@ def metric_table(
     repeats: dict[str, list[Fold]],
     *,
     confidence: float,
+    ratio: float,
     bootstrap: int,
     rng: np.random.Generator,
 ) -> tuple[pl.DataFrame, dict[str, dict[str, Estimate]]]:
@@ -78,7 +79,9 @@ def metric_table(
         base = {"model": plan.name, "blocks": " + ".join(plan.blocks) or "nothing"}
         tail = {"n": design.n, "n_patients": n_patients, "events": design.n_events}
         for metric, value in found[plan.name].items():
-            error, low, high = interval(metric, value, design.patients, units, confidence)
+            error, low, high = interval(
+                metric, value, design.patients, units=units, confidence=confidence, ratio=ratio
+            )
             rows.append(
                 base
                 | {"metric": metric, "estimate": value.value, "std_error": error}
@@ -138,7 +141,9 @@ def difference_table(
     design: Design,
     plans: Sequence[ModelPlan],
     found: dict[str, dict[str, Estimate]],
+    *,
     confidence: float,
+    ratio: float,
 ) -> pl.DataFrame:
     """Return paired differences of all pairs of models, the richer one first."""
     rows = []
@@ -149,7 +154,9 @@ def difference_table(
                 a, b = found[first.name][metric], found[second.name][metric]
                 if not np.isfinite(a.value) or not np.isfinite(b.value):
                     continue
-                gap, error, low, high, z = paired(a, b, design.patients, confidence)
+                gap, error, low, high, z = paired(
+                    a, b, design.patients, confidence=confidence, ratio=ratio
+                )
                 bound = 1.0 if metric != "mean_squared_error" and main != "r2" else np.inf
                 rows.append(
                     (
@@ -157,7 +164,8 @@ def difference_table(
                         max(low, -bound), min(high, bound), float(2 * ndtr(-abs(z))),
                     )
                 )  # fmt: skip
-    names = ["first", "second", "metric", "difference", "std_error", "ci_low", "ci_high", "p_value"]
+    names = ["first", "second", "metric", "difference"]
+    names += ["std_error", "ci_low", "ci_high", "p_value"]
     types = [pl.String] * 3 + [pl.Float64] * 5
     return pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
 
