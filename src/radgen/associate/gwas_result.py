@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen.associate._gwas_rows import bin_edges
-from radgen.stats.tail import t_log10p
 from radgen.types import Result
 
 __all__ = ["GENOME_WIDE", "GwasResult", "median_inflation"]
@@ -169,6 +168,8 @@ def summarise(
     df: NDArray[np.float64],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the summary and the QQ counts of a scan."""
+    from radgen.stats.tail import t_log10p
+
     limit = GENOME_WIDE / max(len(names), 1)
     counts = (
         frame.filter(pl.col("log10p") <= np.log10(GENOME_WIDE))
