@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from radgen.image.bias import correct_bias_field
 from radgen.image.discretise import Discretised, discretise
+from radgen.image.filters import FilterSettings, apply_filter, apply_filters
 from radgen.image.grid import bounding_box, crop, crop_geometry, pad, to_canonical
 from radgen.image.normalise import normalise
 from radgen.image.resample import (
@@ -23,7 +24,10 @@ _LAZY = {"HistogramStandardiser": "radgen.image.standardise"}
 
 __all__ = [
     "Discretised",
+    "FilterSettings",
     "HistogramStandardiser",
+    "apply_filter",
+    "apply_filters",
     "bounding_box",
     "correct_bias_field",
     "crop",
