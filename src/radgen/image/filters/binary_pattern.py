@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -85,11 +86,11 @@ class LocalBinaryPattern3D(FilterSettings):
 
     Notes
     -----
-    The 42 points of a once divided icosahedron are compared with the centre (1 where not
-    below, else 0); the result is the square root of the power of the pattern in one degree l of
-    the spherical harmonics, by the addition theorem
-    ``sqrt((2 l + 1) / (4 pi) sum_ij w^2 b_i b_j P_l(x_i . x_j))`` with w = 4 pi / 42. It does
-    not change when the volume is turned, but for interpolation.
+    Lebedev's 26 points on the sphere are compared with the centre (1 where not below, else 0);
+    the result is the square root of the power of the pattern in one degree l of the spherical
+    harmonics, by the addition theorem
+    ``sqrt((2 l + 1) / (4 pi) sum_ij w_i w_j b_i b_j P_l(x_i . x_j))``. It does not change when
+    the volume is turned by right angles, and hardly under other rotations.
 
     References
     ----------
@@ -105,19 +106,18 @@ class LocalBinaryPattern3D(FilterSettings):
         positive(self.radius, "radius")
         if self.dimensions != 3:
             raise InputError("lbp-3d filters volumes; dimensions is 3.")
-        if not isinstance(self.degree, int) or not 0 <= self.degree <= 6:
-            raise InputError(f"degree is a whole number from 0 to 6, not {self.degree}.")
+        if not isinstance(self.degree, int) or not 0 <= self.degree <= 3:
+            raise InputError(f"degree is a whole number from 0 to 3, not {self.degree}.")
 
     def respond(
         self, array: NDArray[Any], spacing_mm: tuple[float, float, float], keep: Keep
     ) -> NDArray[Any]:
         """Return the root of the power."""
-        points = _icosphere()
+        points, weights = _sphere()
         bits = _bits(array, points * self.radius, self.boundary, keep).astype(np.float32)
         cosines = np.clip(points @ points.T, -1.0, 1.0)
         gram = legendre.legval(cosines, np.eye(self.degree + 1)[-1])
-        weight = 4 * np.pi / len(points)
-        gram *= (2 * self.degree + 1) / (4 * np.pi) * weight**2
+        gram *= (2 * self.degree + 1) / (4 * np.pi) * np.outer(weights, weights)
         values, vectors = np.linalg.eigh(gram)
         top = values > 1e-9 * values.max()
         factor = (vectors[:, top] * np.sqrt(values[top])).T.astype(np.float32)
@@ -146,18 +146,9 @@ def _code(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.asarray((bits * weights).sum(axis=0))
 
 
-def _icosphere() -> NDArray[np.float64]:
-    """Return 42 unit vectors (z, y, x): the corners and edge midpoints of an icosahedron."""
-    golden = 0.5 * (1 + np.sqrt(5.0))
-    corners = np.array(
-        [
-            np.roll((0.0, a, b * golden), turn)
-            for turn in range(3)
-            for a in (-1.0, 1.0)
-            for b in (-1.0, 1.0)
-        ]
-    )
-    gaps = np.linalg.norm(corners[:, None] - corners[None], axis=2)
-    first, second = np.nonzero(np.triu(np.abs(gaps - 2.0) < 1e-9))
-    points = np.vstack([corners, 0.5 * (corners[first] + corners[second])])
-    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True))
+def _sphere() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Lebedev's 26 points (z, y, x) on the unit sphere and their weights, sum 4 pi."""
+    points = np.array([item for item in product((-1.0, 0.0, 1.0), repeat=3) if any(item)])
+    n_axes = np.abs(points).sum(axis=1).astype(int)
+    weights = np.array([0.0, 1 / 21, 4 / 105, 9 / 280])[n_axes]
+    return points / np.sqrt(n_axes)[:, None], 4 * np.pi * weights
