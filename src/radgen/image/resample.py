@@ -211,7 +211,7 @@ def resample_to(
     *,
     method: Interpolator | None = None,
     threshold: float = 0.5,
-    fill: float = float("nan"),
+    fill: float | None = float("nan"),
     anti_alias: float | None = None,
 ) -> Gridded:
     """Return an image or a mask on a given grid.
@@ -227,9 +227,9 @@ def resample_to(
         needs grids with parallel axes.
     threshold : float in (0, 1]
         For masks: inside where the interpolated value reaches this.
-    fill : float
-        For images: the value of voxels whose centre lies outside the source's voxels.
-        Masks are False there.
+    fill : float or None
+        For images: the value of voxels whose centre lies outside the source's voxels; None
+        repeats the outermost voxel. Masks are False there.
     anti_alias : float in (0, 1) or None
         For images: see `resample`.
 
@@ -262,7 +262,7 @@ def resample_to(
     if missing is not None:
         gone, _ = _values(missing.astype(np.float64), source.geometry, geometry, "nearest")
         values[gone > 0] = np.nan
-    if outside is not None:
+    if outside is not None and fill is not None:
         values[..., outside] = fill
     return source.with_array(values.astype(source.array.dtype), geometry=geometry)
 
