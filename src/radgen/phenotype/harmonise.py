@@ -52,7 +52,7 @@ class ComBat(TransformerMixin, BaseEstimator):
     tolerance : float, default 1e-4
         Relative change at which empirical Bayes stops; the value of the reference programs,
         on which agreement with them to many digits depends.
-    max_iter : int, default 10000
+    max_steps : int, default 10000
         Steps after which it is given up.
 
     Attributes
@@ -106,7 +106,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         unseen: Unseen = "refuse",
         forbidden: Sequence[int | str] = (),
         tolerance: float = 1e-4,
-        max_iter: int = 10000,
+        max_steps: int = 10000,
     ) -> None:
         self.batch_column = batch_column
         self.covariate_columns = covariate_columns
@@ -117,7 +117,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         self.unseen = unseen
         self.forbidden = forbidden
         self.tolerance = tolerance
-        self.max_iter = max_iter
+        self.max_steps = max_steps
 
     def fit(self, X: Any, y: Any = None, *, batch: Any = None, covariates: Any = None) -> Self:
         """Learn the batch effects of the training rows.
@@ -253,7 +253,7 @@ class ComBat(TransformerMixin, BaseEstimator):
             eb=self.eb,
             mean_only=self.mean_only,
             tolerance=self.tolerance,
-            max_iter=self.max_iter,
+            max_iter=self.max_steps,
         )
         shift, factor = np.zeros(values.shape[1]), np.ones(values.shape[1])
         shift[live], factor[live] = found.shift, found.factor

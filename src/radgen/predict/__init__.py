@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "AuditResult": "audit",
+    "AuditResult": "leakage",
     "PredictionResult": "result",
     "RidgeCox": "ridge",
     "RidgeLinear": "ridge",
     "RidgeLogistic": "ridge",
-    "audit": "audit",
-    "evaluate": "evaluate",
+    "audit": "leakage",
+    "evaluate": "evaluation",
 }
 
 __all__ = [
