@@ -141,7 +141,8 @@ def process(image: ImageVolume, mask: Mask, *, settings: ExtractionSettings) -> 
     return _masked(image, resampled, mask, settings)
 
 
-def _regions(masks: Mask | Mapping[str, Mask] | Iterable[Mask]) -> list[tuple[str, Mask]]:
+def named_masks(masks: Mask | Mapping[str, Mask] | Iterable[Mask]) -> list[tuple[str, Mask]]:
+    """Return the masks with the names of their regions; raise where two share one."""
     if isinstance(masks, Mask):
         found = [(masks.region, masks)]
     elif isinstance(masks, Mapping):
@@ -162,7 +163,7 @@ def prepared_regions(
     settings: ExtractionSettings,
 ) -> list[tuple[str, Processed]]:
     """Return each region by name with every stage of processing; the image is done once."""
-    named = _regions(masks)
+    named = named_masks(masks)
     image, resampled = _prepared(image, settings)
     return [(name, _masked(image, resampled, mask, settings)) for name, mask in named]
 
