@@ -17,6 +17,13 @@ __all__ = ["GENOME_WIDE", "GwasResult", "median_inflation"]
 GENOME_WIDE = 5e-8
 """The usual p of genome-wide significance, before counting traits."""
 
+_TESTS = {
+    "t": "Degrees of freedom follow from the numerical rank of the design.",
+    "hybrid": "Wald tests were used; where maximum likelihood did not converge, Firth's penalised "
+    "likelihood was.",
+    "firth": "Firth's penalised likelihood was used throughout, with Wald tests.",
+    "score": "Score tests were used, below p = 0.05 with the saddle-point approximation.",
+}
 _MODELS = {
     "linear": "linear regression (ordinary least squares, exact t-tests)",
     "logistic": "logistic regression",
@@ -144,7 +151,8 @@ class GwasResult(Result):
         text = [
             f"Each of {p['n_variants']:,} variants was tested with {_MODELS[p['model']]} "
             f"as the number of ALT alleles, adjusted for {beside}.",
-            "Degrees of freedom follow from the numerical rank of the design. Missing calls were "
+            _TESTS[p["test"]],
+            "Missing calls were "
             "dropped variant by variant and missing trait values trait by trait; nothing was "
             "imputed.",
         ]

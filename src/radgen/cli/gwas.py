@@ -11,6 +11,7 @@ __all__ = ["gwas"]
 
 
 def gwas(
+    *,
     genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     out: Annotated[Path, typer.Option(help="Results, Parquet.")],
