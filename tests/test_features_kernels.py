@@ -300,3 +300,13 @@ def test_kernels_refuse_bad_arguments():
     few = [np.zeros(3, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
     with pytest.raises(ValueError, match="may each be a zone"):
         _image.zones(levels, np.zeros(levels.shape, np.uint16), -steps, *few)
+
+
+def test_volume_histogram_of_distinct_values_is_that_of_steps():
+    from radgen.features.ivh import _of_steps, _of_values
+
+    rng = np.random.default_rng(5)
+    for values in (rng.normal(size=200), rng.integers(0, 9, 50) + 0.5, np.array([1.5, 1.5, 2.0])):
+        level, count = np.unique(values, return_counts=True)
+        expected = _of_steps(level, count.astype(float))
+        np.testing.assert_allclose(_of_values(np.sort(values)), expected, rtol=1e-12)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TraitGroup", "group_traits", "orthonormal"]
+__all__ = ["TraitGroup", "basis", "group_traits", "orthonormal"]
 
 _RANK_TOLERANCE = 1e-9
 
@@ -51,21 +51,18 @@ def orthonormal(x: NDArray[np.float64]) -> NDArray[np.float64]:
     Parameters
     ----------
     x : ndarray of float64 (n_samples, n_columns)
-        Columns are scaled to length 1 before the pivoted QR, so that units do not matter.
+        Columns are scaled to length 1 before the decomposition, so that units do not matter.
 
     Returns
     -------
     ndarray of float64 (n_samples, rank)
     """
-    from scipy.linalg import qr
-
     length = np.sqrt((x * x).sum(axis=0))
     scaled = x[:, length > 0] / length[length > 0]
     if not scaled.shape[1]:
         return np.empty((len(x), 0))
-    q, r, _ = qr(scaled, mode="economic", pivoting=True, check_finite=False)
-    size = np.abs(np.diag(r))
-    return np.asarray(q[:, : int((size > _RANK_TOLERANCE * size[0]).sum())])
+    left, size, _ = np.linalg.svd(scaled, full_matrices=False)
+    return np.asarray(left[:, : int((size > _RANK_TOLERANCE * size[0]).sum())])
 
 
 def basis(x: NDArray[np.float64]) -> NDArray[np.float64]:

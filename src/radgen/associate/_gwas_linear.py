@@ -18,7 +18,6 @@ from radgen._native import _genotype
 from radgen.associate._gwas_design import TraitGroup, group_traits
 from radgen.associate._gwas_rows import HIST_BINS, TestRows, join_rows
 from radgen.genome._blocks import BlockSource, CentredBlock
-from radgen.stats.tail import t_log10p, t_quantile
 
 __all__ = ["LinearScan", "exact_tests"]
 
@@ -142,6 +141,8 @@ class LinearScan:
 
 def _least_r2(df: Array, threshold: float) -> Array:
     """Return the squared correlation at p = threshold, less what single precision may lose."""
+    from radgen.stats.tail import t_quantile  # loads scipy.special: not before the first block
+
     distinct, back = np.unique(df, return_inverse=True)
     t = np.abs(t_quantile(threshold / 2.0, np.maximum(distinct, 1.0)))
     r = t / np.sqrt(distinct + t * t)
@@ -186,6 +187,8 @@ def exact_tests(
         trait (k,), n and freq (n_variants,), beta, se, t, log10p (n_variants, k). NaN where a
         variant does not vary beside the covariates, or a trait does not.
     """
+    from radgen.stats.tail import t_log10p  # loads scipy.special: not before the first block
+
     y = group.y if columns is None else np.ascontiguousarray(group.y[:, columns])
     norm = group.norm if columns is None else group.norm[columns]
     traits = group.traits if columns is None else group.traits[columns]

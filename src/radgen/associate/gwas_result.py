@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen.associate._gwas_rows import bin_edges
-from radgen.stats.tail import t_log10p
 from radgen.types import Result
 
 __all__ = ["GENOME_WIDE", "GwasResult", "median_inflation"]
@@ -18,6 +17,13 @@ __all__ = ["GENOME_WIDE", "GwasResult", "median_inflation"]
 GENOME_WIDE = 5e-8
 """The usual p of genome-wide significance, before counting traits."""
 
+_TESTS = {
+    "t": "Degrees of freedom follow from the numerical rank of the design.",
+    "hybrid": "Wald tests were used; where maximum likelihood did not converge, Firth's penalised "
+    "likelihood was.",
+    "firth": "Firth's penalised likelihood was used throughout, with Wald tests.",
+    "score": "Score tests were used, below p = 0.05 with the saddle-point approximation.",
+}
 _MODELS = {
     "linear": "linear regression (ordinary least squares, exact t-tests)",
     "logistic": "logistic regression",
@@ -145,7 +151,8 @@ class GwasResult(Result):
         text = [
             f"Each of {p['n_variants']:,} variants was tested with {_MODELS[p['model']]} "
             f"as the number of ALT alleles, adjusted for {beside}.",
-            "Degrees of freedom follow from the numerical rank of the design. Missing calls were "
+            _TESTS[p["test"]],
+            "Missing calls were "
             "dropped variant by variant and missing trait values trait by trait; nothing was "
             "imputed.",
         ]
@@ -169,6 +176,8 @@ def summarise(
     df: NDArray[np.float64],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the summary and the QQ counts of a scan."""
+    from radgen.stats.tail import t_log10p
+
     limit = GENOME_WIDE / max(len(names), 1)
     counts = (
         frame.filter(pl.col("log10p") <= np.log10(GENOME_WIDE))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
@@ -19,6 +19,9 @@ from radgen.associate.gwas_result import GwasResult, summarise
 from radgen.errors import InputError, shown
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, Outcome, PhenotypeTable
 
+if TYPE_CHECKING:
+    from radgen.associate._gwas_logistic import LogisticScan
+
 __all__ = ["gwas"]
 
 _log = logging.getLogger(__name__)
@@ -29,7 +32,8 @@ def gwas(
     phenotypes: PhenotypeTable | Outcome | FrameLike,
     covariates: Covariates | FrameLike | None = None,
     *,
-    model: Literal["linear"] = "linear",
+    model: Literal["linear", "logistic"] = "linear",
+    test: Literal["hybrid", "firth", "score"] = "hybrid",
     traits: Sequence[str] | None = None,
     threshold: float | None = None,
     out: str | Path | None = None,
@@ -50,8 +54,14 @@ def gwas(
     covariates : Covariates, data frame or None
         Text columns become indicators. A sample that misses a covariate is left out. The
         intercept is always there.
-    model : {"linear"}
-        The regression.
+    model : {"linear", "logistic"}
+        The regression. A logistic trait is coded 0/1 or 1/2 (control/case); beta is then the
+        log odds ratio of one more ALT allele, and t is a normal statistic.
+    test : {"hybrid", "firth", "score"}
+        Of the logistic model. "hybrid": maximum likelihood and Wald test, Firth's penalty
+        where that does not converge (separation). "firth": Firth's penalty throughout.
+        "score": score test, below p = 0.05 with the saddle-point approximation; beta is the
+        one-step estimate and se is chosen so that beta / se has that p. By far the fastest.
     traits : sequence of str or None
         Which traits; None = all.
     threshold : float or None
@@ -98,29 +108,41 @@ def gwas(
     ----------
     Chang CC et al. (2015), doi:10.1186/s13742-015-0047-8 (the same tests in PLINK 2).
     """
-    require_choice(model, ("linear",), what="model")
+    require_choice(model, ("linear", "logistic"), what="model")
+    require_choice(test, ("hybrid", "firth", "score"), what="test")
     if threshold is not None and not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}; needed is a p in (0, 1].")
     if block_size is not None and block_size < 1:
         raise InputError(f"block_size is {block_size}; needed is at least 1.")
     engine = open_backend(backend)
     data = prepare(genotypes, phenotypes, covariates, traits)
-    scan = LinearScan.build(data.values, data.covariates, threshold=threshold, backend=engine)
+    scan: LinearScan | LogisticScan
+    if model == "linear":
+        scan = LinearScan.build(data.values, data.covariates, threshold=threshold, backend=engine)
+        notes = _linear_notes(data, scan)
+    else:
+        from radgen.associate._gwas_logistic import LogisticScan
+
+        scan = LogisticScan.build(
+            data.names, data.values, data.covariates, threshold=threshold, test=test
+        )
+        notes = data.notes
     params: dict[str, Any] = {
         "model": model,
+        "test": test if model == "logistic" else "t",
         "traits": data.names,
         "covariates": data.covariate_names,
         "n_variants": data.genotypes.n_variants,
         "build": genotypes.build,
         "threshold": threshold,
-        "screened": scan.weights is not None,
+        "screened": isinstance(scan, LinearScan) and scan.weights is not None,
         "out": None if out is None else str(out),
     }
     return _run(
         data,
         lambda _chrom: scan,
         params,
-        _linear_notes(data, scan),
+        notes,
         scan.dof(),
         out=out,
         block_size=block_size,

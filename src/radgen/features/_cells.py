@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Cells", "cells_of", "cells_of_pairs", "entropy", "mean_defined", "size_features"]
 
 Array = NDArray[np.float64]
+_SHORT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Cells:
     Attributes
     ----------
     group : ndarray of int (n_cells,)
-        Which matrix, ascending.
+        Which matrix; ascending where they come from `cells_of`.
     i, j : ndarray of int (n_cells,)
         Row and column, from 1.
     count : ndarray of float64 (n_cells,)
@@ -60,18 +61,22 @@ def cells_of_pairs(
     group: NDArray[np.integer], i: NDArray[np.integer], j: NDArray[np.integer]
 ) -> Cells:
     """Return cells that count how often (group, i, j) occurs; groups are numbered anew."""
-    _, number = np.unique(group, return_inverse=True)
+    number = np.cumsum(np.bincount(group) > 0)[group] - 1
     wide, high = int(j.max()) + 1, int(i.max()) + 1
-    key = (number.astype(np.int64) * high + i) * wide + j
     n_groups = int(number.max()) + 1
-    size = n_groups * high * wide
-    if size <= max(1 << 20, 8 * key.size):
-        table = np.bincount(key, minlength=size)
-        found = np.flatnonzero(table)
-        count = table[found]
-    else:
-        found, count = np.unique(key, return_counts=True)
-    row, column = np.divmod(found, wide)
+    # Nearly all sizes are small: count those in a table, and sort the others alone.
+    short = min(wide, _SHORT)
+    small = j < short
+    table = np.bincount(((number * high + i) * short + j)[small], minlength=n_groups * high * short)
+    found = np.flatnonzero(table)
+    row, column = np.divmod(found, short)
+    count = table[found]
+    if short < wide:
+        key = (number[~small].astype(np.int64) * high + i[~small]) * wide + j[~small]
+        large, times = np.unique(key, return_counts=True)
+        more_row, more_column = np.divmod(large, wide)
+        row, column = np.append(row, more_row), np.append(column, more_column)
+        count = np.append(count, times)
     which, level = np.divmod(row, high)
     return Cells(which, level, column, count.astype(np.float64), n_groups)
 

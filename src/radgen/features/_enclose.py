@@ -11,7 +11,7 @@ __all__ = ["Hull", "enclosing_ellipsoid", "hull_of", "oriented_box"]
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-4
-_ANGLES = 16
+_ANGLES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,12 @@ def _rectangle(flat: Array) -> tuple[float, float, float]:
     return float(a[best] * b[best]), float(a[best]), float(b[best])
 
 
+def _widths(points: Array, along: Array) -> Array:
+    """Return how wide the points are along each direction (m, 3)."""
+    places = along @ points.T
+    return np.asarray(places.max(axis=1) - places.min(axis=1))
+
+
 def _least_rectangle(points: Array, u: Array, v: Array) -> Array:
     """Return a lower bound of the area of any rectangle around the shadow in each plane (m,).
 
@@ -94,7 +100,7 @@ def _least_rectangle(points: Array, u: Array, v: Array) -> Array:
     for angle in np.arange(_ANGLES) * np.pi / (2.0 * _ANGLES):
         along = np.cos(angle) * u + np.sin(angle) * v
         across = np.cos(angle) * v - np.sin(angle) * u
-        a, b = np.ptp(points @ along.T, axis=0), np.ptp(points @ across.T, axis=0)
+        a, b = _widths(points, along), _widths(points, across)
         c, s = np.cos(slack), np.sin(slack)
         least = np.minimum(least, np.maximum(0.0, a * c - b * s) * np.maximum(0.0, b * c - a * s))
     return least
@@ -124,7 +130,7 @@ def oriented_box(hull: Hull) -> Array:
     Chan, C. K. & Tan, S. T. (2001), doi:10.1016/S0010-4485(00)00139-0.
     """
     normals = hull.normals
-    heights = np.ptp(hull.points @ normals.T, axis=0)
+    heights = _widths(hull.points, normals)
     u, v = _plane_axes(normals)
     bound = heights * _least_rectangle(hull.points, u, v)
     best, edges = np.inf, np.zeros(3)

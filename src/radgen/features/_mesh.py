@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from radgen._native import _image
 __all__ = ["Mesh", "cube_triangles", "mesh_of"]
 
 Array = NDArray[np.float64]
+_FLIP = 1 << 3
 
 
 class Mesh:
@@ -137,7 +139,18 @@ def _outermost(mask: NDArray[np.bool_], spacing: Array) -> Array:
     return np.concatenate(points) * spacing
 
 
-def mesh_of(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> Mesh:
+def _triangles(kind: int, table: str) -> Array:
+    if table == "flipped" and kind & _FLIP:
+        return cube_triangles(255 - kind)[:, ::-1]
+    return cube_triangles(kind)
+
+
+def mesh_of(
+    mask: NDArray[np.bool_],
+    spacing_mm: tuple[float, float, float],
+    *,
+    table: Literal["closed", "flipped"] = "closed",
+) -> Mesh:
     """Return the mesh of a mask.
 
     Parameters
@@ -146,6 +159,10 @@ def mesh_of(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> 
         Not empty.
     spacing_mm : tuple of float (3,)
         Voxel size (z, y, x).
+    table : {"closed", "flipped"}
+        "closed" has no holes. "flipped" gives a cube whose corner (z+1, y+1, x) is inside the
+        surface of its complement, as PyRadiomics does to halve its table; where corners touch
+        across a face the mesh then depends on the orientation of the region.
 
     Returns
     -------
@@ -164,7 +181,7 @@ def mesh_of(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> 
     spacing = np.array(spacing_mm)
     area = volume = 0.0
     for kind in np.flatnonzero(counts[1:255]) + 1:
-        corners = cube_triangles(int(kind)) * spacing
+        corners = _triangles(int(kind), table) * spacing
         normal = _normals(corners)
         area += counts[kind] * np.linalg.norm(normal, axis=1).sum()
         middle = corners.mean(axis=1)

@@ -64,8 +64,17 @@ class Region:
         z, y, x = self.shape
         return z + 2 * margin, y + 2 * margin, x + 2 * margin
 
+    @cached_property
+    def _padded_flats(self) -> dict[int, NDArray[np.intp]]:
+        return {}
+
     def padded_flat(self, margin: int) -> NDArray[np.intp]:
         """Return where the intensity voxels lie in the ravelled padded crop."""
+        if margin not in self._padded_flats:
+            self._padded_flats[margin] = self._padded_flat(margin)
+        return self._padded_flats[margin]
+
+    def _padded_flat(self, margin: int) -> NDArray[np.intp]:
         _, ny, nx = self.shape
         z, rest = np.divmod(self.flat, ny * nx)
         y, x = np.divmod(rest, nx)

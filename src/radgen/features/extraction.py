@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,8 @@ def process(image: ImageVolume, mask: Mask, *, settings: ExtractionSettings) -> 
     return _masked(image, resampled, mask, settings)
 
 
-def _regions(masks: Mask | Mapping[str, Mask] | Iterable[Mask]) -> list[tuple[str, Mask]]:
+def named_masks(masks: Mask | Mapping[str, Mask] | Iterable[Mask]) -> list[tuple[str, Mask]]:
+    """Return the masks with the names of their regions; raise where two share one."""
     if isinstance(masks, Mask):
         found = [(masks.region, masks)]
     elif isinstance(masks, Mapping):
@@ -161,18 +163,18 @@ def prepared_regions(
     settings: ExtractionSettings,
 ) -> list[tuple[str, Processed]]:
     """Return each region by name with every stage of processing; the image is done once."""
-    named = _regions(masks)
+    named = named_masks(masks)
     image, resampled = _prepared(image, settings)
     return [(name, _masked(image, resampled, mask, settings)) for name, mask in named]
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One family on one image of one region; `view` None = nothing to measure, for `reason`."""
+    """Families on one image of one region; `view` None = nothing to measure, for `reason`."""
 
     region: str
     filter: str
-    family: Family
+    families: tuple[Family, ...]
     view: View | None
     status: str
     reason: str
@@ -185,38 +187,38 @@ def _aggregations(family: Family, settings: ExtractionSettings) -> list[str]:
 def _rows(
     task: _Task, settings: ExtractionSettings, sample: str, unit: str
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of a task; measured here, so that threads share the work."""
-    family, status, reason = task.family, task.status, task.reason
-    values: Mapping[str, Mapping[str, float]] = {}
-    if task.view is not None:
-        try:
-            values = family.measure(task.view)
-        except InputError as error:
-            status, reason = "failed", str(error)
-    rows = []
-    for code in _aggregations(family, settings):
-        found = values.get(code, {})
-        for spec in family.specs:
-            value = found.get(spec.name, float("nan"))
-            state, why = status, reason
-            if status == "ok" and not np.isfinite(value):
-                value, state, why = float("nan"), "undefined", f"undefined: {spec.undefined}"
-            rows.append(
-                (
-                    sample,
-                    task.region,
-                    task.filter,
-                    family.name,
-                    spec.name,
-                    code,
-                    spec.ibsi_code,
-                    value,
-                    spec.unit.replace("{u}", unit),
-                    state,
-                    why,
-                )
-            )
+    """Measure the families of a task and return their rows."""
+    rows: list[tuple[Any, ...]] = []
+    for family in task.families:
+        values: Mapping[str, Mapping[str, float]] = {}
+        status, reason = task.status, task.reason
+        if task.view is not None:
+            try:
+                values = family.measure(task.view)
+            except InputError as error:
+                status, reason = "failed", str(error)
+        start = (sample, task.region, task.filter, family.name)
+        for code in _aggregations(family, settings):
+            found = values.get(code, {})
+            for spec in family.specs:
+                value = found.get(spec.name, float("nan"))
+                state, why = status, reason
+                if status == "ok" and not np.isfinite(value):
+                    value, state, why = float("nan"), "undefined", f"undefined: {spec.undefined}"
+                what = (spec.name, code, spec.ibsi_code, value, spec.unit.replace("{u}", unit))
+                rows.append((*start, *what, state, why))
     return rows
+
+
+def _shares(families: Sequence[Family], kind: str) -> list[tuple[Family, ...]]:
+    """Cut the families into shares that threads can take; those on grey levels stay together."""
+    if kind != "original":
+        return [tuple(family for family in families if family.images == "any")]
+    shares: list[tuple[Family, ...]] = []
+    for alone, group in groupby(families, lambda family: family.images == "original"):
+        members = tuple(group)
+        shares += [(family,) for family in members] if alone else [members]
+    return shares
 
 
 def _tasks_of(
@@ -242,9 +244,9 @@ def _tasks_of(
             how = None if original else settings.filter_discretisation
             view = View(region, response.array, settings, discretisation=how, start=response.start)
         tasks += [
-            _Task(name, kind, family, view, "undefined" if reason else "ok", reason)
-            for family in families
-            if original or family.images == "any"
+            _Task(name, kind, share, view, "undefined" if reason else "ok", reason)
+            for share in _shares(families, kind)
+            if share
         ]
     return tasks
 

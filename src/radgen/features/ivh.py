@@ -11,6 +11,7 @@ from radgen.features._view import View
 __all__ = ["intensity_volume_histogram"]
 
 _FLAT = "the intensity range has no width"
+_SLACK = 1e-12
 
 SPECS = (
     FeatureSpec("volume fraction at 10% intensity", "BC2M", "", _FLAT),
@@ -29,10 +30,6 @@ def _steps(view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     span = view.settings.resegment_range or (None, None)
     if how.method == "none":
         values = view.values
-        whole = np.array_equal(values, np.rint(values)) and np.ptp(values) < 1e7
-        if not whole:
-            level, count = np.unique(values, return_counts=True)
-            return level, count.astype(np.float64)
         low = values.min() if span[0] is None else np.floor(span[0])
         high = values.max() if span[1] is None else np.ceil(span[1])
         count = np.bincount((values - low).astype(np.intp), minlength=int(high - low) + 1)
@@ -46,6 +43,43 @@ def _steps(view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if how.method == "width":
         level = grey.minimum + (level - 0.5) * grey.bin_width
     return level, count
+
+
+def _of_steps(level: NDArray[np.float64], count: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return v10, v90, i10, i90 and the area of a curve of equal steps."""
+    volume = 1.0 - (np.cumsum(count) - count) / count.sum()
+    width = level[-1] - level[0]
+    v10 = v90 = area = float("nan")
+    if width > 0:
+        share = (level - level[0]) / width
+        v10 = float(volume[share >= 0.1 - _SLACK][0])
+        v90 = float(volume[share >= 0.9 - _SLACK][0])
+        area = float(np.sum((volume[1:] + volume[:-1]) * np.diff(share)) / 2.0)
+    at = [np.flatnonzero(volume <= fraction + _SLACK) for fraction in (0.1, 0.9)]
+    i10, i90 = (float(level[k[0]] if k.size else level[-1]) for k in at)
+    return v10, v90, i10, i90, area
+
+
+def _of_values(ordered: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the same of a curve with a step at each distinct value, from sorted values."""
+    n, low = ordered.size, float(ordered[0])
+    width = float(ordered[-1]) - low
+    v10 = v90 = area = float("nan")
+    if width > 0:
+        cuts = low + width * np.array([0.1 - _SLACK, 0.9 - _SLACK])
+        v10, v90 = 1.0 - np.searchsorted(ordered, cuts) / n
+        gap = np.diff(ordered)
+        end = np.flatnonzero(gap) + 1
+        # Mean of the sums with the volume right and left of each step.
+        fall = float(np.diff(end, prepend=0) @ gap[end - 1]) / n
+        area = (float(ordered.mean()) - low + fall / 2.0) / width
+    found = []
+    for fraction in (0.1, 0.9):
+        k = int(np.ceil(n * (1.0 - fraction - _SLACK)))
+        if 0 < k < n and ordered[k - 1] == ordered[k]:
+            k = int(np.searchsorted(ordered, ordered[k], "right"))
+        found.append(float(ordered[min(k, n - 1)]))
+    return float(v10), float(v90), found[0], found[1], area
 
 
 @add("intensity_volume_histogram", version=1, specs=SPECS, ibsi_code="P88C")
@@ -73,21 +107,11 @@ def intensity_volume_histogram(view: View) -> Measured:
     ----------
     IBSI reference manual, section 3.5 (P88C).
     """
-    level, count = _steps(view)
-    total = count.sum()
-    volume = 1.0 - (np.cumsum(count) - count) / total
-    width = level[-1] - level[0]
-
-    def intensity_at(fraction: float) -> float:
-        below = np.flatnonzero(volume <= fraction + 1e-12)
-        return float(level[below[0]] if below.size else level[-1])
-
-    i10, i90 = intensity_at(0.1), intensity_at(0.9)
-    v10 = v90 = area = float("nan")
-    if width > 0:
-        share = (level - level[0]) / width
-        v10 = float(volume[share >= 0.1 - 1e-12][0])
-        v90 = float(volume[share >= 0.9 - 1e-12][0])
-        area = float(np.sum((volume[1:] + volume[:-1]) * np.diff(share)) / 2.0)
+    values = view.values
+    whole = np.array_equal(values, np.rint(values)) and np.ptp(values) < 1e7
+    if view.settings.ivh_discretisation.method == "none" and not whole:
+        v10, v90, i10, i90, area = _of_values(view.sorted_values)
+    else:
+        v10, v90, i10, i90, area = _of_steps(*_steps(view))
     found = (v10, v90, i10, i90, v10 - v90, i10 - i90, area)
     return {"": dict(zip((spec.name for spec in SPECS), found, strict=True))}

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["Interpolator", "along_axis", "positions_are_grid"]
+__all__ = ["REACH", "Interpolator", "along_axis", "positions_are_grid"]
 
 Interpolator = Literal["nearest", "linear", "cubic", "cubic-convolution"]
 
 _SPLINE_MARGIN = 24
 """Source voxels around what is read: the spline filter decays by 0.268 a voxel (2e-14)."""
+
+REACH = _SPLINE_MARGIN + 2
+"""No interpolator looks further than this many voxels."""
 
 _SNAP = 9
 """Decimals to which positions are rounded, so that ties do not hang on rounding errors."""

@@ -149,6 +149,8 @@ def _frame(rows: list[list[str]], path: Path) -> pl.DataFrame:
     ):
         header = header[:-1]
         rows = [row[: len(header)] if len(row) > len(header) else row for row in rows]
+    if not header:
+        raise FormatError("The header names no column.", path=path, line=1)
     header = [name or f"column_{k + 1}" for k, name in enumerate(header)]
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:

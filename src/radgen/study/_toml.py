@@ -15,7 +15,9 @@ Location = tuple[str | int, ...]
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*(.+?)\s*(\]\]?)\s*(#.*)?$")
 _PART = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)\s*(\.|$)""")
-_KEY = re.compile(r"""^\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
+_KEY = re.compile(
+    r"""^\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
+)
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
@@ -33,7 +35,9 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
             f"There is no study file {path}. Write one with: radgen init {path.parent}"
         ) from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder. Name the study file: {path / 'study.toml'}") from None
+        raise ConfigError(
+            f"{path} is a folder. Name the study file: {path / 'study.toml'}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}") from error
     try:

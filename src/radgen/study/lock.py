@@ -37,7 +37,11 @@ def lock_folder(folder: Path) -> Iterator[None]:
         stream.seek(0)
         stream.truncate()
         json.dump(
-            {"process": os.getpid(), "machine": platform.node(), "since": time.strftime("%H:%M:%S")},
+            {
+                "process": os.getpid(),
+                "machine": platform.node(),
+                "since": time.strftime("%H:%M:%S"),
+            },
             stream,
         )
         stream.flush()

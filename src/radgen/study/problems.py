@@ -49,4 +49,6 @@ def raise_problems(problems: Iterable[Problem], *, what: str) -> None:
         return
     lines = [str(problem) for problem in found]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-    raise ConfigError("\n".join([f"{what}: {count}.", *(f"  {line}" for line in lines)]), problems=lines)
+    raise ConfigError(
+        "\n".join([f"{what}: {count}.", *(f"  {line}" for line in lines)]), problems=lines
+    )

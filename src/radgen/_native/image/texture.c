@@ -25,6 +25,48 @@ static int32_t join(int32_t *parent, int32_t root, int32_t other)
     return root;
 }
 
+/* Of neighbours (bits), keep the first of each group that is connected through `near`, where
+ * near[d] holds the neighbours that touch neighbour d. */
+static uint16_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
+{
+    uint16_t kept = 0, left = bits;
+    for (int d = 0; d < n_steps; d++) {
+        if (!(left >> d & 1)) {
+            continue;
+        }
+        uint16_t group = (uint16_t)(1u << d), before = 0;
+        while (group != before) {
+            before = group;
+            for (int e = 0; e < n_steps; e++) {
+                group |= group >> e & 1 ? near[e] & bits : 0;
+            }
+        }
+        kept |= (uint16_t)(1u << d);
+        left &= (uint16_t)~group;
+    }
+    return kept;
+}
+
+/* Which neighbours touch which: their offsets differ by at most one voxel along each axis, and
+ * the difference (or its opposite) is itself an offset that joins. */
+static void touching(const int32_t *offset, int n_steps, uint16_t *near)
+{
+    for (int d = 0; d < n_steps; d++) {
+        near[d] = 0;
+        for (int e = 0; e < n_steps; e++) {
+            for (int f = 0; f < n_steps; f++) {
+                int same = 1, opposite = 1;
+                for (int axis = 0; axis < 3; axis++) {
+                    int32_t gap = offset[3 * d + axis] - offset[3 * e + axis];
+                    same &= gap == offset[3 * f + axis];
+                    opposite &= gap == -offset[3 * f + axis];
+                }
+                near[d] |= (uint16_t)((same | opposite) << e);
+            }
+        }
+    }
+}
+
 #define LEVEL uint8_t
 #define KERNEL(name) name##_8
 #include "texture_kernels.h"
@@ -221,22 +263,25 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
     if (inside >= 0) {
         int32_t *parent = malloc((size_t)(grid.nz * grid.ny * grid.nx) * sizeof *parent);
         uint16_t *bits = malloc((size_t)grid.nx * sizeof *bits);
-        if (parent == NULL || bits == NULL) {
+        uint16_t *few = calloc(65536, sizeof *few), near[16];
+        if (parent == NULL || bits == NULL || few == NULL) {
             PyErr_NoMemory();
         } else {
             int n = (int)a[2].view.shape[0];
+            touching(a[2].view.buf, n, near);
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     n_zones = zones_8(a[0].view.buf, a[1].view.buf, &grid, steps, n, parent, bits,
-                                       a[3].view.buf, a[4].view.buf, a[5].view.buf,
+                     n_zones = zones_8(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
+                                       parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
                                        a[6].view.buf),
-                     n_zones = zones_16(a[0].view.buf, a[1].view.buf, &grid, steps, n, parent,
-                                        bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
+                     n_zones = zones_16(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
+                                        parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
                                         a[6].view.buf))
             Py_END_ALLOW_THREADS
         }
         free(parent);
         free(bits);
+        free(few);
     }
     free(steps);
     give_back(a, 7);

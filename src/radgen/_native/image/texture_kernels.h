@@ -96,10 +96,12 @@ static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step
     }
 }
 
-/* Zones of one level, joined by union-find over the neighbours met before (steps < 0). */
+/* Zones of one level, joined by union-find over the neighbours met before (steps < 0). Those
+ * that touch each other are joined already, so one of each touching group will do. */
 static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
-                               const ptrdiff_t *step, int n_steps, int32_t *parent,
-                               uint16_t *bits, uint16_t *out_level, uint32_t *out_size,
+                               const ptrdiff_t *step, int n_steps, const uint16_t *near,
+                               uint16_t *few, int32_t *parent, uint16_t *bits,
+                               uint16_t *out_level, uint32_t *out_size,
                                uint16_t *out_far, int32_t *out_slice)
 {
     ptrdiff_t n_zones = 0;
@@ -120,7 +122,13 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
             }
             int32_t root = (int32_t)(at + x);
             parent[root] = root;
-            unsigned left = bits[x];
+            if (bits[x] == 0) {
+                continue;
+            }
+            if (few[bits[x]] == 0) {
+                few[bits[x]] = one_of_each(bits[x], near, n_steps);
+            }
+            unsigned left = few[bits[x]];
             for (int d = 0; left; d++, left >>= 1) {
                 if (left & 1) {
                     root = join(parent, root, (int32_t)(at + x + step[d]));

@@ -93,7 +93,14 @@ class LawsFilter(FilterSettings):
             chains.append((tuple((kernel / np.linalg.norm(kernel)).tolist()),))
         chains += [()] * (3 - len(chains))
         if self.rotation_invariant:
-            return pooled(array, chains, self.dimensions, self.pooling, self.boundary, keep)
+            return pooled(
+                array,
+                chains,
+                dimensions=self.dimensions,
+                pooling=self.pooling,
+                boundary=self.boundary,
+                keep=keep,
+            )
         return separable(array, chains, self.boundary, keep)
 
 

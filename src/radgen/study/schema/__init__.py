@@ -72,7 +72,9 @@ class StudySettings(Section):
     @model_validator(mode="after")
     def _has_phenotypes(self) -> StudySettings:
         if self.images is None and self.features.table is None:
-            raise ValueError("no image data: add [images], or [features.table] for finished features")
+            raise ValueError(
+                "no image data: add [images], or [features.table] for finished features"
+            )
         if self.images is not None and self.features.table is not None:
             raise ValueError("set [images] or [features.table], not both")
         return self

@@ -87,7 +87,8 @@ class PreprocessSettings(PreprocessChanges):
     """Preprocessing of all scans, and changes for one modality."""
 
     by_modality: dict[Literal["CT", "MR", "PT", "US", "MG"], PreprocessChanges] = Field(
-        default_factory=dict, description="Other values for one modality: [preprocess.by_modality.CT]."
+        default_factory=dict,
+        description="Other values for one modality: [preprocess.by_modality.CT].",
     )
 
 
@@ -97,8 +98,12 @@ class FeatureSettings(Section):
     preset: str | None = Field(
         None, description='Settings by name ("ibsi-a" …); what else is set here changes them.'
     )
-    families: Texts | None = Field(None, description="Feature families; default: all IBSI families.")
-    aggregations: Texts | None = Field(None, description="IBSI aggregation codes of texture families.")
+    families: Texts | None = Field(
+        None, description="Feature families; default: all IBSI families."
+    )
+    aggregations: Texts | None = Field(
+        None, description="IBSI aggregation codes of texture families."
+    )
     distance: int | None = Field(None, ge=1, description="Distance of neighbours in voxels.")
     filters: list[dict[str, Any]] = Field(
         default_factory=list, description="Filters whose responses are measured too (IBSI 2)."
@@ -116,7 +121,10 @@ class FeatureSettings(Section):
         None, description="Phenotype that is the volume; default: recognised by its IBSI code."
     )
     max_missing: float = Field(
-        0.2, ge=0, le=1, description="Phenotypes with a larger share of missing values are left out."
+        0.2,
+        ge=0,
+        le=1,
+        description="Phenotypes with a larger share of missing values are left out.",
     )
 
 
@@ -170,9 +178,13 @@ class AssociateSettings(Section):
     transform: Literal["none", "rank"] = Field(
         "rank", description="rank: phenotypes become normal scores first."
     )
-    harmonised: bool = Field(True, description="Use the harmonised phenotypes, where there are any.")
+    harmonised: bool = Field(
+        True, description="Use the harmonised phenotypes, where there are any."
+    )
     permutations: int = Field(0, ge=0, description="Permutations for family-wise error (max-T).")
-    fdr: float = Field(0.05, gt=0, lt=1, description="False-discovery rate of what is called found.")
+    fdr: float = Field(
+        0.05, gt=0, lt=1, description="False-discovery rate of what is called found."
+    )
 
     @model_validator(mode="after")
     def _one_side(self) -> AssociateSettings:
@@ -196,7 +208,9 @@ class GwasSettings(Section):
     transform: Literal["none", "rank"] = Field(
         "rank", description="rank: phenotypes become normal scores first."
     )
-    harmonised: bool = Field(True, description="Use the harmonised phenotypes, where there are any.")
+    harmonised: bool = Field(
+        True, description="Use the harmonised phenotypes, where there are any."
+    )
     threshold: float | None = Field(
         None, gt=0, le=1, description="Store tests with p at most this; default: all."
     )

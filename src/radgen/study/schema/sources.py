@@ -258,7 +258,9 @@ class SpecimenSettings(Section):
     table: str = Field(description="The table, a row a specimen.")
     specimen: str = Field(description="Column with the specimen's id as the molecular file has it.")
     patient: str = Field(description="Column with the patient's id.")
-    id_rule: IdRule = Field(default_factory=IdRule, description="How patient ids become sample ids.")
+    id_rule: IdRule = Field(
+        default_factory=IdRule, description="How patient ids become sample ids."
+    )
     date: str | None = Field(None, description="Column with the date of the specimen.")
     lesion: str | None = Field(None, description="Column that names the lesion.")
 
