@@ -7,10 +7,12 @@ from typing import Any
 
 _HOMES = {
     "GwasResult": "radgen.associate.gwas_result",
+    "HazardResult": "radgen.associate.hazards",
     "gwas": "radgen.associate.gwas_scan",
+    "hazards": "radgen.associate.hazards",
 }
 
-__all__ = ["GwasResult", "gwas"]
+__all__ = ["GwasResult", "HazardResult", "gwas", "hazards"]
 
 
 def __getattr__(name: str) -> Any:
