@@ -174,7 +174,7 @@ class AssociateSettings(Section):
         "default: all.",
     )
     covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
-    method: str = Field("auto", description="Test; auto chooses by the declared types.")
+    test: str = Field("auto", description="Test; auto chooses by the declared types.")
     transform: Literal["none", "rank"] = Field(
         "rank", description="rank: phenotypes become normal scores first."
     )

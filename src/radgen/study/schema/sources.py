@@ -26,32 +26,31 @@ Labels = dict[str, int | list[int]]
 
 
 class IdRule(Section):
-    """How the ids of one file become sample ids; applied in the order of these keys."""
+    """How the ids of one file become sample ids; applied in the order of these keys.
 
-    strip: bool = Field(True, description="Take away spaces around the id.")
-    pattern: str | None = Field(
-        None,
+    Spaces around an id never count.
+    """
+
+    strip_prefix: str = Field("", description="Text taken away from the start.")
+    strip_suffix: str = Field("", description="Text taken away from the end.")
+    pattern: str = Field(
+        "",
         description="Regular expression; the id is its first group, or the whole match where it "
         "has none. An id that does not match is an error.",
     )
-    replace: dict[str, str] = Field(
-        default_factory=dict, description='Texts to replace: {"_" = "-"}.'
+    first: int = Field(
+        0, ge=0, description="Keep the first so many characters (12 for TCGA barcodes); 0 = all."
     )
-    remove_prefix: str = Field("", description="Text taken away from the start.")
-    remove_suffix: str = Field("", description="Text taken away from the end.")
     case: Literal["keep", "upper", "lower"] = Field("keep", description="Change of letter case.")
-    first: int | None = Field(
-        None, gt=0, description="Keep the first so many characters (12 for TCGA barcodes)."
-    )
+    strip_zeros: bool = Field(False, description="Take away zeros at the start.")
 
     @field_validator("pattern")
     @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                re.compile(value)
-            except re.error as error:
-                raise ValueError(f"this is no regular expression: {error}") from error
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"this is no regular expression: {error}") from error
         return value
 
 
@@ -149,9 +148,6 @@ class FeatureTableSettings(Section):
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     drop: Texts = Field(
         default_factory=list, description="Columns that are no features (* stands for any text)."
-    )
-    several_rows: Literal["refuse", "first", "mean"] = Field(
-        "refuse", description="What to do where a sample has several rows."
     )
 
 
@@ -278,6 +274,9 @@ class OmicsSettings(Section):
     ] = Field(description="What was measured.")
     scale: str = Field(
         "", description='"counts", "log2", "TPM", "zscore", "beta", "binary" …; said by you.'
+    )
+    samples_in: Literal["auto", "rows", "columns"] = Field(
+        "auto", description="Where samples stand; auto looks where known ids are."
     )
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     specimens: SpecimenSettings | None = Field(
