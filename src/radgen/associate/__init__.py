@@ -7,9 +7,9 @@ from typing import Any
 
 _HOMES = {
     "GwasResult": "radgen.associate.gwas_result",
-    "HazardResult": "radgen.associate.hazards",
+    "HazardResult": "radgen.associate.hazard_ratios",
     "gwas": "radgen.associate.gwas_scan",
-    "hazards": "radgen.associate.hazards",
+    "hazards": "radgen.associate.hazard_ratios",
 }
 
 __all__ = ["GwasResult", "HazardResult", "gwas", "hazards"]
