@@ -6,18 +6,20 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "GwasResult": "radgen.associate.gwas_result",
-    "gwas": "radgen.associate.gwas_scan",
+    "AssociationResult": "result",
+    "GwasResult": "gwas_result",
+    "gwas": "gwas_scan",
+    "scan": "scanning",
 }
 
-__all__ = ["GwasResult", "gwas"]
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(f"radgen.associate.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'radgen.associate' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_HOMES)
