@@ -6,20 +6,23 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "GwasResult": "radgen.associate.gwas_result",
-    "HazardResult": "radgen.associate.hazard_ratios",
-    "gwas": "radgen.associate.gwas_scan",
-    "hazards": "radgen.associate.hazard_ratios",
+    "AssociationResult": "result",
+    "GwasResult": "gwas_result",
+    "HazardResult": "hazard_ratios",
+    "TESTS": "scanning",
+    "gwas": "gwas_scan",
+    "hazards": "hazard_ratios",
+    "scan": "scanning",
 }
 
-__all__ = ["GwasResult", "HazardResult", "gwas", "hazards"]
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(f"radgen.associate.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'radgen.associate' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_HOMES)

@@ -22,6 +22,7 @@ __all__ = [
     "TOO_FEW",
     "LinearFit",
     "covariate_basis",
+    "patterns",
     "regress",
     "residualise",
 ]
@@ -149,7 +150,7 @@ def residualise(values: ArrayLike, basis: Array) -> Array:
     if rest.shape[1]:
         left -= rest @ (rest.T @ left)
         left -= rest @ (rest.T @ left)
-    return left
+    return np.asarray(left)
 
 
 def regress(
@@ -216,7 +217,7 @@ def regress(
         y, x, z = y[full], x[full], z[full]
     if robust:
         return _regress_robust(y, x, z)
-    x_patterns, y_patterns = _patterns(x), _patterns(y)
+    x_patterns, y_patterns = patterns(x), patterns(y)
     if len(x_patterns) <= len(y_patterns):
         parts = _cross_moments(x, x_patterns, y, z)
         xy, xx, yy, x_var, y_var, rank, n = parts
@@ -228,10 +229,13 @@ def regress(
         effect = xy / xx
         left = yy - xy * effect
         se = np.sqrt(np.maximum(left, 0.0) / df / xx)
-    return _finish(effect, se, df, n, xx, yy, x_var, y_var, left)
+    return _finish(
+        effect=effect, se=se, df=df, n=n, xx=xx, yy=yy, x_var=x_var, y_var=y_var, left=left
+    )
 
 
 def _finish(
+    *,
     effect: Array,
     se: Array,
     df: Array,
@@ -267,8 +271,19 @@ def _matrix(values: ArrayLike, what: str) -> Array:
     return np.where(np.isinf(out), np.nan, out) if np.isinf(out).any() else out
 
 
-def _patterns(values: Array) -> Patterns:
-    """Group columns by which rows are known: (known rows, column indices)."""
+def patterns(values: Array) -> Patterns:
+    """Return the columns grouped by which rows are known.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (n_samples, n_columns)
+        NaN = missing.
+
+    Returns
+    -------
+    list of (ndarray of bool (n_samples,), ndarray of int64)
+        Known rows and the columns that have just these.
+    """
     known = ~np.isnan(values)
     if known.all():
         return [(np.ones(len(values), dtype=bool), np.arange(values.shape[1]))]
@@ -321,14 +336,14 @@ def _one_outer_pattern(outer: Array, inner: Array, z: Array | None) -> tuple[Arr
     outer_left = residualise(outer, basis)
     outer_centred, outer_total = _spread(outer)
     outer_ss = np.einsum("ij,ij->j", outer_left, outer_left)
-    patterns = _patterns(inner)
+    groups_of_inner = patterns(inner)
     left = np.zeros((n_rows, n_inner))
     inner_ss, inner_total = np.zeros(n_inner), np.zeros(n_inner)
     rank, n = np.zeros(n_inner), np.zeros(n_inner)
     big_ss = np.repeat(outer_ss[:, None], n_inner, axis=1)
     big_total = np.repeat(outer_total[:, None], n_inner, axis=1)
     redo: list[tuple[NDArray[np.bool_], NDArray[np.int64], Array, NDArray[np.int64]]] = []
-    for rows, columns in patterns:
+    for rows, columns in groups_of_inner:
         whole = bool(rows.all())
         own = basis
         if not whole:
@@ -390,8 +405,8 @@ def _regress_robust(y: Array, x: Array, z: Array | None) -> LinearFit:
     effect, se = np.full(shape, np.nan), np.full(shape, np.nan)
     xx, yy, x_var, y_var, left = (np.zeros(shape) for _ in range(5))
     df, n = np.full(shape, -1.0), np.zeros(shape)
-    for x_rows, x_cols in _patterns(x):
-        for y_rows, y_cols in _patterns(y):
+    for x_rows, x_cols in patterns(x):
+        for y_rows, y_cols in patterns(y):
             rows = x_rows & y_rows
             count = int(rows.sum())
             here = np.ix_(x_cols, y_cols)
@@ -407,7 +422,9 @@ def _regress_robust(y: Array, x: Array, z: Array | None) -> LinearFit:
             effect[here], se[here], left[here], ss_x, ss_y = parts
             xx[here], yy[here] = ss_x[:, None], ss_y
             x_var[here], y_var[here] = _spread(part_x)[1][:, None], _spread(part_y)[1]
-    return _finish(effect, se, df, n, xx, yy, x_var, y_var, left)
+    return _finish(
+        effect=effect, se=se, df=df, n=n, xx=xx, yy=yy, x_var=x_var, y_var=y_var, left=left
+    )
 
 
 def _hc3(x: Array, y: Array, basis: Array) -> tuple[Array, Array, Array, Array, Array]:

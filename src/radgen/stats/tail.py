@@ -314,7 +314,7 @@ def _log_beta(a: Array, b: Array) -> Array:
         + _stirling(big)
         - _stirling(total)
     )
-    return np.where(large >= _STIRLING_FROM, stable, plain)
+    return np.asarray(np.where(large >= _STIRLING_FROM, stable, plain))
 
 
 def _stirling(z: Array) -> Array:
@@ -323,4 +323,4 @@ def _stirling(z: Array) -> Array:
     series = 1 / 1680 - inverse * series
     series = 1 / 1260 - inverse * series
     series = 1 / 360 - inverse * series
-    return (1 / 12 - inverse * series) / z
+    return np.asarray((1 / 12 - inverse * series) / z)

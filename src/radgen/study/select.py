@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from radgen._core.naming import did_you_mean
 from radgen.errors import InputError
@@ -97,7 +96,7 @@ def usable(
         If nothing is left.
     """
     known = np.isfinite(table.values)
-    alive: NDArray[np.bool_] = known.any(axis=1)
+    alive = np.asarray(known.any(axis=1))
     reasons = dict(
         table.status.filter(pl.col("phenotype") == "").select("sample", "reason").iter_rows()
     )
@@ -207,7 +206,7 @@ def harmonised(
     kept = sheet.covariates(settings.keep)
     whole = set(batch)
     if kept is not None:
-        complete: NDArray[np.bool_] = np.isfinite(kept.values).all(axis=1)
+        complete = np.asarray(np.isfinite(kept.values).all(axis=1))
         whole &= {s for s, ok in zip(kept.samples, complete.tolist(), strict=True) if ok}
     gone = {
         sample: "site or scanner is not known, or its group is too small"
