@@ -78,19 +78,20 @@ def planted_and_found(cohort: Cohort, run: StudyRun) -> pl.DataFrame:
     """Return a row for each planted effect: what it is, what the study found, whether they agree."""
     rows = []
     for effect in cohort.truth:
-        text, agrees = _finding(effect, run)
+        text, agrees = _finding(effect, cohort, run)
         rows.append({"planted": effect.name, "found": text, "agrees": "yes" if agrees else "no"})
     return pl.DataFrame(rows)
 
 
-def _finding(effect: PlantedEffect, run: StudyRun) -> tuple[str, bool]:
+def _finding(effect: PlantedEffect, cohort: Cohort, run: StudyRun) -> tuple[str, bool]:
     results = run.results
     if effect.analysis == "gwas":
         return _variant(effect, results.get("Variants and tumour volume"))
     if effect.analysis == "associate":
         mutation = effect.layer == "mutation"
         name = "Mutations" if mutation else "Expression modules"
-        wanted = "DRV1" if mutation else "module"
+        modules = [m for m, genes in cohort.modules.items() if effect.source in genes]
+        wanted = effect.source if mutation else modules[0]
         return _association(effect, wanted, results.get(f"{name} and image features"), run)
     if effect.analysis == "survival":
         return _hazard(effect, results.get("Survival by tumour volume and gene"))
@@ -132,7 +133,7 @@ def _association(
     rows = result.table.filter(
         pl.col("phenotype").is_in(names) & (pl.col("status") != "not_tested")
     )
-    rows = rows.filter(pl.col("omics").str.contains(wanted)).sort("log10p")
+    rows = rows.filter(pl.col("omics") == wanted).sort("log10p")
     if not rows.height:
         return "not tested", False
     row = rows.row(0, named=True)
