@@ -8,7 +8,9 @@ from typing import Any
 _HOMES = {
     "AssociationResult": "result",
     "GwasResult": "gwas_result",
+    "HazardResult": "hazard_ratios",
     "gwas": "gwas_scan",
+    "hazards": "hazard_ratios",
     "scan": "scanning",
 }
 
