@@ -115,6 +115,4 @@ def test_z_is_inverse_of_the_tail() -> None:
 
 def test_t_quantile_inverts_the_tail() -> None:
     df = np.array([1.0, 4.0, 31.0, 1e5])
-    np.testing.assert_allclose(
-        from_log10p(t_log10p(t_quantile(0.975, df), df)), 0.05, rtol=1e-10
-    )
+    np.testing.assert_allclose(from_log10p(t_log10p(t_quantile(0.975, df), df)), 0.05, rtol=1e-10)

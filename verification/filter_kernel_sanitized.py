@@ -1,4 +1,4 @@
-"""Fuzz the convolution kernel under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Fuzz the convolution and resampling kernels under AddressSanitizer and UndefinedBehaviorSanitizer.
 
 Builds ``src/radgen/_native/filter`` with gcc's sanitizers into a temporary folder and calls it
 with random arguments, half of them wrong: it must compute or refuse, and never touch foreign
@@ -42,6 +42,10 @@ for _ in range(int(sys.argv[2])):
         _filter.correlate_axis(
             source, out, rng.normal(size=n_taps), outer, n, inner, first, n_out, before, boundary
         )
+        first_voxel = rng.integers(-9, 18, size=max(n_out, 0))
+        weights = rng.normal(size=(len(first_voxel), int(rng.integers(0, 6))))
+        _filter.gather_axis(source, out, first_voxel, weights, outer, n, inner, n_out)
+        _filter.spline_axis(source, out, outer, n, inner, n_out, int(rng.integers(-9, 18)))
         computed += 1
     except ValueError:
         refused += 1
