@@ -243,7 +243,9 @@ def _carry(found: Gathered, listed: ScanList) -> None:
         )
         return
     rows = pl.DataFrame({"sample": samples, "row": [scan.row for scan in found.scans]})
-    carried = rows.join(listed.carried.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left")
+    carried = rows.join(
+        listed.carried.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left"
+    )
     columns = {name: ColumnSettings(type="category") for name in images.carry}
     sheet = found.sheet
     frame = sheet.frame.join(carried.drop("row"), on="sample", how="left", maintain_order="left")
@@ -282,12 +284,13 @@ def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable
         for name in read_table(path).columns
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.drop)
     ]
-    return read_feature_table(
+    table: PhenotypeTable = read_feature_table(
         path,
         id_column=settings.id,
         id_rule=io_rule(settings.id_rule),
         exclude=exclude,
     )
+    return table
 
 
 def _read_layers(found: Gathered) -> None:
@@ -297,7 +300,7 @@ def _read_layers(found: Gathered) -> None:
         at = ("omics", name)
         path = found.find(settings.path, *at, "path")
         extra: dict[str, Path | None] = {"assayed": None, "gene_sets": None}
-        for key in extra:
+        for key in ("assayed", "gene_sets"):
             text = getattr(settings, key)
             if text is not None:
                 extra[key] = found.find(text, *at, key)

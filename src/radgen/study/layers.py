@@ -62,6 +62,7 @@ def read_layer(
     RadgenError
         If a file cannot be read, or nothing is left.
     """
+    table: OmicsTable
     rule = io_rule(settings.id_rule)
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".maf"):
@@ -108,7 +109,9 @@ def _set_scores(table: OmicsTable, sets: Mapping[str, Sequence[str]], path: Path
     """Return the mean standardised value of each gene set."""
     place = {gene: j for j, gene in enumerate(table.features)}
     spread = np.nanstd(table.values, axis=0)
-    scaled = (table.values - np.nanmean(table.values, axis=0)) / np.where(spread > 0, spread, np.nan)
+    scaled = (table.values - np.nanmean(table.values, axis=0)) / np.where(
+        spread > 0, spread, np.nan
+    )
     names, columns = [], []
     for name, genes in sets.items():
         found = [place[gene] for gene in genes if gene in place and spread[place[gene]] > 0]
@@ -209,15 +212,21 @@ def link_specimens(
         if rules.several_specimens == "mean":
             block = table.values[rows]
             known = np.isfinite(block).sum(axis=0)
-            values.append(np.where(known > 0, np.nansum(block, axis=0) / np.maximum(known, 1), np.nan))
+            values.append(
+                np.where(known > 0, np.nansum(block, axis=0) / np.maximum(known, 1), np.nan)
+            )
             continue
         ranked = rows
         if rules.several_specimens == "nearest" and len(rows) > 1:
             names = table.samples
-            ranked = sorted(rows, key=lambda r, p=patient: _days(names[r], specimens, scans.get(p)))
+            scan = scans.get(patient)
+            distance = {row: _days(names[row], specimens, scan) for row in rows}
+            ranked = sorted(rows, key=distance.__getitem__)
         values.append(table.values[ranked[0]])
         for row in ranked[1:]:
-            gone[table.samples[row]] = f"another specimen of the patient counts ({rules.several_specimens})"
+            gone[table.samples[row]] = (
+                f"another specimen of the patient counts ({rules.several_specimens})"
+            )
     matrix = np.array(values) if values else np.empty((0, table.n_features))
     return (
         OmicsTable(tuple(by_patient), table.features, matrix, table.layer, table.scale),
@@ -225,9 +234,7 @@ def link_specimens(
     )
 
 
-def _misfit(
-    specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkSettings
-) -> str:
+def _misfit(specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkSettings) -> str:
     if scan is None:
         return ""
     if rules.same_lesion:
@@ -260,5 +267,5 @@ def read_genotypes(settings: GenotypeSettings, path: Path) -> GenotypeMatrix:
     RadgenError
         If the file cannot be read, or the rule makes two ids equal.
     """
-    found = open_genotypes(path, build=settings.build)
+    found: GenotypeMatrix = open_genotypes(path, build=settings.build)
     return replace(found, samples=tuple(clean_ids(found.samples, settings.id_rule, what=str(path))))

@@ -128,7 +128,8 @@ def _from_table(
         days, bad = parse_dates(chosen[settings.date], "%Y-%m-%d")
         if bad:
             rows = [(int(chosen["__row"][row - 1]) + 1, text) for row, text in bad]
-            what = f"Column {settings.date!r}: {len(bad)} cells are no dates like 2024-03-31 ({shown(rows)})."
+            cells = f"{len(bad)} cells ({shown(rows)})"
+            what = f"Column {settings.date!r}: {cells} are no dates like 2024-03-31."
             problems.append(Problem(where, rows[0][0], what, "Write year-month-day."))
     scans = []
     for place, row in enumerate(chosen.iter_rows(named=True)):
@@ -140,7 +141,9 @@ def _from_table(
             files[name] = (_cell(image, path), _cell(mask, path))
         lesion = "" if settings.lesion is None else str(row[settings.lesion] or "")
         scans.append(Scan(samples[place], files, days[place], lesion, int(row["__row"])))
-    carried = chosen.select(pl.col("__row").alias("row"), *[pl.col(c).cast(pl.String) for c in settings.carry])
+    carried = chosen.select(
+        pl.col("__row").alias("row"), *[pl.col(c).cast(pl.String) for c in settings.carry]
+    )
     return ScanList(tuple(scans), carried, table.height), problems
 
 
@@ -167,15 +170,15 @@ def _from_patterns(
         key = f"images.sequences.{name}.image" if name else "images.image"
         if not images:
             what = f"No file fits {key} = {item.image!r}."
-            problems.append(Problem(str(folder), 0, what, "Check the pattern; {id} is the patient."))
+            problems.append(
+                Problem(str(folder), 0, what, "Check the pattern; {id} is the patient.")
+            )
         for raw, path in images.items():
             mask = masks.get(raw, folder / str(item.mask).replace("{id}", raw))
             found.setdefault(raw, {})[name] = (path, mask)
     ids = sorted(found)
     samples = clean_ids(ids, settings.id_rule, what=str(folder)) if ids else []
-    scans = tuple(
-        Scan(sample, found[raw]) for raw, sample in zip(ids, samples, strict=True)
-    )
+    scans = tuple(Scan(sample, found[raw]) for raw, sample in zip(ids, samples, strict=True))
     return ScanList(scans, n_rows=len(scans)), problems
 
 
@@ -196,7 +199,9 @@ def _matches(pattern: str, folder: Path) -> dict[str, Path]:
     parts = full.split("{id}")
     stars = "*".join(glob.escape(part).replace("[*]", "*").replace("[?]", "?") for part in parts)
     regex = re.escape(full).replace(re.escape("{id}"), "(?P<id>[^/]+?)", 1)
-    regex = regex.replace(re.escape("{id}"), "(?P=id)").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    regex = (
+        regex.replace(re.escape("{id}"), "(?P=id)").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    )
     files: dict[str, Path] = {}
     for text in sorted(glob.glob(stars)):
         match = re.fullmatch(regex, Path(text).as_posix())
@@ -204,8 +209,8 @@ def _matches(pattern: str, folder: Path) -> dict[str, Path]:
             continue
         if match["id"] in files:
             raise InputError(
-                f"The pattern {pattern!r} fits two files of {match['id']}: {files[match['id']]} and "
-                f"{text}. Make the pattern narrower."
+                f"The pattern {pattern!r} fits two files of {match['id']}: "
+                f"{files[match['id']]} and {text}. Make the pattern narrower."
             )
         files[match["id"]] = Path(text)
     return files
