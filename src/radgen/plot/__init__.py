@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
+    "GENOME_WIDE": "genome",
     "bland_altman": "pairs",
     "calibration": "performance",
     "cluster_order": "matrix",
@@ -19,6 +20,7 @@ _WHERE = {
     "flow": "cohort",
     "forest": "effects",
     "heatmap": "matrix",
+    "inflation": "genome",
     "kaplan_meier": "performance",
     "manhattan": "genome",
     "miami": "genome",
