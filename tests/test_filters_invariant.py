@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from radgen._native._filter import correlate_axis
+from radgen._native._filter import correlate_axis, gather_axis, spline_axis
 
 from radgen.errors import InputError
 from radgen.image import apply_filters
@@ -107,6 +107,39 @@ def test_kernel_equals_its_definition(shape, n_taps, axis, options, draw) -> Non
     np.testing.assert_allclose(np.moveaxis(found, axis, 0), slow, atol=tolerance)
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 40)),
+    st.integers(1, 5),
+    st.sampled_from([np.float32, np.float64]),
+    st.integers(0, 99),
+)
+def test_reading_at_positions_equals_its_definition(shape, n_taps, dtype, seed) -> None:
+    rng = np.random.default_rng(seed)
+    source = rng.normal(size=shape).astype(dtype)
+    n_out = int(rng.integers(1, 9))
+    first = rng.integers(-4, shape[1] + 4, size=n_out)
+    weights = rng.normal(size=(n_out, n_taps))
+    out = np.empty((shape[0], n_out, shape[2]), dtype)
+    gather_axis(source, out, first, weights, *shape, n_out)
+    slow = sum(
+        weights[:, tap, None] * source[:, np.clip(first + tap, 0, shape[1] - 1)].astype(float)
+        for tap in range(n_taps)
+    )
+    np.testing.assert_allclose(out, slow, atol=1e-4 if dtype is np.float32 else 1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 20), st.integers(0, 99))
+def test_spline_coefficients_solve_the_interpolation(size: int, inner: int, seed: int) -> None:
+    source = np.random.default_rng(seed).normal(size=(2, size, inner))
+    out = np.empty((2, size + 10, inner))
+    spline_axis(source, out, 2, size, inner, size + 10, -5)
+    wide = np.pad(source, [(0, 0), (5, 5), (0, 0)], mode="edge")
+    again = (out[:, :-2] + 4 * out[:, 1:-1] + out[:, 2:]) / 6
+    np.testing.assert_allclose(again, wide[:, 1:-1], atol=1e-12)
+
+
 def test_kernel_refuses_bad_arguments() -> None:
     a, b, w = np.zeros(12, np.float32), np.zeros(12, np.float32), np.ones(3)
     good = (1, 4, 3, 0, 4, 1, 0)
@@ -122,6 +155,20 @@ def test_kernel_refuses_bad_arguments() -> None:
     for arguments in bad:
         with pytest.raises(ValueError, match="must|does not"):
             correlate_axis(*arguments)
+    first, taps = np.zeros(4, np.int64), np.ones((4, 2))
+    gather_axis(a, b, first, taps, 1, 4, 3, 4)
+    for wrong in [
+        (a, b, first[:3], taps, 1, 4, 3, 4), (a, b, first.astype(float), taps, 1, 4, 3, 4),
+        (a, b, first, taps[:3], 1, 4, 3, 4), (a, b, first, taps[:0], 1, 4, 3, 4),
+        (a, a, first, taps, 1, 4, 3, 4), (a, b, first, taps, 2, 4, 3, 4),
+        (a, b, first + 2**50, taps, 1, 4, 3, 4), (a, b, first, taps, 1, 4, 3, 0),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match="must|does not"):
+            gather_axis(*wrong)
+    spline_axis(a, b, 1, 4, 3, 4, -2)
+    for sizes in [(1, 4, 3, 5, 0), (1, 4, 3, 4, 2**40), (0, 4, 3, 4, 0), (1, 4, -3, 4, 0)]:
+        with pytest.raises(ValueError, match="must|does not"):
+            spline_axis(a, b, *sizes)
     with pytest.raises((BufferError, ValueError)):
         correlate_axis(a[::2], b, w, *good)
     sealed = np.zeros(12, np.float32)

@@ -9,7 +9,6 @@ _HOMES = {
     "AssociationResult": "result",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
-    "TESTS": "scanning",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
     "scan": "scanning",

@@ -144,6 +144,9 @@ def harmoniser(harmonise: Any, *, leave_site_out: bool) -> Any:
 def block_steps(block: Block, *, selection: Any, n_selected: int) -> list[tuple[str, Any]]:
     """Return named, unfitted steps of a block; "harmonise" marks where sites are removed.
 
+    Ranks come before harmonisation: afterwards they would blow up the tiny shifts by which
+    equal values of two sites then differ, and give the site away.
+
     Raises
     ------
     InputError
@@ -154,10 +157,9 @@ def block_steps(block: Block, *, selection: Any, n_selected: int) -> list[tuple[
     ]
     if block.role == "clinical":
         return [*steps, ("standardise", StandardScaler()), ("weigh", BlockScale())]
-    steps += [("vary", VarianceFilter())]
+    steps += [("vary", VarianceFilter()), ("normalise", RankNormaliser())]
     if block.role == "imaging":
         steps += [("harmonise", None)]
-    steps += [("normalise", RankNormaliser())]
     steps += _selection_steps(selection, n_selected)
     return [*steps, ("weigh", BlockScale())]
 
