@@ -324,9 +324,18 @@ class GenotypeSettings(Section):
     build: Literal["GRCh37", "GRCh38", ""] = Field(default="", description="Genome build.")
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     maf: float = Field(default=0.01, ge=0, lt=0.5, description="Smallest minor-allele frequency.")
-    call_rate: float = Field(
-        default=0.95, ge=0, le=1, description="Smallest share of called genotypes."
+    sample_call_rate: float = Field(
+        default=0.95, ge=0, le=1, description="Smallest share of called variants of a sample."
+    )
+    variant_call_rate: float = Field(
+        default=0.95, ge=0, le=1, description="Smallest share of called samples of a variant."
     )
     hwe_p: float = Field(
-        default=1e-8, ge=0, lt=1, description="Smallest p of the Hardy-Weinberg test; 0 = no test."
+        default=1e-6, ge=0, lt=1, description="Smallest p of the exact Hardy-Weinberg test."
+    )
+    heterozygosity_sd: float | None = Field(
+        default=5.0, gt=0, description="Largest distance of a sample's heterozygosity in SD."
+    )
+    max_kinship: float | None = Field(
+        default=0.177, gt=0, le=0.5, description="Largest kinship of two samples (KING-robust)."
     )
