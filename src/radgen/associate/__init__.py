@@ -1,6 +1,27 @@
 """Floor 8: associations of images with genes."""
 
-from radgen.associate.result import AssociationResult
-from radgen.associate.scan import scan
+from __future__ import annotations
 
-__all__ = ["AssociationResult", "scan"]
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "TESTS": "radgen.associate.association",
+    "AssociationResult": "radgen.associate.association_result",
+    "GwasResult": "radgen.associate.gwas_result",
+    "gwas": "radgen.associate.gwas_scan",
+    "scan": "radgen.associate.association",
+    "screen": "radgen.associate.screening",
+}
+
+__all__ = ["TESTS", "AssociationResult", "GwasResult", "gwas", "scan", "screen"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'radgen.associate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,1 +1,29 @@
 """Floor 9: results to one self-contained HTML report."""
+
+from radgen.report.blocks import Block, Figure, Notes, Prose, Row, Table
+from radgen.report.checklist import Answer, Filled, Score, fill_checklist
+from radgen.report.input import FLOW_COLUMNS, ReportInput, Scan, Section
+from radgen.report.page import write_report
+from radgen.report.sections import RENDERERS, render
+from radgen.report.thumbnail import thumbnail
+
+__all__ = [
+    "FLOW_COLUMNS",
+    "RENDERERS",
+    "Answer",
+    "Block",
+    "Figure",
+    "Filled",
+    "Notes",
+    "Prose",
+    "ReportInput",
+    "Row",
+    "Scan",
+    "Score",
+    "Section",
+    "Table",
+    "fill_checklist",
+    "render",
+    "thumbnail",
+    "write_report",
+]
