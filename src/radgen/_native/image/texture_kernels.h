@@ -163,8 +163,8 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
 /* For each level and number of neighbours: how many voxels, and the sum of |level * number -
  * sum of the neighbours' levels|; whole numbers, so the order of summation does not matter. */
 static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
-                          ptrdiff_t period, uint32_t *sums, uint32_t *counts, int64_t *out_count,
-                          int64_t *out_gap)
+                          ptrdiff_t period, uint32_t *sums, uint32_t *counts, uint64_t *out_count,
+                          uint64_t *out_gap)
 {
     ptrdiff_t dz = g->mz, dy = g->my, dx = g->mx;
     FOR_ROWS
@@ -192,7 +192,7 @@ static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, p
             ptrdiff_t cell = slice + row[x] * width + number;
             int64_t gap = row[x] * number - sum;
             out_count[cell]++;
-            out_gap[cell] += gap < 0 ? -gap : gap;
+            out_gap[cell] += (uint64_t)(gap < 0 ? -gap : gap);
         }
     }
 }
