@@ -81,7 +81,18 @@ FILTERS: Registry[type[FilterSettings]] = Registry("filter", entry_point_group="
 
 
 def register(name: str) -> Callable[[Settings], Settings]:
-    """Return a decorator that registers a settings class under a filter name."""
+    """Return a decorator that registers a settings class under a filter name.
+
+    Parameters
+    ----------
+    name : str
+        As it stands in settings files.
+
+    Returns
+    -------
+    callable
+        Returns the class it is given, with ``name`` set.
+    """
 
     def add(cls: Settings) -> Settings:
         cls.name = name
