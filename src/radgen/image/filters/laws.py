@@ -45,6 +45,11 @@ class LawsFilter(FilterSettings):
         Chebyshev distance in voxels over which absolute responses are averaged to an energy
         map; None = the response itself.
 
+    Notes
+    -----
+    Kernels count voxels: on anisotropic grids the response depends on the direction, so resample
+    to isotropic voxels first (in the plane, for a 2D filter).
+
     References
     ----------
     IBSI 2 reference manual: JTXT (Laws), E4R0 ff. (kernels), PQSD (energy).

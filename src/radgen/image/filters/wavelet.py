@@ -73,6 +73,11 @@ class SeparableWavelet(FilterSettings):
         Drop every second voxel after each level and repeat the others, so that the response
         stays on the image's grid; otherwise the transform is stationary (à trous).
 
+    Notes
+    -----
+    Kernels count voxels: on anisotropic grids the response depends on the direction, so resample
+    to isotropic voxels first (in the plane, for a 2D filter).
+
     References
     ----------
     IBSI 2 reference manual: 25BO (separable wavelets), UK1F (Daubechies family), PH3R
