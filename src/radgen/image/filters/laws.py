@@ -69,7 +69,6 @@ class LawsFilter(FilterSettings):
                 f"Laws kernel {self.kernel!r} names {len(self.parts)} kernels; a filter of "
                 f"{self.dimensions} dimensions needs {self.dimensions}."
             )
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
         if self.energy_distance is not None and self.energy_distance < 0:
             raise InputError(f"energy_distance is not negative, as is {self.energy_distance}.")
 

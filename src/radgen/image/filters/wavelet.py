@@ -99,9 +99,8 @@ class SeparableWavelet(FilterSettings):
                 f"A band of a {self.dimensions}D wavelet has {self.dimensions} letters L or H, "
                 f"not {self.band!r}."
             )
-        if not isinstance(self.level, int) or not 1 <= self.level <= 10:
+        if not 1 <= self.level <= 10:
             raise InputError(f"The level is a whole number from 1 to 10, not {self.level}.")
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
         if self.decimated and self.rotation_invariant:
             raise InputError("A decimated transform is not pooled over rotations.")
 
