@@ -178,8 +178,12 @@ def hazards(
     True
     """
     if outcome.kind != "censored" or outcome.events is None:
-        raise InputError(f"Outcome {outcome.name!r} is {outcome.kind}; a hazard needs censored times.")
-    tables = [predictors] if isinstance(predictors, Covariates | PhenotypeTable) else list(predictors)
+        raise InputError(
+            f"Outcome {outcome.name!r} is {outcome.kind}; a hazard needs censored times."
+        )
+    tables = (
+        [predictors] if isinstance(predictors, Covariates | PhenotypeTable) else list(predictors)
+    )
     rows: list[dict[str, Any]] = []
     curves: list[pl.DataFrame] = []
     tests: list[dict[str, Any]] = []
@@ -203,8 +207,9 @@ def hazards(
             schema={"sample": pl.String, "reason": pl.String},
         ),
         km=pl.concat(curves) if curves else pl.DataFrame(),
-        logrank=pl.DataFrame(tests, schema={"variable": pl.String, "statistic": pl.Float64,
-                                            "p": pl.Float64}),  # fmt: skip
+        logrank=pl.DataFrame(
+            tests, schema={"variable": pl.String, "statistic": pl.Float64, "p": pl.Float64}
+        ),  # fmt: skip
         outcome=outcome.name,
         unit=outcome.unit,
     )

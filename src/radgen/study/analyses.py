@@ -96,7 +96,9 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
             with collected_warnings(context.limits):
                 result = function(found, item, matrix, context)
         except (InputError, AlignmentError, FitError) as error:
-            _log.warning("An analysis of [[%s]] could not be done: %s", section, type(error).__name__)
+            _log.warning(
+                "An analysis of [[%s]] could not be done: %s", section, type(error).__name__
+            )
             context.failures.append(f"{item.name}: {error}")
             done.append(Analysed(section, item.name, None, str(error)))
         else:
@@ -140,9 +142,7 @@ def content(table: Any) -> str:
     raise InputError(f"A {type(table).__name__} has no content digest.")
 
 
-def _phenotypes(
-    matrix: Matrix, item: AssociateSettings | GwasSettings
-) -> PhenotypeTable:
+def _phenotypes(matrix: Matrix, item: AssociateSettings | GwasSettings) -> PhenotypeTable:
     table = choose_phenotypes(matrix.table(harmonised=item.harmonised), item.phenotypes)
     return ranked(table) if item.transform == "rank" else table
 

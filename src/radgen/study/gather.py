@@ -243,7 +243,9 @@ def _carry(found: Gathered, listed: ScanList) -> None:
         )
         return
     rows = pl.DataFrame({"sample": samples, "row": [scan.row for scan in found.scans]})
-    carried = rows.join(listed.carried.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left")
+    carried = rows.join(
+        listed.carried.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left"
+    )
     columns = {name: ColumnSettings(type="category") for name in images.carry}
     sheet = found.sheet
     frame = sheet.frame.join(carried.drop("row"), on="sample", how="left", maintain_order="left")

@@ -70,7 +70,9 @@ def units_of(found: Gathered) -> list[Unit]:
     images = found.settings.images
     assert images is not None
     sequences = images.all_sequences()
-    recipes = {name: unit_settings(found.settings, s.modality or "") for name, s in sequences.items()}
+    recipes = {
+        name: unit_settings(found.settings, s.modality or "") for name, s in sequences.items()
+    }
     units = []
     for scan in found.scans:
         for name, (image, mask) in scan.files.items():
@@ -129,9 +131,7 @@ def _present(unit: Unit) -> bool:
 
 
 def _measure_all(units: Sequence[Unit], context: Context) -> list[Measured]:
-    results: list[Measured | None] = [
-        None if _present(unit) else _absent(unit) for unit in units
-    ]
+    results: list[Measured | None] = [None if _present(unit) else _absent(unit) for unit in units]
     return _stored_or_computed(
         units,
         results,
@@ -191,7 +191,9 @@ def _stored_or_computed(
     n_failed = sum(failed(item) for item in done)
     seconds = time.perf_counter() - begun
     whole = digest(sorted(keys.values()))
-    context.recorder.add(StepRecord(step[0], step[1], whole, len(units), len(todo), n_failed, seconds))
+    context.recorder.add(
+        StepRecord(step[0], step[1], whole, len(units), len(todo), n_failed, seconds)
+    )
     return done
 
 
@@ -200,7 +202,9 @@ def _pictures(
 ) -> tuple[ScanPicture, ...]:
     place_of = {id(unit): place for place, unit in enumerate(units)}
     bad = [unit for unit, item in zip(units, measured, strict=True) if item.reason]
-    good = drawn([unit for unit, item in zip(units, measured, strict=True) if not item.reason], at_most)
+    good = drawn(
+        [unit for unit, item in zip(units, measured, strict=True) if not item.reason], at_most
+    )
     empty: list[str | None] = [None] * len(good)
     pngs = _stored_or_computed(
         good,

@@ -108,7 +108,9 @@ def _set_scores(table: OmicsTable, sets: Mapping[str, Sequence[str]], path: Path
     """Return the mean standardised value of each gene set."""
     place = {gene: j for j, gene in enumerate(table.features)}
     spread = np.nanstd(table.values, axis=0)
-    scaled = (table.values - np.nanmean(table.values, axis=0)) / np.where(spread > 0, spread, np.nan)
+    scaled = (table.values - np.nanmean(table.values, axis=0)) / np.where(
+        spread > 0, spread, np.nan
+    )
     names, columns = [], []
     for name, genes in sets.items():
         found = [place[gene] for gene in genes if gene in place and spread[place[gene]] > 0]
@@ -209,7 +211,9 @@ def link_specimens(
         if rules.several_specimens == "mean":
             block = table.values[rows]
             known = np.isfinite(block).sum(axis=0)
-            values.append(np.where(known > 0, np.nansum(block, axis=0) / np.maximum(known, 1), np.nan))
+            values.append(
+                np.where(known > 0, np.nansum(block, axis=0) / np.maximum(known, 1), np.nan)
+            )
             continue
         ranked = rows
         if rules.several_specimens == "nearest" and len(rows) > 1:
@@ -217,7 +221,9 @@ def link_specimens(
             ranked = sorted(rows, key=lambda r, p=patient: _days(names[r], specimens, scans.get(p)))
         values.append(table.values[ranked[0]])
         for row in ranked[1:]:
-            gone[table.samples[row]] = f"another specimen of the patient counts ({rules.several_specimens})"
+            gone[table.samples[row]] = (
+                f"another specimen of the patient counts ({rules.several_specimens})"
+            )
     matrix = np.array(values) if values else np.empty((0, table.n_features))
     return (
         OmicsTable(tuple(by_patient), table.features, matrix, table.layer, table.scale),
@@ -225,9 +231,7 @@ def link_specimens(
     )
 
 
-def _misfit(
-    specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkSettings
-) -> str:
+def _misfit(specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkSettings) -> str:
     if scan is None:
         return ""
     if rules.same_lesion:

@@ -25,12 +25,13 @@ def check_references(found: Gathered) -> None:
             at: Location = (section, place)
             if item.name in seen:
                 found.complain(
-                    (*at, "name"), f"Two analyses are named {item.name!r}.", "Name each differently."
+                    (*at, "name"),
+                    f"Two analyses are named {item.name!r}.",
+                    "Name each differently.",
                 )
             seen[item.name] = section
             columns = {
-                key: getattr(item, key, [])
-                for key in ("covariates", "variables", "clinical")
+                key: getattr(item, key, []) for key in ("covariates", "variables", "clinical")
             }
             columns["where"] = list(getattr(item, "where", {}))
             for key, names in columns.items():

@@ -140,7 +140,9 @@ def _from_table(
             files[name] = (_cell(image, path), _cell(mask, path))
         lesion = "" if settings.lesion is None else str(row[settings.lesion] or "")
         scans.append(Scan(samples[place], files, days[place], lesion, int(row["__row"])))
-    carried = chosen.select(pl.col("__row").alias("row"), *[pl.col(c).cast(pl.String) for c in settings.carry])
+    carried = chosen.select(
+        pl.col("__row").alias("row"), *[pl.col(c).cast(pl.String) for c in settings.carry]
+    )
     return ScanList(tuple(scans), carried, table.height), problems
 
 
@@ -167,15 +169,15 @@ def _from_patterns(
         key = f"images.sequences.{name}.image" if name else "images.image"
         if not images:
             what = f"No file fits {key} = {item.image!r}."
-            problems.append(Problem(str(folder), 0, what, "Check the pattern; {id} is the patient."))
+            problems.append(
+                Problem(str(folder), 0, what, "Check the pattern; {id} is the patient.")
+            )
         for raw, path in images.items():
             mask = masks.get(raw, folder / str(item.mask).replace("{id}", raw))
             found.setdefault(raw, {})[name] = (path, mask)
     ids = sorted(found)
     samples = clean_ids(ids, settings.id_rule, what=str(folder)) if ids else []
-    scans = tuple(
-        Scan(sample, found[raw]) for raw, sample in zip(ids, samples, strict=True)
-    )
+    scans = tuple(Scan(sample, found[raw]) for raw, sample in zip(ids, samples, strict=True))
     return ScanList(scans, n_rows=len(scans)), problems
 
 
@@ -196,7 +198,9 @@ def _matches(pattern: str, folder: Path) -> dict[str, Path]:
     parts = full.split("{id}")
     stars = "*".join(glob.escape(part).replace("[*]", "*").replace("[?]", "?") for part in parts)
     regex = re.escape(full).replace(re.escape("{id}"), "(?P<id>[^/]+?)", 1)
-    regex = regex.replace(re.escape("{id}"), "(?P=id)").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    regex = (
+        regex.replace(re.escape("{id}"), "(?P=id)").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    )
     files: dict[str, Path] = {}
     for text in sorted(glob.glob(stars)):
         match = re.fullmatch(regex, Path(text).as_posix())

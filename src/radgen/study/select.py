@@ -61,13 +61,17 @@ def volume_name(table: PhenotypeTable, wanted: str | None) -> str | None:
         return choose_phenotypes(table, [wanted]).names[0]
     for column, values in (("ibsi_code", _VOLUME_CODES), ("feature", _VOLUME_FEATURES)):
         for value in values:
-            found = table.specs.filter((pl.col(column) == value) & pl.col("filter").is_in(["", "original"]))
+            found = table.specs.filter(
+                (pl.col(column) == value) & pl.col("filter").is_in(["", "original"])
+            )
             if found.height:
                 return str(found["name"][0])
     return None
 
 
-def usable(table: PhenotypeTable, max_missing: float, losses: Losses) -> tuple[PhenotypeTable, list[str]]:
+def usable(
+    table: PhenotypeTable, max_missing: float, losses: Losses
+) -> tuple[PhenotypeTable, list[str]]:
     """Return samples with any value, and phenotypes that are known often enough and vary.
 
     Parameters
@@ -93,7 +97,9 @@ def usable(table: PhenotypeTable, max_missing: float, losses: Losses) -> tuple[P
     """
     known = np.isfinite(table.values)
     alive = known.any(axis=1)
-    reasons = dict(table.status.filter(pl.col("phenotype") == "").select("sample", "reason").iter_rows())
+    reasons = dict(
+        table.status.filter(pl.col("phenotype") == "").select("sample", "reason").iter_rows()
+    )
     gone = {
         sample: reasons.get(sample, "no feature could be computed")
         for sample, ok in zip(table.samples, alive, strict=True)

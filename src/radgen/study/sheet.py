@@ -85,7 +85,9 @@ class Sheet:
         """Return the levels of a category: those declared that occur, or those found, sorted."""
         found = set(self.frame[name].drop_nulls().to_list())
         declared = self.columns[name].levels
-        return tuple(item for item in declared if item in found) if declared else tuple(sorted(found))
+        return (
+            tuple(item for item in declared if item in found) if declared else tuple(sorted(found))
+        )
 
     def outcome(self, name: str, *, positive: str | None = None) -> Outcome:
         """Return a column or survival time as an outcome.
@@ -107,7 +109,9 @@ class Sheet:
             values = column.to_numpy().astype(np.float64)
             return Outcome(name, "continuous", self.samples, values, unit=settings.unit)
         if settings.type == "date":
-            raise InputError(f"{name!r} is a date; declare a survival time that starts or ends there.")
+            raise InputError(
+                f"{name!r} is a date; declare a survival time that starts or ends there."
+            )
         levels = tuple(settings.levels) if settings.levels else self.levels(name)
         if positive is not None:
             return self._one_against_rest(name, positive, levels)
@@ -122,7 +126,9 @@ class Sheet:
 
     def _one_against_rest(self, name: str, positive: str, levels: Sequence[str]) -> Outcome:
         if positive not in levels:
-            raise InputError(f"{name!r} has no value {positive!r}. {did_you_mean(positive, levels)}")
+            raise InputError(
+                f"{name!r} has no value {positive!r}. {did_you_mean(positive, levels)}"
+            )
         column = self.frame[name]
         values = (column == positive).cast(pl.Float64).to_numpy().astype(np.float64)
         values[column.is_null().to_numpy()] = np.nan
@@ -378,7 +384,9 @@ def _times(
         dates[header], bad = parse_dates(table[header], clock.format)
         if bad:
             what = f"{key}: {len(bad)} cells of {header!r} are no dates like {clock.format} ({_lines(bad)})."
-            problems.append(Problem(where, bad[0][0] + 1, what, f"Set {key}.format, or correct them."))
+            problems.append(
+                Problem(where, bad[0][0] + 1, what, f"Set {key}.format, or correct them.")
+            )
     times: list[float | None] = []
     for row, start in enumerate(dates[str(clock.start)]):
         end = next((d for h in clock.end if (d := dates[h][row]) is not None), None)
