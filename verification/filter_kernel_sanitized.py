@@ -1,4 +1,4 @@
-"""Fuzz the convolution and resampling kernels under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Fuzz the kernels of filters and resampling under gcc's address and UB sanitizers.
 
 Builds ``src/radgen/_native/filter`` with gcc's sanitizers into a temporary folder and calls it
 with random arguments, half of them wrong: it must compute or refuse, and never touch foreign
