@@ -209,11 +209,7 @@ def hazards(
         km=pl.concat(curves) if curves else pl.DataFrame(),
         logrank=pl.DataFrame(
             tests, schema={"variable": pl.String, "statistic": pl.Float64, "p": pl.Float64}
-<<<<<<< HEAD
-        ),  # fmt: skip
-=======
         ),
->>>>>>> main
         outcome=outcome.name,
         unit=outcome.unit,
     )

@@ -200,7 +200,27 @@ def noise_sigma(image: ImageVolume) -> float:
 
 
 def add_noise(image: ImageVolume, *, sigma: float, rng: np.random.Generator) -> ImageVolume:
-    """Return the scan with Gaussian noise of standard deviation `sigma` added."""
+    """Return the scan with Gaussian noise of standard deviation `sigma` added.
+
+    Parameters
+    ----------
+    image : ImageVolume
+        The scan.
+    sigma : float
+        In units of the scan.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ImageVolume
+        Same dtype and grid.
+
+    Raises
+    ------
+    InputError
+        If `sigma` is negative.
+    """
     if not (np.isfinite(sigma) and sigma >= 0):
         raise InputError(f"sigma is not negative, as is {sigma}.")
     noise = rng.normal(0.0, sigma, size=image.array.shape) if sigma > 0 else 0.0

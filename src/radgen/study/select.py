@@ -96,11 +96,7 @@ def usable(
         If nothing is left.
     """
     known = np.isfinite(table.values)
-<<<<<<< HEAD
-    alive = known.any(axis=1)
-=======
     alive = np.asarray(known.any(axis=1))
->>>>>>> main
     reasons = dict(
         table.status.filter(pl.col("phenotype") == "").select("sample", "reason").iter_rows()
     )
