@@ -331,3 +331,12 @@ def test_two_values_of_one_feature_are_refused() -> None:
     )
     with pytest.raises(InputError, match="share sample and feature"):
         to_phenotypes(pl.concat([table, table]))
+
+
+def test_region_of_two_voxels_has_no_robust_deviation() -> None:
+    image = scan()
+    mask = region(image, (slice(2, 3), slice(3, 4), slice(4, 6)))
+    table = extract(image, mask, settings=EVERY)
+    row = table.filter(pl.col("feature") == "Intensity-based robust mean absolute deviation")
+    assert row["status"].to_list() == ["undefined"]
+    assert "no intensity lies between" in row["reason"][0]

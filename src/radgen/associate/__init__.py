@@ -6,12 +6,14 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "AssociationResult": "result",
+    "TESTS": "association",
+    "AssociationResult": "association_result",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
-    "scan": "scanning",
+    "scan": "association",
+    "screen": "screening",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -209,7 +209,7 @@ def hazards(
         km=pl.concat(curves) if curves else pl.DataFrame(),
         logrank=pl.DataFrame(
             tests, schema={"variable": pl.String, "statistic": pl.Float64, "p": pl.Float64}
-        ),  # fmt: skip
+        ),
         outcome=outcome.name,
         unit=outcome.unit,
     )
@@ -272,7 +272,7 @@ def _match(
 
 
 def _same(name: str, other: str) -> bool:
-    return name == other or name.split("=")[0] == other.split("=")[0]
+    return name == other or name.split("=", maxsplit=1)[0] == other.split("=", maxsplit=1)[0]
 
 
 def _fit(setting: _Setting, place: int, name: str) -> dict[str, Any]:

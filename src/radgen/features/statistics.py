@@ -13,6 +13,7 @@ from radgen.features._view import View
 __all__ = ["intensity_statistics", "percentile"]
 
 _FLAT = "all intensities are equal"
+_EMPTY = "no intensity lies between the 10th and the 90th percentile"
 _ZERO = "the mean intensity is zero"
 
 SPECS = (
@@ -28,7 +29,7 @@ SPECS = (
     FeatureSpec("Intensity interquartile range", "SALO", "{u}"),
     FeatureSpec("Intensity range", "2OJQ", "{u}"),
     FeatureSpec("Intensity-based mean absolute deviation", "4FUA", "{u}"),
-    FeatureSpec("Intensity-based robust mean absolute deviation", "1128", "{u}"),
+    FeatureSpec("Intensity-based robust mean absolute deviation", "1128", "{u}", _EMPTY),
     FeatureSpec("Intensity-based median absolute deviation", "N72L", "{u}"),
     FeatureSpec("Intensity-based coefficient of variation", "7TET", "", _ZERO),
     FeatureSpec(
@@ -116,6 +117,7 @@ def intensity_statistics(view: View) -> Measured:
     p10, p25, median, p75, p90 = (at(q) for q in (10, 25, 50, 75, 90))
     low, high = np.searchsorted(ordered, p10, "left"), np.searchsorted(ordered, p90, "right")
     inner = ordered[low:high]
+    robust = float(np.abs(inner - inner.mean()).mean()) if inner.size else float("nan")
     energy = float(np.dot(values, values))
     found = (
         mean,
@@ -130,7 +132,7 @@ def intensity_statistics(view: View) -> Measured:
         p75 - p25,
         float(ordered[-1] - ordered[0]),
         float(np.abs(values - mean).mean()),
-        float(np.abs(inner - inner.mean()).mean()),
+        robust,
         float(np.abs(values - median).mean()),
         np.sqrt(variance) / mean if mean else float("nan"),
         (p75 - p25) / (p75 + p25) if p75 + p25 else float("nan"),

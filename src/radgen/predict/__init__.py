@@ -7,22 +7,26 @@ from typing import Any
 
 _HOMES = {
     "AuditResult": "leakage",
+    "HazardResult": "hazards",
     "PredictionResult": "result",
     "RidgeCox": "ridge",
     "RidgeLinear": "ridge",
     "RidgeLogistic": "ridge",
     "audit": "leakage",
     "evaluate": "evaluation",
+    "survival_hazards": "hazards",
 }
 
 __all__ = [
     "AuditResult",
+    "HazardResult",
     "PredictionResult",
     "RidgeCox",
     "RidgeLinear",
     "RidgeLogistic",
     "audit",
     "evaluate",
+    "survival_hazards",
 ]
 
 

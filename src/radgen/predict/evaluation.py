@@ -84,7 +84,7 @@ def evaluate(
         Overrides the role known from the type of table; a data frame's is read from its key
         where that names one, otherwise it is clinical.
     model : str, estimator or (estimator, grid)
-        "auto" (ridge logistic, ridge Cox or ridge regression by outcome), "elastic_net",
+        "auto" (ridge logistic, ridge Cox or ridge regression by outcome), "elastic_net", "lasso",
         "forest", "boosting", or any scikit-learn estimator, with a grid to tune.
     selection : None, str, transformer or list of transformers
         "correlation" (cluster medoids), "univariate" (the `n_selected` most associated

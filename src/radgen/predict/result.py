@@ -204,7 +204,7 @@ class PredictionResult(Result):
             f"Models of {self.outcome} ({p['model']}) were evaluated by {outer}; settings and "
             f"decision thresholds were chosen in {p['inner_folds']} inner folds of each training "
             "set. Within every training set alone missing values were imputed (median), "
-            f"{harmonise}imaging and genomic features were mapped to normal scores, {selection}"
+            f"imaging and genomic features were mapped to normal scores, {harmonise}{selection}"
             "and blocks were scaled to equal largest variance. All models were compared on the "
             "same folds. Discrimination compares patients within a fold and is averaged over "
             f"repeats; {p['confidence']:.0%} intervals are {p['interval_text']}. Seed {p['seed']}."

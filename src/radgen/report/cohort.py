@@ -49,7 +49,7 @@ def cards(report: ReportInput) -> list[tuple[str, str, str]]:
         found.append((f"{len(report.scans):,}", "scans read", remark))
     if report.phenotypes is not None:
         bad = report.phenotypes.status.height
-        remark = f"{bad:,} values not ok" if bad else "all values ok"
+        remark = f"{bad:,} entries not ok" if bad else "all values ok"
         found.append((f"{report.phenotypes.n_phenotypes:,}", "image features", remark))
     if report.samples is not None and "site" in report.samples.columns:
         found.append((f"{report.samples['site'].n_unique():,}", "sites", ""))
@@ -62,11 +62,11 @@ def _flow(frame: pl.DataFrame) -> tuple[Block, ...]:
     steps = frame.select("step", "n", "dropped", "reason")
     lost = int(frame["n"][0]) - int(frame["n"][-1])
     drawn = Figure(
-        "Cohort flow",
+        "Samples kept and left out",
         f"Flow of samples: {frame['n'][0]} at the start, {frame['n'][-1]} analysed, {lost} lost.",
         lambda ax: plot.flow(steps, ax=ax),
         data=steps,
-        size=(8.4, 0.55 + 0.85 * frame.height),
+        size=(8.4, 0.45 + 0.8 * frame.height),
     )
     return (drawn, Table("Samples at each step", steps, {"n": "remain"}))
 

@@ -78,6 +78,7 @@ class _Writer:
     folder: Path
     link: str
     names: set[str] = field(default_factory=set)
+    stored: list[tuple[pl.DataFrame, str]] = field(default_factory=list)
 
     def blocks(self, blocks: tuple[Block, ...], stem: str) -> list[dict[str, Any]]:
         return [self.block(block, stem) for block in blocks]
@@ -105,13 +106,15 @@ class _Writer:
             "alt": figure.alt,
             "caption": figure.caption,
             "wide": figure.size[0] > 6,
+            "csv": "",
+            "parquet": "",
         }
         try:
             drawing = draw(figure, name)
         except InputError as reason:
             return {**shown, "svg": "", "reason": str(reason)}
         write_text(self.folder / f"{name}.svg", drawing.file)
-        shown |= {"svg": drawing.page, "width": drawing.width_px, "svg_link": f"{name}.svg"}
+        shown |= {"svg": drawing.page, "width": drawing.width_px}
         if figure.data is not None and figure.data.width:
             shown["parquet"] = self.store(figure.data, name)
             if figure.data.height <= _EMBEDDED_ROWS:
@@ -139,9 +142,13 @@ class _Writer:
         }
 
     def store(self, frame: pl.DataFrame, name: str) -> str:
-        with atomic_path(self.folder / f"{name}.parquet") as temporary:
-            frame.write_parquet(temporary, compression="zstd", statistics=True)
-        return f"{self.link}{name}.parquet" if self.link else ""
+        found = next((file for known, file in self.stored if known is frame), None)
+        if found is None:
+            found = f"{name}.parquet"
+            with atomic_path(self.folder / found) as temporary:
+                frame.write_parquet(temporary, compression="zstd", statistics=True)
+            self.stored.append((frame, found))
+        return f"{self.link}{found}" if self.link else ""
 
     def name(self, text: str) -> str:
         stem = _slug(text)

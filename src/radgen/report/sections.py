@@ -66,9 +66,10 @@ def closing(result: Result, caption: str = "All results") -> list[Block]:
 def figures(result: Result) -> list[Figure]:
     """Return a figure for each plot that a result can draw."""
     found = []
+    data = result.table
     for kind in result.plots:
         title, alt, size = caption_of(kind)
-        found.append(Figure(title, alt, _drawer(result, kind), data=result.table, size=size))
+        found.append(Figure(title, alt, _drawer(result, kind), data=data, size=size))
     return found
 
 

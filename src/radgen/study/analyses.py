@@ -110,10 +110,12 @@ def _stored(
     context: Context,
     section: str,
     kind: type[Result],
+    *,
     params: Mapping[str, Any],
     inputs: Any,
     compute: Callable[[], Result],
 ) -> Result:
+    value: Result
     value, key = context.step(
         section,
         _VERSIONS[section],
@@ -122,7 +124,7 @@ def _stored(
         compute=compute,
         codec=codec_of(kind),
     )
-    noted = {"step": section, "step_version": _VERSIONS[section], "key": key}
+    noted: dict[str, Any] = {"step": section, "step_version": _VERSIONS[section], "key": key}
     return replace(value, provenance={**value.provenance, **noted})
 
 
@@ -160,9 +162,9 @@ def _associate(
         context,
         "associate",
         AssociationResult,
-        item.model_dump(mode="json") | {"seed": seed},
-        [content(table), content(layer), content(covariates)],
-        lambda: scan(
+        params=item.model_dump(mode="json") | {"seed": seed},
+        inputs=[content(table), content(layer), content(covariates)],
+        compute=lambda: scan(
             table,
             layer,
             covariates,
@@ -204,9 +206,9 @@ def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context)
         context,
         "gwas",
         GwasResult,
-        params,
-        inputs,
-        lambda: gwas(
+        params=params,
+        inputs=inputs,
+        compute=lambda: gwas(
             genotypes,
             table,
             covariates,
@@ -259,9 +261,9 @@ def _survival(
         context,
         "survival",
         HazardResult,
-        item.model_dump(mode="json"),
-        [content(outcome), [content(table) for table in predictors], content(covariates)],
-        lambda: hazards(outcome, predictors, covariates),
+        params=item.model_dump(mode="json"),
+        inputs=[content(outcome), [content(table) for table in predictors], content(covariates)],
+        compute=lambda: hazards(outcome, predictors, covariates),
     )
 
 
@@ -320,9 +322,9 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         context,
         "predict",
         PredictionResult,
-        item.model_dump(mode="json") | {"seed": seed, "volume": volume},
-        [content(outcome), {n: content(b) for n, b in blocks.items()}, sites or {}],
-        lambda: evaluate(
+        params=item.model_dump(mode="json") | {"seed": seed, "volume": volume},
+        inputs=[content(outcome), {n: content(b) for n, b in blocks.items()}, sites or {}],
+        compute=lambda: evaluate(
             blocks,
             outcome,
             seed=seed,

@@ -284,12 +284,13 @@ def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable
         for name in read_table(path).columns
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.drop)
     ]
-    return read_feature_table(
+    table: PhenotypeTable = read_feature_table(
         path,
         id_column=settings.id,
         id_rule=io_rule(settings.id_rule),
         exclude=exclude,
     )
+    return table
 
 
 def _read_layers(found: Gathered) -> None:
@@ -299,7 +300,7 @@ def _read_layers(found: Gathered) -> None:
         at = ("omics", name)
         path = found.find(settings.path, *at, "path")
         extra: dict[str, Path | None] = {"assayed": None, "gene_sets": None}
-        for key in extra:
+        for key in ("assayed", "gene_sets"):
             text = getattr(settings, key)
             if text is not None:
                 extra[key] = found.find(text, *at, key)

@@ -115,8 +115,8 @@ def image_phenotypes(found: Gathered, context: Context) -> Imaging:
     ]
     n_failed = sum(bool(m.reason) for m in measured)
     pictures = _pictures(units, measured, found.settings.report.scans, context)
-    key = digest("phenotypes", 1, [u.sample for u in units], [u.sequence for u in units],
-                 [m.reason or _key(u, context) for u, m in zip(units, measured, strict=True)])  # fmt: skip
+    marks = [m.reason or _key(u, context) for u, m in zip(units, measured, strict=True)]
+    key = digest("phenotypes", 1, [(u.sample, u.sequence) for u in units], marks)
     return Imaging(table, pl.concat(frames) if frames else None, pictures, n_failed, key)
 
 

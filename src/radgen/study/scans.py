@@ -128,7 +128,8 @@ def _from_table(
         days, bad = parse_dates(chosen[settings.date], "%Y-%m-%d")
         if bad:
             rows = [(int(chosen["__row"][row - 1]) + 1, text) for row, text in bad]
-            what = f"Column {settings.date!r}: {len(bad)} cells are no dates like 2024-03-31 ({shown(rows)})."
+            cells = f"{len(bad)} cells ({shown(rows)})"
+            what = f"Column {settings.date!r}: {cells} are no dates like 2024-03-31."
             problems.append(Problem(where, rows[0][0], what, "Write year-month-day."))
     scans = []
     for place, row in enumerate(chosen.iter_rows(named=True)):
@@ -208,8 +209,8 @@ def _matches(pattern: str, folder: Path) -> dict[str, Path]:
             continue
         if match["id"] in files:
             raise InputError(
-                f"The pattern {pattern!r} fits two files of {match['id']}: {files[match['id']]} and "
-                f"{text}. Make the pattern narrower."
+                f"The pattern {pattern!r} fits two files of {match['id']}: "
+                f"{files[match['id']]} and {text}. Make the pattern narrower."
             )
         files[match["id"]] = Path(text)
     return files

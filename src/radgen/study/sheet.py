@@ -169,7 +169,8 @@ def clean_ids(ids: Sequence[Any], settings: IdRuleSettings, *, what: str) -> lis
         raise InputError(
             f"{what}: no id in data row {shown(empty)}. Every row needs an id; fill or delete it."
         )
-    return normalise_ids([str(item) for item in ids], io_rule(settings), what=what)
+    cleaned: list[str] = normalise_ids([str(item) for item in ids], io_rule(settings), what=what)
+    return cleaned
 
 
 def parse_dates(
@@ -305,7 +306,8 @@ def _category(
     if not settings.spellings and not settings.levels:
         values: list[str | None] = list(cells)
     else:
-        spellings = {level: [] for level in settings.levels} | dict(settings.spellings)
+        spellings: dict[str, list[str]] = {level: [] for level in settings.levels}
+        spellings |= settings.spellings
         values, unmapped = apply_spellings(cells, spellings)
         if unmapped:
             rows = [row for row, cell in enumerate(cells, 1) if cell in set(unmapped)]
@@ -383,7 +385,8 @@ def _times(
     for header in (str(clock.start), *clock.end):
         dates[header], bad = parse_dates(table[header], clock.format)
         if bad:
-            what = f"{key}: {len(bad)} cells of {header!r} are no dates like {clock.format} ({_lines(bad)})."
+            cells = f"{len(bad)} cells of {header!r} ({_lines(bad)})"
+            what = f"{key}: {cells} are no dates of the form {clock.format}."
             problems.append(
                 Problem(where, bad[0][0] + 1, what, f"Set {key}.format, or correct them.")
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from radgen._core.blocks import block_ranges, map_units
 from radgen._core.naming import require_choice
 from radgen.associate import _pairs
-from radgen.associate._kernels import KERNELS
+from radgen.associate._kernels import KERNELS, PERMUTED, UNADJUSTED
+from radgen.associate._maxt import Permuted, max_t_blocks
 from radgen.associate._table import Piece, assemble
-from radgen.associate.result import AssociationResult
+from radgen.associate.association_result import AssociationResult
 from radgen.errors import InputError, shown
 from radgen.types import Alignment, Covariates, OmicsTable, PhenotypeTable, align
 
@@ -149,6 +150,11 @@ def scan(
     >>> scan(images, genes).table["effect"].round(6).to_list()
     [1.0]
     """
+    if covariates is not None and test in UNADJUSTED:
+        raise InputError(
+            f"test={test!r} cannot adjust for covariates. Leave them out, or use 'linear', "
+            "'spearman' (partial), 'firth' or 'ordinal'."
+        )
     _check_options(
         test,
         min_n=min_n,
@@ -166,6 +172,7 @@ def scan(
     found: list[Alignment] = []
     reasons: dict[str, str] = {}
     labels = _layer_labels(layers)
+    permuted: list[tuple[int, bool, Permuted]] = []
     for label, layer in zip(labels, layers, strict=True):
         matched = _match(phenotypes, layer, covariates, label, reasons)
         found.append(matched.alignment)
@@ -179,7 +186,13 @@ def scan(
             block_size=block_size,
         )
         blocks = map_units(_run_unit, units, executor=executor, what=f"Testing {label}")
-        for (rows, columns, name, swapped), block in zip(places, blocks, strict=True):
+        for unit, place, block in zip(units, places, blocks, strict=True):
+            rows, columns, name, swapped = place
+            if permutations and name in PERMUTED:
+                tested = np.isfinite(block.log10p)
+                sides = (unit.traits, unit.predictors, unit.covariates)
+                entry = Permuted(matched.alignment.samples, *sides, tested, name == "spearman")
+                permuted.append((len(pieces), swapped, entry))
             pieces.append(
                 Piece(
                     rows,
@@ -191,6 +204,16 @@ def scan(
             )
         names += layer.features
         layer_of += [label] * layer.n_features
+    if permuted:
+        found_p = max_t_blocks(
+            [entry for _, _, entry in permuted],
+            n_permutations=permutations,
+            seed=seed,
+            strata=strata,
+            executor=executor,
+        )
+        for (index, swapped, _), values in zip(permuted, found_p, strict=True):
+            pieces[index] = replace(pieces[index], p_maxt=values if swapped else values.T)
     frame = assemble(
         pieces,
         phenotypes=phenotypes.names,
