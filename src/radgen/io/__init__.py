@@ -1,1 +1,37 @@
 """Floor 4: one file format a module."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "IdRule": "ids",
+    "apply_spellings": "spelling",
+    "normalise_ids": "ids",
+    "open_genotypes": "genotypes",
+    "read_feature_table": "feature_tables",
+    "read_gct": "omics",
+    "read_gmt": "omics",
+    "read_image": "images",
+    "read_maf": "omics",
+    "read_masks": "images",
+    "read_omics": "omics",
+    "read_people": "genotypes",
+    "read_table": "tables",
+    "to_numbers": "tables",
+    "write_image": "images",
+    "write_mask": "images",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'radgen.io' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)
