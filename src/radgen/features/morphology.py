@@ -108,7 +108,9 @@ def _intensity(view: View, positions: NDArray[np.float64], volume: float) -> dic
     total = float(values.sum())
     shift = _NAN
     if total:
-        shift = float(np.linalg.norm(positions.mean(axis=0) - np.einsum("n,ni->i", values, where) / total))
+        shift = float(
+            np.linalg.norm(positions.mean(axis=0) - np.einsum("n,ni->i", values, where) / total)
+        )
     moran = geary = _NAN
     if view.settings.spatial_autocorrelation:
         moran, geary = moran_geary(view)
