@@ -400,6 +400,21 @@ def test_unknown_presets_name_the_nearest_and_nan_is_refused() -> None:
         apply_filter(image, MeanFilter(), box=(slice(0, 99), slice(0, 1), slice(0, 1)))
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (3, 1, 7), (2, 2, 2), (1, 3, 3)])
+@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.label)
+def test_tiny_and_flat_images_give_finite_responses(one, shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(2)
+    for array in (rng.normal(size=shape), np.zeros(shape), np.full(shape, np.float32(1e30))):
+        image = ImageVolume(array.astype(np.float32), Geometry.from_spacing(shape))
+        if one.name == "pyradiomics-log":
+            with pytest.raises(InputError, match="at least 4 voxels"):
+                apply_filter(image, one)
+            continue
+        response = apply_filter(image, one).array
+        assert response.shape == shape
+        assert np.isfinite(response).all()
+
+
 def test_preset_names_are_unique_settings() -> None:
     seen = {filter_preset(name).digest() for name in filter_preset_names()}
     assert len(seen) == len(filter_preset_names())

@@ -91,7 +91,7 @@ def apply_filters(
     """
     if image.array.ndim != 3:
         raise InputError("A filter needs one volume (z, y, x); filter a series frame by frame.")
-    if not np.isfinite(image.array).all():
+    if not _all_finite(image.array):
         raise InputError(
             "The image holds NaN or infinite values, which a filter would spread. "
             "Replace them first (the value of air, say)."
@@ -122,6 +122,13 @@ def apply_filters(
         )
         for one in settings
     ]
+
+
+def _all_finite(array: NDArray[Any]) -> bool:
+    """Tell by the sum, which is finite only where all values are (twice as fast)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    return bool(np.isfinite(total) or np.isfinite(array).all())
 
 
 def _grouped(settings: Sequence[FilterSettings]) -> list[list[FilterSettings]]:
