@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "BurdenResult": "radgen.associate.gwas_sets",
+    "burden": "radgen.associate.gwas_sets",
     "GwasResult": "radgen.associate.gwas_result",
     "gwas": "radgen.associate.gwas_scan",
 }
 
-__all__ = ["GwasResult", "gwas"]
+__all__ = ["BurdenResult", "GwasResult", "burden", "gwas"]
 
 
 def __getattr__(name: str) -> Any:
