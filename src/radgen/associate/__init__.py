@@ -7,12 +7,14 @@ from typing import Any
 
 _HOMES = {
     "BurdenResult": "radgen.associate.gwas_sets",
-    "burden": "radgen.associate.gwas_sets",
     "GwasResult": "radgen.associate.gwas_result",
+    "HeritabilityResult": "radgen.associate.gwas_heritability",
+    "burden": "radgen.associate.gwas_sets",
     "gwas": "radgen.associate.gwas_scan",
+    "heritability": "radgen.associate.gwas_heritability",
 }
 
-__all__ = ["BurdenResult", "GwasResult", "burden", "gwas"]
+__all__ = ["BurdenResult", "GwasResult", "HeritabilityResult", "burden", "gwas", "heritability"]
 
 
 def __getattr__(name: str) -> Any:
