@@ -197,9 +197,8 @@ def _harmonisation(
 ) -> tuple[Block, ...]:
     if samples is None or "site" not in samples.columns:
         return ()
-    site = dict(
-        zip(samples["sample"].cast(pl.String), samples["site"].cast(pl.String), strict=True)
-    )
+    known = samples.filter(pl.col("site").is_not_null())
+    site = dict(zip(known["sample"].cast(pl.String), known["site"].cast(pl.String), strict=True))
     common = [name for name in after.names if name in set(before.names)]
     ranked = sorted(
         ((_site_share(before, name, site), name) for name in common), key=lambda t: (-t[0], t[1])
