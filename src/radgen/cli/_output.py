@@ -31,7 +31,7 @@ def explained_errors() -> Iterator[None]:
         _stop(f"Error: {error.strerror or error}{where}", 2)
     except MemoryError:
         _stop("Error: out of memory. Use fewer --jobs, or larger voxels in [preprocess].", 2)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last door: a message instead of a traceback
         _stop(_unexpected(error), 1)
 
 
@@ -46,7 +46,8 @@ def _unexpected(error: Exception) -> str:
     ) as stream:
         traceback.print_exc(file=stream)
     return (
-        f"Error: something happened that radgen did not foresee ({type(error).__name__}: {error}).\n"
+        "Error: something happened that radgen did not foresee "
+        f"({type(error).__name__}: {error}).\n"
         f"This is a defect of radgen. The details are in {stream.name}; please report them "
         "(look through the file first: it may hold names of your files)."
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 _HOMES = {
     "AuditResult": "leakage",
+    "ExternalResult": "external",
+    "FittedModel": "fitting",
     "HazardResult": "hazards",
     "PredictionResult": "result",
     "RidgeCox": "ridge",
@@ -14,11 +16,15 @@ _HOMES = {
     "RidgeLogistic": "ridge",
     "audit": "leakage",
     "evaluate": "evaluation",
+    "fit_model": "fitting",
     "survival_hazards": "hazards",
+    "validate_external": "external",
 }
 
 __all__ = [
     "AuditResult",
+    "ExternalResult",
+    "FittedModel",
     "HazardResult",
     "PredictionResult",
     "RidgeCox",
@@ -26,7 +32,9 @@ __all__ = [
     "RidgeLogistic",
     "audit",
     "evaluate",
+    "fit_model",
     "survival_hazards",
+    "validate_external",
 ]
 
 

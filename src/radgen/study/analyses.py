@@ -12,10 +12,11 @@ import polars as pl
 
 from radgen._core.digest import digest
 from radgen._core.rng import derive_seed
-from radgen.errors import AlignmentError, FitError, InputError, RadgenError
+from radgen.errors import AlignmentError, FitError, InputError
 from radgen.study.cache import codec_of
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
+from radgen.study.germline import germline, joined_covariates
 from radgen.study.schema.analyses import (
     AssociateSettings,
     GwasSettings,
@@ -68,7 +69,7 @@ class Analysed:
     Attributes
     ----------
     section : str
-        "associate", "gwas", "survival" or "predict".
+        "genotypes", "associate", "gwas", "survival" or "predict".
     name : str
         As the study file names it.
     result : Result or None
@@ -91,6 +92,8 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
     plans += [("gwas", item, _gwas) for item in found.settings.gwas]
     plans += [("survival", item, _survival) for item in found.settings.survival]
     plans += [("predict", item, _predict) for item in found.settings.predict]
+    if found.settings.gwas:
+        done.append(_quality(found, context))
     for section, item, function in plans:
         try:
             with collected_warnings(context.limits):
@@ -104,6 +107,15 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
         else:
             done.append(Analysed(section, item.name, result))
     return done
+
+
+def _quality(found: Gathered, context: Context) -> Analysed:
+    name = "Quality of genotypes"
+    try:
+        return Analysed("genotypes", name, germline(found, 0, context).quality)
+    except (InputError, AlignmentError, FitError) as error:
+        context.failures.append(f"{name}: {error}")
+        return Analysed("genotypes", name, None, str(error))
 
 
 def _stored(
@@ -186,22 +198,17 @@ def _as_layer(found: Gathered, item: AssociateSettings) -> OmicsTable:
 def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context) -> Result:
     from radgen.associate import GwasResult, gwas
 
-    genotypes = found.genotypes
-    assert genotypes is not None
-    settings = found.settings.genotypes
-    assert settings is not None
     table = _phenotypes(matrix, item)
-    covariates = found.sheet.covariates(item.covariates)
-    files = [context.files.of(path) for path in genotype_files(found)]
-    many = genotypes.n_variants * table.n_phenotypes > _MANY_TESTS
-    params = item.model_dump(mode="json") | {"genotypes": settings.model_dump(mode="json")}
-    inputs = [content(table), content(covariates), files]
+    ready = germline(found, item.principal_components, context)
+    genotypes = ready.genotypes
+    covariates = joined_covariates(found.sheet.covariates(item.covariates), ready.components)
+    params = item.model_dump(mode="json")
+    inputs = [content(table), content(covariates), ready.key]
     stream = None
-    if many:
+    if genotypes.n_variants * table.n_phenotypes > _MANY_TESTS:
         key = context.cache.key("gwas", _VERSIONS["gwas"], params, inputs)
-        stream = context.out / "tables" / f"gwas-{key[:16]}.parquet"
-        if not stream.exists():
-            params |= {"stream": "missing"}
+        stream = context.out / "tables" / f"gwas-{slug(item.name)}-all-{key[:12]}.parquet"
+        params |= {"stream": stream.exists()}
     return _stored(
         context,
         "gwas",
@@ -217,14 +224,6 @@ def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context)
             out=stream,
         ),
     )
-
-
-def genotype_files(found: Gathered) -> list[Any]:
-    """Return the genotype file and its companions."""
-    path = found.files["genotypes.path"]
-    stem = path.name.removesuffix(path.suffix)
-    names = {path.name, *(f"{stem}{end}" for end in (".bim", ".fam", ".pvar", ".psam", ".sample"))}
-    return [path.parent / name for name in sorted(names) if (path.parent / name).exists()]
 
 
 def _where(found: Gathered, item: SurvivalAnalysisSettings | PredictSettings) -> set[str] | None:
@@ -362,8 +361,3 @@ def slug(name: str) -> str:
     """Return a name as part of a file name."""
     text = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
     return "-".join(part for part in text.split("-") if part) or "analysis"
-
-
-def explain(error: RadgenError) -> str:
-    """Return an error as one line."""
-    return " ".join(str(error).split())

@@ -75,7 +75,7 @@ def run_demo(
 
 
 def planted_and_found(cohort: Cohort, run: StudyRun) -> pl.DataFrame:
-    """Return a row for each planted effect: what it is, what the study found, whether they agree."""
+    """Return a row for each planted effect: what it is, what was found, whether they agree."""
     rows = []
     for effect in cohort.truth:
         text, agrees = _finding(effect, cohort, run)

@@ -37,7 +37,7 @@ def facts(found: Gathered, *, pipeline: list[str]) -> dict[str, str]:
         item = settings.genotypes
         out["genotype_qc"] = (
             f"Variants with minor-allele frequency of at least {item.maf:g}, call rate of at least "
-            f"{item.call_rate:g} and a Hardy-Weinberg p of at least {item.hwe_p:g}."
+            f"{item.variant_call_rate:g} and a Hardy-Weinberg p of at least {item.hwe_p:g}."
         )
     return out
 

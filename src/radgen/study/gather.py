@@ -27,7 +27,7 @@ from radgen.study.scans import Scan, ScanList, choose_scans, find_scans
 from radgen.study.schema import StudySettings
 from radgen.study.schema.sources import ColumnSettings, FeatureTableSettings
 from radgen.study.settings import resolve
-from radgen.study.sheet import Sheet, io_rule, read_sheet
+from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
 from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
 
 __all__ = ["Gathered", "gather"]
@@ -157,12 +157,22 @@ def _read_clinical(found: Gathered) -> None:
     clinical = found.settings.clinical
     if clinical is None:
         return
-    path = found.find(clinical.path, "clinical", "path")
-    if path is None:
-        return
-    with found.noting(("clinical",), path):
-        found.sheet, problems = read_sheet(clinical, path)
-        found.problems += problems
+    sheets = []
+    for at, table in [
+        (("clinical",), clinical),
+        *((("clinical", "more", name), table) for name, table in clinical.more.items()),
+    ]:
+        path = found.find(table.path, *at, "path")
+        if path is None:
+            continue
+        with found.noting(at, path):
+            sheet, problems = read_sheet(table, path, key=_dotted(at))
+            found.problems += problems
+            sheets.append(sheet)
+    if sheets:
+        found.sheet = sheets[0]
+    for sheet in sheets[1:]:
+        found.sheet = beside(found.sheet, sheet)
 
 
 def _read_scans(found: Gathered) -> None:

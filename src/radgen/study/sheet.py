@@ -16,11 +16,11 @@ from radgen.errors import InputError, RadgenError, shown
 from radgen.io import IdRule, apply_spellings, normalise_ids, read_table, to_numbers
 from radgen.io.tables import BLANKS
 from radgen.study.problems import Problem
-from radgen.study.schema.sources import ClinicalSettings, ColumnSettings, SurvivalSettings
+from radgen.study.schema.sources import ColumnSettings, PatientTable, SurvivalSettings
 from radgen.study.schema.sources import IdRule as IdRuleSettings
 from radgen.types import Covariates, Outcome, check_unique
 
-__all__ = ["Sheet", "clean_ids", "io_rule", "parse_dates", "read_sheet"]
+__all__ = ["Sheet", "beside", "clean_ids", "io_rule", "parse_dates", "read_sheet"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +204,9 @@ def parse_dates(
     return found, bad
 
 
-def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Problem]]:
+def read_sheet(
+    settings: PatientTable, path: Path, *, key: str = "clinical"
+) -> tuple[Sheet, list[Problem]]:
     """Return the typed clinical table and what is wrong with it.
 
     Raises
@@ -216,7 +218,7 @@ def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Prob
     where = str(path)
     if settings.id not in table.columns:
         raise InputError(
-            f"{where}: there is no id column {settings.id!r} (key clinical.id). "
+            f"{where}: there is no id column {settings.id!r} (key {key}.id). "
             f"{did_you_mean(settings.id, table.columns)}"
         )
     samples = clean_ids(table[settings.id].to_list(), settings.id_rule, what=where)
@@ -227,7 +229,7 @@ def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Prob
     for name, column in settings.columns.items():
         header = column.column or name
         if header not in table.columns:
-            problems.append(_no_column(where, f"clinical.columns.{name}", header, table.columns))
+            problems.append(_no_column(where, f"{key}.columns.{name}", header, table.columns))
             continue
         try:
             values, found = _typed(table[header], column, name, where)
@@ -244,6 +246,22 @@ def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Prob
             survival[name] = frame.insert_column(0, columns["sample"])
     units = {name: clock.unit for name, clock in settings.survival.items()}
     return Sheet(pl.DataFrame(columns), kept, survival, units), problems
+
+
+def beside(sheet: Sheet, other: Sheet) -> Sheet:
+    """Return a sheet with the columns of another beside its own; rows are matched by id."""
+    frame = sheet.frame.join(other.frame, on="sample", how="left", maintain_order="left")
+    samples = sheet.frame.select("sample")
+    survival = {
+        name: samples.join(times, on="sample", how="left", maintain_order="left")
+        for name, times in other.survival.items()
+    }
+    return Sheet(
+        frame,
+        {**sheet.columns, **other.columns},
+        {**sheet.survival, **survival},
+        {**sheet.units, **other.units},
+    )
 
 
 def _no_column(where: str, key: str, header: str, known: Sequence[str]) -> Problem:

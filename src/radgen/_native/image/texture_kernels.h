@@ -101,7 +101,7 @@ static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step
  * that touch each other are joined already, so one of each touching group will do. */
 static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
                                const ptrdiff_t *step, int n_steps, const uint16_t *near,
-                               uint16_t *few, int32_t *parent, uint16_t *bits,
+                               uint64_t *few, int32_t *parent, uint16_t *bits,
                                uint16_t *out_level, uint32_t *out_size,
                                uint16_t *out_far, int32_t *out_slice)
 {
@@ -129,11 +129,8 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
             if (few[bits[x]] == 0) {
                 few[bits[x]] = one_of_each(bits[x], near, n_steps);
             }
-            unsigned left = few[bits[x]];
-            for (int d = 0; left; d++, left >>= 1) {
-                if (left & 1) {
-                    root = join(parent, root, (int32_t)(at + x + step[d]));
-                }
+            for (uint64_t list = few[bits[x]]; (list & 15) != 15; list >>= 4) {
+                root = join(parent, root, (int32_t)(at + x + step[list & 15]));
             }
         }
     }

@@ -17,6 +17,7 @@ __all__ = [
     "IdRule",
     "ImageSettings",
     "OmicsSettings",
+    "PatientTable",
     "SequenceSettings",
     "SpecimenSettings",
     "SurvivalSettings",
@@ -245,8 +246,8 @@ class SurvivalSettings(Section):
         return self
 
 
-class ClinicalSettings(Section):
-    """The table of patients: who they are and what became of them."""
+class PatientTable(Section):
+    """A table with a row a patient."""
 
     path: str = Field(description="CSV, TSV, Parquet or Excel, a row a patient.")
     sheet: str | None = Field(default=None, description="Sheet of an Excel file.")
@@ -261,12 +262,34 @@ class ClinicalSettings(Section):
         default_factory=dict, description="Times to events: [clinical.survival.overall]."
     )
 
+
+class ClinicalSettings(PatientTable):
+    """The table of patients: who they are and what became of them."""
+
+    more: dict[str, PatientTable] = Field(
+        default_factory=dict,
+        description="Further tables with a row a patient: [clinical.more.acquisition].",
+    )
+
     @model_validator(mode="after")
     def _names(self) -> ClinicalSettings:
-        twice = sorted(set(self.columns) & set(self.survival))
-        if twice:
-            raise ValueError(f"{twice[0]!r} names a column and a survival time")
+        seen: set[str] = set()
+        for table in (self, *self.more.values()):
+            for name in (*table.columns, *table.survival):
+                if name in seen:
+                    raise ValueError(f"two columns or survival times are named {name!r}")
+                if name == "sample":
+                    raise ValueError("no column may be named 'sample': that is the id")
+                seen.add(name)
         return self
+
+    def declares(self, name: str) -> bool:
+        """Return whether a column or survival time of this name stands in any of the tables."""
+        return any(name in t.columns or name in t.survival for t in (self, *self.more.values()))
+
+    def survival_names(self) -> list[str]:
+        """Return the names of the survival times of all tables."""
+        return [name for table in (self, *self.more.values()) for name in table.survival]
 
 
 class SpecimenSettings(Section):
@@ -324,9 +347,18 @@ class GenotypeSettings(Section):
     build: Literal["GRCh37", "GRCh38", ""] = Field(default="", description="Genome build.")
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     maf: float = Field(default=0.01, ge=0, lt=0.5, description="Smallest minor-allele frequency.")
-    call_rate: float = Field(
-        default=0.95, ge=0, le=1, description="Smallest share of called genotypes."
+    sample_call_rate: float = Field(
+        default=0.95, ge=0, le=1, description="Smallest share of called variants of a sample."
+    )
+    variant_call_rate: float = Field(
+        default=0.95, ge=0, le=1, description="Smallest share of called samples of a variant."
     )
     hwe_p: float = Field(
-        default=1e-8, ge=0, lt=1, description="Smallest p of the Hardy-Weinberg test; 0 = no test."
+        default=1e-6, ge=0, lt=1, description="Smallest p of the exact Hardy-Weinberg test."
+    )
+    heterozygosity_sd: float | None = Field(
+        default=5.0, gt=0, description="Largest distance of a sample's heterozygosity in SD."
+    )
+    max_kinship: float | None = Field(
+        default=0.177, gt=0, le=0.5, description="Largest kinship of two samples (KING-robust)."
     )
