@@ -167,7 +167,7 @@ def load_table(
         raise InputError(
             f"{where.name} has no column {unknown[0]!r}. {did_you_mean(unknown[0], raw.columns)}"
         )
-    frame, problems = _typed(raw, frozenset(text), decimal, where)
+    frame, problems = typed_columns(raw, frozenset(text), decimal, where)
     _LOG.info("%s: %d rows, %d columns", where.name, frame.height, frame.width)
     return TableReading(frame, tuple(problems))
 
@@ -245,7 +245,7 @@ def named_columns(cells: pl.DataFrame, header: list[str], path: Path) -> pl.Data
     return out.with_columns(pl.all().replace("", None))
 
 
-def _typed(
+def typed_columns(
     raw: pl.DataFrame, text: frozenset[str], decimal: Decimal, path: Path
 ) -> tuple[pl.DataFrame, list[CellProblem]]:
     found: list[pl.Series] = []
