@@ -20,7 +20,7 @@ from radgen.io._guard import image_size, safe_name
 from radgen.io._slices import Frame, frames_of, stack
 from radgen.types import ImageVolume
 
-__all__ = ["DicomFile", "image_series", "read_dicom", "scan_folder"]
+__all__ = ["BROKEN", "DicomFile", "image_series", "quiet", "read_dicom", "scan_folder"]
 
 _NO_IMAGE = ("SEG", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "FID", "DOC")
 
@@ -101,7 +101,7 @@ def scan_folder(path: Path) -> list[DicomFile]:
     candidates = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     files: list[DicomFile] = []
     broken: list[Path] = []
-    with _quiet():
+    with quiet():
         for file in candidates:
             if path.is_dir() and not _may_be_dicom(file):
                 continue
@@ -110,7 +110,7 @@ def scan_folder(path: Path) -> list[DicomFile]:
                 if not str(header.get("SOPClassUID", "")):
                     raise pydicom.errors.InvalidDicomError
                 str(header.get("Modality", ""))
-            except (pydicom.errors.InvalidDicomError, *_BROKEN):
+            except (pydicom.errors.InvalidDicomError, *BROKEN):
                 broken.append(file)
                 continue
             if not str(header.SOPClassUID).startswith("1.2.840.10008.1.3.10"):
@@ -126,7 +126,7 @@ def scan_folder(path: Path) -> list[DicomFile]:
     return files
 
 
-_BROKEN = (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError,
+BROKEN = (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError,
            RuntimeError, IndexError, OverflowError, RecursionError, AssertionError, MemoryError)
 
 
@@ -192,10 +192,10 @@ class _Pixels:
 def _decode(path: Path) -> NDArray[Any]:
     import pydicom
 
-    with _quiet():
+    with quiet():
         try:
             dataset = pydicom.dcmread(path)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise FormatError("The file is broken or cut off. Copy it again.", path=path) from error
         if int(dataset.get("SamplesPerPixel", 1)) != 1:
             raise FormatError("A colour image; a scan has one number a pixel.", path=path)
@@ -204,7 +204,7 @@ def _decode(path: Path) -> NDArray[Any]:
         syntax = dataset.file_meta.get("TransferSyntaxUID") if "file_meta" in dir(dataset) else None
         try:
             return np.asarray(dataset.pixel_array)
-        except _BROKEN as error:
+        except BROKEN as error:
             if syntax is not None and syntax.is_compressed and _no_decoder(syntax):
                 raise MissingDependencyError(
                     f"{path}: the pixels are compressed ({syntax.name}) and no decoder is "
@@ -263,7 +263,7 @@ def _may_be_dicom(path: Path) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     logger = logging.getLogger("pydicom")
     before, spread = logger.level, logger.propagate
     logger.setLevel(logging.CRITICAL + 1)

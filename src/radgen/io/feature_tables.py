@@ -96,7 +96,7 @@ def read_feature_table(
             raise InputError(
                 f"{file.name} has no column {name!r}. {did_you_mean(name, frame.columns)}"
             )
-    columns, ignored = _phenotype_columns(frame, {key, region, *drop}, keep, file)
+    columns, ignored = _phenotype_columns(frame, {key, region, *drop, *(where or ())}, keep, file)
     if ignored:
         _LOG.info("%s: columns that are no phenotypes: %s", file.name, shown(ignored, 20))
     used = [item for item in problems if item.column in set(columns)]
