@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,17 @@ def _frame(places: list[Any], header: Any, path: Path, index: int) -> Frame:
     if time_index is None:
         time_index = _find(places, "TemporalPositionIdentifier", None)
     return Frame(
-        path, index, position, row, column / np.linalg.norm(column),
-        (spacing[0], spacing[1]), shape, slope, intercept,
-        None if time_index is None else int(time_index), _clock(places),
+        path,
+        index,
+        position,
+        row,
+        column / np.linalg.norm(column),
+        (spacing[0], spacing[1]),
+        shape,
+        slope,
+        intercept,
+        None if time_index is None else int(time_index),
+        _clock(places),
     )
 
 
@@ -237,12 +246,10 @@ def _time_points(
     return ordered, times - times[0]
 
 
-def _require_single(
-    group: Sequence[Frame], normal: NDArray[np.float64], path: Path
-) -> None:
+def _require_single(group: Sequence[Frame], normal: NDArray[np.float64], path: Path) -> None:
     twice = [
         f"{left.label} and {right.label}"
-        for left, right in zip(group, group[1:], strict=False)
+        for left, right in pairwise(group)
         if abs(float((right.position - left.position) @ normal)) < _SAME_PLACE_MM
     ]
     if twice:

@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 def read_clinical(
     path: str | Path,
     *,
-    id: str,  # noqa: A002
+    id: str,
     columns: Sequence[str] | Mapping[str, str] | None = None,
     sheet: str | None = None,
     id_rule: IdRule | None = None,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,17 +125,31 @@ def scan_folder(path: Path) -> list[DicomFile]:
     return files
 
 
-BROKEN = (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError,
-           RuntimeError, IndexError, OverflowError, RecursionError, AssertionError, MemoryError)
+BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    NotImplementedError,
+    RuntimeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    AssertionError,
+    MemoryError,
+)
 
 
 def image_series(files: Sequence[DicomFile]) -> list[list[DicomFile]]:
     """Return the image series among files, ordered by series number, then by description."""
     groups: dict[str, list[DicomFile]] = {}
     for file in files:
-        if str(file.header.get("Modality", "")) not in _NO_IMAGE and "Rows" in file.header:
+        if str(file.header.get("Modality", "")) not in _NO_IMAGE:
             groups.setdefault(str(file.header.get("SeriesInstanceUID", "")), []).append(file)
-    return sorted(groups.values(), key=_order)
+    pictured = [group for group in groups.values() if any("Rows" in f.header for f in group)]
+    return sorted(pictured, key=_order)
 
 
 def _order(files: list[DicomFile]) -> tuple[int, str, str]:
@@ -148,9 +161,7 @@ def _order(files: list[DicomFile]) -> tuple[int, str, str]:
     return number, str(header.get("SeriesDescription", "")), files[0].path.name
 
 
-def _choose(
-    found: list[list[DicomFile]], series: int | str | None, path: Path
-) -> list[DicomFile]:
+def _choose(found: list[list[DicomFile]], series: int | str | None, path: Path) -> list[DicomFile]:
     listing = "; ".join(
         f"{index}: {files[0].header.get('Modality', '?')} "
         f"{str(files[0].header.get('SeriesDescription', '')) or 'without description'!r}, "

@@ -28,7 +28,9 @@ _MASK_WORD = re.compile(
     r"tumou?r[_\-]?mask)\d*(?=$|[_\-.\s])",
     re.IGNORECASE,
 )
-_IMAGE_WORD = re.compile(r"(?:^|[_\-.\s])(?:image|img|scan|volume|vol)(?=$|[_\-.\s])", re.IGNORECASE)
+_IMAGE_WORD = re.compile(
+    r"(?:^|[_\-.\s])(?:image|img|scan|volume|vol)(?=$|[_\-.\s])", re.IGNORECASE
+)
 _MODALITIES = {
     "ct": "CT",
     "t1": "MR",
@@ -237,7 +239,7 @@ def _sample(path: Path, root: Path, kind: str) -> str:
         return parts[0]
     stem = _IMAGE_WORD.sub("", _MASK_WORD.sub("", _stem(path)))
     stem = re.sub(r"_0000$", "", stem)
-    return _drop_modality(stem.strip("_-. ")) or _stem(path)
+    return _drop_modality(stem.strip("_-. ")) or path.parent.name
 
 
 def _drop_modality(stem: str) -> str:
@@ -271,8 +273,7 @@ def _name(volume: Path, sample: str, kind: str) -> str:
         session = re.search(r"ses-[A-Za-z0-9]+", str(volume))
         suffix = stem.split("_")[-1]
         return f"{session[0]}_{suffix}" if session else suffix
-    rest = _IMAGE_WORD.sub("", stem.replace(sample, "", 1)).strip("_-. ")
-    return rest
+    return _IMAGE_WORD.sub("", stem.replace(sample, "", 1)).strip("_-. ")
 
 
 def _modality(volume: Path) -> str:
@@ -375,7 +376,7 @@ def _first_bytes(path: Path) -> bytes:
     return data[:cut] if cut > 0 else data
 
 
-def _role(path: Path, header: list[str]) -> Role:  # noqa: C901
+def _role(path: Path, header: list[str]) -> Role:
     name = path.name.lower()
     plain = {re.sub(r"[^a-z0-9]", "", column.lower()) for column in header}
     specs = sum(bool(name_spec(column)["family"]) for column in header)
@@ -396,7 +397,11 @@ def _role(path: Path, header: list[str]) -> Role:  # noqa: C901
     if plain & {"age", "sex", "gender", "osdays", "os", "event", "timedays", "survival", "grade"}:
         return "clinical"
     if len(header) > 200 and re.sub(r"[^a-z0-9]", "", header[0].lower()) in (
-        "gene", "genesymbol", "hugosymbol", "genename", "symbol",
+        "gene",
+        "genesymbol",
+        "hugosymbol",
+        "genename",
+        "symbol",
     ):
         return "expression"
     return "other"

@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 def read_feature_table(
     path: str | Path,
     *,
-    id: str | None = None,  # noqa: A002
+    id: str | None = None,
     region: str | None = None,
     drop: Iterable[str] = (),
     keep: Iterable[str] | None = None,
@@ -208,7 +208,7 @@ def _status(
     return pl.DataFrame(rows, schema=dict.fromkeys(STATUS_COLUMNS, pl.String), orient="row")
 
 
-def _wide(
+def _wide(  # noqa: PLR0917
     frame: pl.DataFrame,
     ids: list[str],
     columns: list[str],
@@ -237,7 +237,7 @@ def _wide(
     )
 
 
-def _by_region(
+def _by_region(  # noqa: PLR0917
     frame: pl.DataFrame,
     ids: list[str],
     region: str,
@@ -253,8 +253,9 @@ def _by_region(
         spelled.setdefault(new, set()).add(old)
     joined = {new for new, old in spelled.items() if len(old) > 1}
     if joined:
-        raise AlignmentError(f"{file.name}: ids are the same after the id rule: {shown(joined)}.",
-                             repeated=joined)
+        raise AlignmentError(
+            f"{file.name}: ids are the same after the id rule: {shown(joined)}.", repeated=joined
+        )
     regions = id_texts(frame[region], file)
     samples = list(dict.fromkeys(rows))
     names_of = list(dict.fromkeys(regions))

@@ -145,13 +145,15 @@ def _raw(path: Path) -> pl.DataFrame:
     raw = parse_delimited("\n".join(lines[start:]).encode(), path)
     missing = [name for name in _NEEDED if name not in raw.columns]
     if missing:
-        raise FormatError(f"A MAF has the columns {shown(_NEEDED)}; missing: {shown(missing)}.",
-                          path=path)
+        raise FormatError(
+            f"A MAF has the columns {shown(_NEEDED)}; missing: {shown(missing)}.", path=path
+        )
     for name in _NEEDED:
         empty = raw[name].is_null().arg_true().to_list()
         if empty:
-            raise FormatError(f"{name} is empty in {len(empty)} rows.", path=path,
-                              line=start + empty[0] + 2)
+            raise FormatError(
+                f"{name} is empty in {len(empty)} rows.", path=path, line=start + empty[0] + 2
+            )
     return raw
 
 
@@ -191,8 +193,9 @@ def _positions(column: pl.Series, path: Path) -> pl.Series:
     try:
         return column.cast(pl.Int64)
     except pl.exceptions.PolarsError as error:
-        raise FormatError("Start_Position holds something else than whole numbers.",
-                          path=path) from error
+        raise FormatError(
+            "Start_Position holds something else than whole numbers.", path=path
+        ) from error
 
 
 def _status(

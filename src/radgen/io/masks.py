@@ -116,9 +116,7 @@ def from_labels(
                     f"{path}: the region {name!r} asks for label {shown(values)}, which no voxel "
                     f"has. Labels found: {shown(found, 20) or 'none, the mask is empty'}."
                 )
-    return {
-        name: Mask(np.isin(whole, values), geometry, name) for name, values in chosen.items()
-    }
+    return {name: Mask(np.isin(whole, values), geometry, name) for name, values in chosen.items()}
 
 
 def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[np.int64]:
@@ -139,8 +137,8 @@ def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[np.int64]:
         if off.max() > _WHOLE:
             n = int(np.count_nonzero(off > _WHOLE))
             raise FormatError(
-                f"{n} voxels hold fractions, {array.min():g} to {array.max():g}: a mask holds whole "
-                "labels. If it was resampled linearly, resample it again with nearest "
+                f"{n} voxels hold fractions, {array.min():g} to {array.max():g}: a mask holds "
+                "whole labels. If it was resampled linearly, resample it again with nearest "
                 "neighbour; if it is a probability map, threshold it on purpose first.",
                 path=path,
             )

@@ -6,8 +6,8 @@ import gzip
 import logging
 import warnings
 import zlib
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 

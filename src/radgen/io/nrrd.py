@@ -41,7 +41,8 @@ def load_itk(path: Path) -> tuple[NDArray[Any], Geometry, dict[str, str]]:
         image = reader.Execute()
     except RuntimeError as error:
         raise FormatError(
-            "The image is broken or cut off, or its data file is missing. Copy or convert it again.",
+            "The image is broken or cut off, or its data file is missing. Copy or convert it "
+            "again.",
             path=path,
         ) from error
     array = sitk.GetArrayFromImage(image)
@@ -116,5 +117,6 @@ def _check_kind(reader: Any, path: Path) -> None:
             f"The image has {len(shape)} axes {tuple(shape)}. Split it into one file a volume.",
             path=path,
         )
-    image_size(tuple(shape), 8 if pixel in (sitk.sitkFloat64, sitk.sitkInt64) else 4, path,
-               gzipped=False)
+    image_size(
+        tuple(shape), 8 if pixel in (sitk.sitkFloat64, sitk.sitkInt64) else 4, path, gzipped=False
+    )

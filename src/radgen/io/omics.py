@@ -29,16 +29,65 @@ Orientation = Literal["auto", "samples_in_rows", "features_in_rows"]
 Duplicates = Literal["error", "mean", "maximum", "first"]
 
 _GENE_WORDS = frozenset(
-    "gene genes geneid genename genesymbol symbol hugosymbol hugo ensembl ensemblid ensg probe "
-    "probeid idref feature features id_ref protein cpg composite entrezgeneid name".split()
+    [
+        "gene",
+        "genes",
+        "geneid",
+        "genename",
+        "genesymbol",
+        "symbol",
+        "hugosymbol",
+        "hugo",
+        "ensembl",
+        "ensemblid",
+        "ensg",
+        "probe",
+        "probeid",
+        "idref",
+        "feature",
+        "features",
+        "id_ref",
+        "protein",
+        "cpg",
+        "composite",
+        "entrezgeneid",
+        "name",
+    ]
 )
 _SAMPLE_WORDS = frozenset(
-    "sample samples sampleid subject subjectid patient patientid case caseid id participant "
-    "barcode iid fid".split()
+    [
+        "sample",
+        "samples",
+        "sampleid",
+        "subject",
+        "subjectid",
+        "patient",
+        "patientid",
+        "case",
+        "caseid",
+        "id",
+        "participant",
+        "barcode",
+        "iid",
+        "fid",
+    ]
 )
 _ANNOTATIONS = frozenset(
-    "entrezgeneid entrezid description cytoband chrom chromosome start end strand "
-    "genelength length locusid geneid".split()
+    [
+        "entrezgeneid",
+        "entrezid",
+        "description",
+        "cytoband",
+        "chrom",
+        "chromosome",
+        "start",
+        "end",
+        "strand",
+        "genelength",
+        "length",
+        "locusid",
+        "geneid",
+    ]
 )
 
 
@@ -206,8 +255,7 @@ def _samples_in_rows(  # noqa: PLR0917
 ) -> bool:
     if orientation not in ("auto", "samples_in_rows", "features_in_rows"):
         raise InputError(
-            "orientation is 'auto', 'samples_in_rows' or 'features_in_rows', not "
-            f"{orientation!r}."
+            f"orientation is 'auto', 'samples_in_rows' or 'features_in_rows', not {orientation!r}."
         )
     if orientation != "auto":
         return orientation == "samples_in_rows"

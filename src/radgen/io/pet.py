@@ -11,7 +11,7 @@ from radgen.errors import InputError
 __all__ = ["suv", "suv_factor"]
 
 
-def suv(  # noqa: PLR0913
+def suv(
     activity_bq_ml: Any,
     *,
     weight_kg: float,
@@ -151,10 +151,10 @@ def _time(dataset: Any, day: str, clock: str) -> datetime | None:
 
 
 def _parse(day: str, clock: str) -> datetime | None:
-    digits = clock.split("+")[0].split("-")[0].replace(":", "")
+    digits = clock.split("+", maxsplit=1)[0].split("-", maxsplit=1)[0].replace(":", "")
     whole, _, part = digits.partition(".")
     try:
-        moment = datetime.strptime(day + whole.ljust(6, "0")[:6], "%Y%m%d%H%M%S")  # noqa: DTZ007
+        moment = datetime.strptime(day + whole.ljust(6, "0")[:6], "%Y%m%d%H%M%S")
         return moment + timedelta(seconds=float(f"0.{part or 0}"))
     except ValueError:
         return None

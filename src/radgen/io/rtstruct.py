@@ -78,9 +78,7 @@ def read_rtstruct(
     return masks
 
 
-def fill_polygon(
-    vertices: NDArray[np.float64], shape: tuple[int, int]
-) -> NDArray[np.bool_]:
+def fill_polygon(vertices: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Return which pixel centres lie inside a closed polygon by the even-odd rule.
 
     Parameters
@@ -166,9 +164,11 @@ def _filled(
                 "reference."
             )
         low, high = index[:, 1:].min(axis=0), index[:, 1:].max(axis=0)
-        if not 0 <= plane < grid.shape[0] or (high < -0.5).any() or (
-            low > np.array(grid.shape[1:]) - 0.5
-        ).any():
+        if (
+            not 0 <= plane < grid.shape[0]
+            or (high < -0.5).any()
+            or (low > np.array(grid.shape[1:]) - 0.5).any()
+        ):
             raise GeometryError(
                 f"{path}: a contour of {name!r} lies outside of the scan. It was drawn on another "
                 "one: pass that as the reference."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -53,7 +54,9 @@ def apply_spellings(
     mapped: list[str | None] = []
     unmapped: dict[str, None] = {}
     for value in values:
-        text = "" if value is None or value != value else str(value)
+        text = (
+            "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+        )
         found = known.get(_plain(text)) if text.strip() else None
         if found is None and text.strip():
             unmapped[text] = None

@@ -30,11 +30,52 @@ SPREADSHEET_ERRORS = frozenset(
 """Cells that a spreadsheet leaves where a formula failed."""
 
 _ID_NAMES = frozenset(
-    """id ids subject subjectid subjectids patient patientid pid sample sampleid case caseid
-    participant participantid barcode bcrpatientbarcode bcrsamplebarcode tumorsamplebarcode
-    matchednormsamplebarcode iid fid eid mrn usubjid subjid key clc scan scanid session sessionid
-    specimen specimenid gene geneid genename genesymbol symbol hugosymbol entrezgeneid
-    ensemblgeneid probe probeid studyid""".split()
+    [
+        "id",
+        "ids",
+        "subject",
+        "subjectid",
+        "subjectids",
+        "patient",
+        "patientid",
+        "pid",
+        "sample",
+        "sampleid",
+        "case",
+        "caseid",
+        "participant",
+        "participantid",
+        "barcode",
+        "bcrpatientbarcode",
+        "bcrsamplebarcode",
+        "tumorsamplebarcode",
+        "matchednormsamplebarcode",
+        "iid",
+        "fid",
+        "eid",
+        "mrn",
+        "usubjid",
+        "subjid",
+        "key",
+        "clc",
+        "scan",
+        "scanid",
+        "session",
+        "sessionid",
+        "specimen",
+        "specimenid",
+        "gene",
+        "geneid",
+        "genename",
+        "genesymbol",
+        "symbol",
+        "hugosymbol",
+        "entrezgeneid",
+        "ensemblgeneid",
+        "probe",
+        "probeid",
+        "studyid",
+    ]
 )
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?|[+-]?\d{1,3}(\.\d{3})+(,\d+)?")
@@ -210,9 +251,7 @@ def _excel(path: Path, sheet: str | None) -> pl.DataFrame:
         if sheet is None and len(names) > 1:
             raise InputError(f"{path.name} has several sheets, name one: {shown(names, 20)}.")
         if sheet is not None and sheet not in names:
-            raise InputError(
-                f"{path.name} has no sheet {sheet!r}. {did_you_mean(sheet, names)}"
-            )
+            raise InputError(f"{path.name} has no sheet {sheet!r}. {did_you_mean(sheet, names)}")
         loaded = book.load_sheet(sheet or names[0], header_row=None, dtypes="string")
         cells = loaded.to_polars()
     except fastexcel.FastExcelError as error:
@@ -266,9 +305,7 @@ def typed_columns(
     return pl.DataFrame(found), problems
 
 
-def _comma_decimals(
-    raw: pl.DataFrame, text: frozenset[str], decimal: Decimal, path: Path
-) -> bool:
+def _comma_decimals(raw: pl.DataFrame, text: frozenset[str], decimal: Decimal, path: Path) -> bool:
     """Return whether numbers are written as 1.234,5; refuse what could be either."""
     if decimal != "auto":
         return decimal == ","
@@ -296,9 +333,7 @@ def _comma_decimals(
     return False
 
 
-def _numeric(
-    column: pl.Series, commas: bool
-) -> tuple[pl.Series | None, list[CellProblem]]:
+def _numeric(column: pl.Series, commas: bool) -> tuple[pl.Series | None, list[CellProblem]]:
     """Return the column as numbers and its odd cells, or None where it is text."""
     quick = _all_numbers(column)
     if quick is not None:
