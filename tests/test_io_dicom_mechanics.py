@@ -449,7 +449,7 @@ def test_contours_of_another_scan_are_refused(tmp_path: Path) -> None:
     image = read_image(tmp_path / "s")
     grid = image.geometry
     rtstruct(tmp_path / "a.dcm", [[box(grid, 9, 0.5, 2.5)]], ["x"])
-    rtstruct(tmp_path / "b.dcm", [[box(grid, 1, 0.5, 2.5) + [0, 0, 0.8]]], ["x"])
+    rtstruct(tmp_path / "b.dcm", [[box(grid, 1, 0.5, 2.5) + np.array([0, 0, 0.8])]], ["x"])
     for name in ("a.dcm", "b.dcm"):
         with pytest.raises(GeometryError, match="another"):
             read_masks(tmp_path / name, reference=image)

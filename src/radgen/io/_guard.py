@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
+import sys
+import threading
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from radgen.errors import FormatError
 
-__all__ = ["check_zip", "existing", "image_size", "inflate", "safe_name"]
+__all__ = ["BROKEN", "check_zip", "existing", "image_size", "inflate", "safe_name", "silenced"]
+
+BROKEN = (Exception,)
+"""Decoders of broken files raise whatever they stumble on; all of it means: a broken file."""
 
 MAX_IMAGE_BYTES = 8 << 30
 """The largest image that is read, unpacked."""
@@ -22,6 +30,7 @@ MAX_TABLE_BYTES = 4 << 30
 _BOMB_FROM = 256 << 20
 _BOMB_RATIO = 300
 _DEFLATE_MOST = 1100
+_QUIET = threading.RLock()
 _UID = re.compile(r"\d+(\.\d+){4,}")
 
 
@@ -122,6 +131,30 @@ def image_size(shape: tuple[int, ...], item_bytes: int, path: Path, *, gzipped: 
 def safe_name(path: str | Path) -> str:
     """Return a file's name for messages, without the UIDs that scanners put into names."""
     return _UID.sub("<uid>", Path(path).name)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep a C library from writing to the terminal; its errors come as exceptions anyway.
+
+    Notes
+    -----
+    Readers in other threads wait, since the file descriptors belong to the whole process.
+    """
+    with _QUIET:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        saved = [(number, os.dup(number)) for number in (1, 2)]
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            for number, _ in saved:
+                os.dup2(nowhere, number)
+            yield
+        finally:
+            for number, copy in saved:
+                os.dup2(copy, number)
+                os.close(copy)
+            os.close(nowhere)
 
 
 def _refuse_bomb(size: int, packed: int, path: Path, what: str) -> None:

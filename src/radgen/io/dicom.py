@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from radgen.errors import FormatError, InputError, MissingDependencyError, shown
 from radgen.io._acquisition import acquisition_facts
-from radgen.io._guard import image_size, safe_name
+from radgen.io._guard import BROKEN, image_size, safe_name
 from radgen.io._slices import Frame, frames_of, stack
 from radgen.types import ImageVolume
 
-__all__ = ["BROKEN", "DicomFile", "image_series", "quiet", "read_dicom", "scan_folder"]
+__all__ = ["DicomFile", "image_series", "quiet", "read_dicom", "scan_folder"]
 
 _NO_IMAGE = ("SEG", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "FID", "DOC")
 
@@ -108,8 +108,9 @@ def scan_folder(path: Path) -> list[DicomFile]:
                 header = pydicom.dcmread(file, stop_before_pixels=True)
                 if not str(header.get("SOPClassUID", "")):
                     raise pydicom.errors.InvalidDicomError
-                str(header.get("Modality", ""))
-            except (pydicom.errors.InvalidDicomError, *BROKEN):
+                for _ in header.iterall():
+                    pass  # every tag is decoded here, so that none fails later
+            except BROKEN:
                 broken.append(file)
                 continue
             if not str(header.SOPClassUID).startswith("1.2.840.10008.1.3.10"):
@@ -123,23 +124,6 @@ def scan_folder(path: Path) -> list[DicomFile]:
     if not files:
         raise FormatError("No DICOM file is here. Point to the folder of one series.", path=path)
     return files
-
-
-BROKEN = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    NotImplementedError,
-    RuntimeError,
-    IndexError,
-    OverflowError,
-    RecursionError,
-    AssertionError,
-    MemoryError,
-)
 
 
 def image_series(files: Sequence[DicomFile]) -> list[list[DicomFile]]:
@@ -216,7 +200,7 @@ def _decode(path: Path) -> NDArray[Any]:
         try:
             return np.asarray(dataset.pixel_array)
         except BROKEN as error:
-            if syntax is not None and syntax.is_compressed and _no_decoder(syntax):
+            if syntax is not None and _no_decoder(syntax):
                 raise MissingDependencyError(
                     f"{path}: the pixels are compressed ({syntax.name}) and no decoder is "
                     "installed. Install one with: pip install pylibjpeg pylibjpeg-libjpeg "
@@ -228,8 +212,11 @@ def _decode(path: Path) -> NDArray[Any]:
 
 
 def _no_decoder(syntax: Any) -> bool:
+    """Return whether the pixels are compressed in a known way that nothing here decodes."""
     from pydicom.pixels import get_decoder
 
+    if not syntax.is_transfer_syntax or not syntax.is_compressed:
+        return False
     try:
         return not get_decoder(syntax).is_available
     except NotImplementedError:

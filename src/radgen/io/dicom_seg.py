@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from radgen.errors import FormatError, GeometryError, InputError, RadgenError
-from radgen.io._guard import image_size
+from radgen.io._guard import BROKEN, image_size
 from radgen.io._lattice import onto
-from radgen.io.dicom import BROKEN, quiet
+from radgen.io.dicom import quiet
 from radgen.io.masks import Labels, choose_named
 from radgen.types import Geometry, ImageVolume, Mask
 

@@ -234,7 +234,9 @@ def _label_number(item: int | str, names: Mapping[int, str], path: Path) -> int:
 
 
 def _listed(wanted: int | str | Sequence[int | str]) -> list[int | str]:
-    return [wanted] if isinstance(wanted, int | str | np.integer) else list(wanted)
+    return (
+        list(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
+    )
 
 
 def _check_labels(labels: Labels | None) -> None:

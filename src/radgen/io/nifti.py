@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.errors import FormatError, GeometryError, InputError, RadgenWarning
-from radgen.io._guard import image_size
+from radgen.errors import FormatError, GeometryError, InputError, RadgenError, RadgenWarning
+from radgen.io._guard import BROKEN, image_size
 from radgen.types import Geometry, ImageVolume
 
 __all__ = ["read_nifti", "write_nifti"]
@@ -60,16 +58,22 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry, NDArray[np.float64] 
         slope, inter = header.get_slope_inter()
         stored = np.asanyarray(image.dataobj.get_unscaled())
         space, time = header.get_xyzt_units()
+        own = np.array(image.affine, dtype=np.float64)
+        coded = "sform_code" in header
+        codes = (int(header["sform_code"]), int(header["qform_code"])) if coded else (1, 0)
+        other = np.array(header.get_qform(), dtype=np.float64) if all(codes) else own
     array = _scaled(stored, slope, inter)
-    affine = _affine(image, path) * np.array([[_MM[space]]] * 3 + [[1.0]])
     array, times = _frames(array, header, time, path)
+    scale = np.array([[_MM[space]]] * 3 + [[1.0]])
     try:
-        geometry = Geometry(affine, array.shape[-3:])
+        geometry = Geometry(_FLIP @ (own * scale), array.shape[-3:])
+        other_grid = Geometry(_FLIP @ (other * scale), array.shape[-3:])
     except InputError as error:
         raise FormatError(f"The orientation is unusable: {error}", path=path) from error
     except GeometryError as error:
-        raise GeometryError(f"{path}: {error} Correct the header.", left=affine) from error
+        raise GeometryError(f"{path}: {error} Correct the header.", left=own) from error
     require_orthogonal(geometry, path)
+    _warn_orientation(codes, geometry, other_grid, path)
     return array, geometry, times
 
 
@@ -123,38 +127,24 @@ def _scaled(stored: NDArray[Any], slope: float | None, inter: float | None) -> N
     return single if np.array_equal(single, values, equal_nan=True) else values
 
 
-def _affine(image: Any, path: Path) -> NDArray[np.float64]:
-    header = image.header
-    affine = np.array(image.affine, dtype=np.float64)
-    if "sform_code" in header:
-        sform, qform = int(header["sform_code"]), int(header["qform_code"])
-        if sform > 0 and qform > 0:
-            other = np.array(header.get_qform(), dtype=np.float64)
-            _compare(Geometry(affine, _three(image.shape)), other, path)
-        elif sform == 0 and qform == 0:
-            warnings.warn(
-                f"{path.name} says nothing about its orientation; left and right are unknown and "
-                "taken as NIfTI's default.",
-                RadgenWarning,
-                stacklevel=5,
-            )
-    return np.asarray(_FLIP @ affine)
-
-
-def _compare(chosen: Geometry, other: NDArray[np.float64], path: Path) -> None:
-    gap = chosen.distance_mm(Geometry(other, chosen.shape))
+def _warn_orientation(
+    codes: tuple[int, int], chosen: Geometry, other: Geometry, path: Path
+) -> None:
+    if codes == (0, 0):
+        warnings.warn(
+            f"{path.name} says nothing about its orientation; left and right are unknown and "
+            "taken as NIfTI's default.",
+            RadgenWarning,
+            stacklevel=5,
+        )
+    gap = chosen.distance_mm(other)
     if gap > max(_AGREE_MM, 1e-3 * min(chosen.spacing_mm) * max(chosen.shape)):
         warnings.warn(
             f"{path.name}: its two orientations (sform, qform) disagree by up to {gap:.3g} mm. "
             "The sform is used; correct the header if that is wrong.",
             RadgenWarning,
-            stacklevel=6,
+            stacklevel=5,
         )
-
-
-def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    full = (*shape, 1, 1, 1)
-    return int(full[2]), int(full[1]), int(full[0])
 
 
 def _frames(
@@ -180,26 +170,11 @@ def _frames(
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    import nibabel
-
     try:
         yield
-    except (
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-        nibabel.wrapstruct.WrapStructError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        OverflowError,
-        TypeError,
-        AttributeError,
-        gzip.BadGzipFile,
-        zlib.error,
-    ) as error:
-        if isinstance(error, FormatError | GeometryError | InputError):
-            raise
+    except RadgenError:
+        raise
+    except BROKEN as error:
         raise FormatError(
             f"The NIfTI file is broken or cut off ({type(error).__name__}). Copy or convert it "
             "again.",

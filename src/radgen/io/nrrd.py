@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.errors import FormatError, GeometryError, InputError
-from radgen.io._guard import image_size
+from radgen.errors import FormatError, GeometryError, InputError, RadgenError
+from radgen.io._guard import BROKEN, image_size, silenced
 from radgen.types import Geometry, ImageVolume
 
 __all__ = ["load_itk", "read_itk", "write_itk"]
@@ -34,12 +34,16 @@ def load_itk(path: Path) -> tuple[NDArray[Any], Geometry, dict[str, str]]:
     _check_magic(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        _check_kind(reader, path)
-        image = reader.Execute()
-    except RuntimeError as error:
+        with silenced():
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(str(path))
+            reader.ReadImageInformation()
+            _check_kind(reader, path)
+            image = reader.Execute()
+            entries = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    except RadgenError:
+        raise
+    except BROKEN as error:
         raise FormatError(
             "The image is broken or cut off, or its data file is missing. Copy or convert it "
             "again.",
@@ -57,7 +61,6 @@ def load_itk(path: Path) -> tuple[NDArray[Any], Geometry, dict[str, str]]:
     affine[:3, 3] = origin
     if array.ndim == 2:
         array = array[np.newaxis]
-    entries = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     try:
         return array, Geometry(affine, array.shape), entries
     except (InputError, GeometryError) as error:

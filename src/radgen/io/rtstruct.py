@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen.errors import FormatError, GeometryError, InputError, RadgenWarning, shown
-from radgen.io.dicom import BROKEN, quiet
+from radgen.io._guard import BROKEN
+from radgen.io.dicom import quiet
 from radgen.io.masks import Labels, choose_named
 from radgen.types import Geometry, ImageVolume, Mask
 
