@@ -81,7 +81,7 @@ def test_masks_lie_on_their_images(data: Data, name: str) -> None:
         ("simulated_cohort/imaging_features.csv.gz", 600, 120, 0, []),
     ],
 )
-def test_published_feature_tables(
+def test_published_feature_tables(  # noqa: PLR0917
     data: Data, name: str, n: int, p: int, n_coded: int, drop: list[str]
 ) -> None:
     table = read_feature_table(data(name), drop=drop)

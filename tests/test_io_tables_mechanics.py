@@ -164,6 +164,7 @@ def test_workbook(tmp_path: Path) -> None:
 
 
 def test_error_cells_of_a_workbook(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
     rows = [["id", "x"], ["a", 1.5], ["b", "#NAME?"], [1001, 3]]
     path = workbook(tmp_path / "t.xlsx", {"one": rows})
     found = [(p.line, p.column, p.value) for p in table_problems(path)]

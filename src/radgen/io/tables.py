@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import polars as pl
 
 from radgen._core.naming import did_you_mean
+from radgen._core.require import require
 from radgen.errors import FormatError, InputError, RadgenWarning, shown
 from radgen.io._delimited import parse_delimited
 from radgen.io._guard import check_zip, existing, inflate
@@ -253,13 +255,48 @@ def _excel(path: Path, sheet: str | None) -> pl.DataFrame:
         if sheet is not None and sheet not in names:
             raise InputError(f"{path.name} has no sheet {sheet!r}. {did_you_mean(sheet, names)}")
         loaded = book.load_sheet(sheet or names[0], header_row=None, dtypes="string")
-        cells = loaded.to_polars()
+        cells = _error_cells(loaded) if _has_error_cells(path) else loaded.to_polars()
     except fastexcel.FastExcelError as error:
         raise FormatError("The workbook is broken. Save it again as .xlsx.", path=path) from error
     if cells.height == 0:
         raise FormatError("The sheet is empty.", path=path)
     header = ["" if cell is None else str(cell) for cell in cells.row(0)]
     return named_columns(cells.slice(1), header, path)
+
+
+_ERROR_TEXTS = {
+    "Div0": "#DIV/0!",
+    "NA": "#N/A",
+    "Name": "#NAME?",
+    "Null": "#NULL!",
+    "Num": "#NUM!",
+    "Ref": "#REF!",
+    "Value": "#VALUE!",
+}
+
+
+def _has_error_cells(path: Path) -> bool:
+    """Return whether a cell of the workbook is marked as an error."""
+    with zipfile.ZipFile(path) as archive:
+        return any(
+            b't="e"' in archive.read(name)
+            for name in archive.namelist()
+            if name.startswith("xl/worksheets/") and name.endswith(".xml")
+        )
+
+
+def _error_cells(sheet: Any) -> pl.DataFrame:
+    """Return the cells of a sheet with the errors as text, which are null otherwise."""
+    require("pyarrow", extra="pandas")
+    batch, errors = sheet.to_arrow_with_errors()
+    cells = cast(pl.DataFrame, pl.from_arrow(batch))
+    columns = {name: cells[name].to_list() for name in cells.columns}
+    for error in errors.errors if errors is not None else ():
+        row, column = error.offset_position
+        kind = re.search(r"Error\((\w+)\)", error.detail)
+        text = _ERROR_TEXTS.get(kind[1] if kind else "", "#VALUE!")
+        columns[cells.columns[column]][row] = text
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
 def named_columns(cells: pl.DataFrame, header: list[str], path: Path) -> pl.DataFrame:
