@@ -262,6 +262,7 @@ def _may_be_dicom(path: Path) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
+    """Keep pydicom from logging and warning: its texts may quote identifying tags."""
     logger = logging.getLogger("pydicom")
     before, spread = logger.level, logger.propagate
     logger.setLevel(logging.CRITICAL + 1)

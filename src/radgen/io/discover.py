@@ -12,7 +12,6 @@ from typing import Literal
 from radgen.errors import InputError, RadgenError
 from radgen.io._feature_names import LONG_COLUMNS, name_spec
 from radgen.io._guard import existing
-from radgen.io.tables import is_id_name
 
 __all__ = ["FoundScan", "FoundTable", "Layout", "discover"]
 
@@ -49,6 +48,54 @@ _MODALITIES = {
     "pt": "PT",
 }
 _MOST_FILES = 200_000
+_ID_NAMES = frozenset(
+    [
+        "id",
+        "ids",
+        "subject",
+        "subjectid",
+        "subjectids",
+        "patient",
+        "patientid",
+        "pid",
+        "sample",
+        "sampleid",
+        "case",
+        "caseid",
+        "participant",
+        "participantid",
+        "barcode",
+        "bcrpatientbarcode",
+        "bcrsamplebarcode",
+        "tumorsamplebarcode",
+        "matchednormsamplebarcode",
+        "iid",
+        "fid",
+        "eid",
+        "mrn",
+        "usubjid",
+        "subjid",
+        "key",
+        "clc",
+        "scan",
+        "scanid",
+        "session",
+        "sessionid",
+        "specimen",
+        "specimenid",
+        "gene",
+        "geneid",
+        "genename",
+        "genesymbol",
+        "symbol",
+        "hugosymbol",
+        "entrezgeneid",
+        "ensemblgeneid",
+        "probe",
+        "probeid",
+        "studyid",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +389,7 @@ def _table(path: Path) -> FoundTable | None:
     header = _header(path)
     if len(header) < 2:
         return FoundTable(path, "other", "", tuple(header))
-    key = next((column for column in header if is_id_name(column)), "")
+    key = next((column for column in header if _is_id_name(column)), "")
     return FoundTable(path, _role(path, header), key, tuple(header[:20]))
 
 
@@ -353,9 +400,9 @@ def _header(path: Path) -> list[str]:
     name = path.name.lower()
     try:
         if name.endswith((".parquet", ".xlsx")):
-            from radgen.io.tables import load_table
+            from radgen.io.tables import read_table
 
-            return load_table(path).frame.columns
+            return read_table(path).columns
         data = _first_bytes(path)
         text = decode(data, path).replace("\r", "")
     except (RadgenError, OSError, EOFError):
@@ -405,3 +452,7 @@ def _role(path: Path, header: list[str]) -> Role:
     ):
         return "expression"
     return "other"
+
+
+def _is_id_name(name: str) -> bool:
+    return re.sub(r"[^a-z0-9]", "", name.lower()) in _ID_NAMES

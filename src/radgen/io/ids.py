@@ -1,12 +1,10 @@
-"""Sample ids that tables spell differently: declared rules, never a guess."""
+"""Bring the ids of different tables to one spelling by a declared rule."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from radgen.errors import AlignmentError, InputError, shown
 
@@ -15,113 +13,95 @@ __all__ = ["IdRule", "normalise_ids"]
 
 @dataclass(frozen=True, slots=True)
 class IdRule:
-    """How an id becomes the name that joins tables; applied in the order of the fields.
+    """How an id is cleaned; steps apply in the order of the fields.
 
     Attributes
     ----------
-    trim : bool
-        Remove blanks at both ends.
     strip_prefix, strip_suffix : str
-        Removed where present: ``strip_suffix="L"`` turns ``AMC-008L`` into ``AMC-008``.
+        Removed where present.
     pattern : str
-        Regular expression; the id becomes its first group, or the whole match where it has
-        none. An id that does not match is an error.
-    replace : tuple of (str, str)
-        Regular expressions and what replaces them, in order.
-    first : int or None
-        Keep the first characters: 12 for the patient part of a TCGA barcode.
-    case : {"keep", "upper", "lower"}
-        Letter case.
+        Regular expression; the id is its first group, or the whole match where it has none.
+    first : int
+        Keep this many characters (12 for TCGA patient barcodes); 0 = all.
+    case : str
+        "keep", "upper" or "lower".
+    strip_zeros : bool
+        Remove zeros on the left.
     """
 
-    trim: bool = True
     strip_prefix: str = ""
     strip_suffix: str = ""
     pattern: str = ""
-    replace: tuple[tuple[str, str], ...] = ()
-    first: int | None = None
-    case: Literal["keep", "upper", "lower"] = "keep"
+    first: int = 0
+    case: str = "keep"
+    strip_zeros: bool = False
 
     def __post_init__(self) -> None:
-        for pattern in (self.pattern, *(old for old, _ in self.replace)):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise InputError(
-                    f"{pattern!r} is no regular expression: {error}. Correct the id rule."
-                ) from error
-        if self.first is not None and self.first < 1:
-            raise InputError(f"An id rule keeps at least 1 character, not first={self.first}.")
         if self.case not in ("keep", "upper", "lower"):
-            raise InputError(f"case is 'keep', 'upper' or 'lower', not {self.case!r}.")
+            raise InputError(f"case is {self.case!r}; it is 'keep', 'upper' or 'lower'.")
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise InputError(
+                f"The id pattern {self.pattern!r} is no regular expression: {error}."
+            ) from error
 
-    def apply(self, sample: str) -> str:
-        """Return one id under this rule.
+    def clean(self, text: str) -> str:
+        """Return one id after the rule.
 
         Raises
         ------
         InputError
-            If the pattern does not match, or nothing is left.
+            If the pattern does not match it.
         """
-        out = sample.strip() if self.trim else sample
-        out = out.removeprefix(self.strip_prefix)
-        if self.strip_suffix:
-            out = out.removesuffix(self.strip_suffix)
+        out = text.strip().removeprefix(self.strip_prefix).removesuffix(self.strip_suffix)
         if self.pattern:
-            found = re.search(self.pattern, out)
-            if found is None:
-                raise InputError(f"The id {sample!r} does not match {self.pattern!r}.")
-            out = (found.group(1) if found.re.groups else found.group(0)) or ""
-        for old, new in self.replace:
-            out = re.sub(old, new, out)
-        if self.first is not None:
+            match = re.search(self.pattern, out)
+            if match is None:
+                raise InputError(f"The id {text!r} does not match the pattern {self.pattern!r}.")
+            out = match.group(1) if match.re.groups else match.group(0)
+        if self.first:
             out = out[: self.first]
-        out = {"upper": out.upper(), "lower": out.lower()}.get(self.case, out)
-        if not out:
-            raise InputError(f"The id rule leaves nothing of the id {sample!r}.")
-        return out
+        if self.case != "keep":
+            out = out.upper() if self.case == "upper" else out.lower()
+        return out.lstrip("0") if self.strip_zeros else out
 
 
-def normalise_ids(ids: Iterable[str], rule: IdRule | None = None) -> tuple[str, ...]:
-    """Return the ids under a rule; two ids that become one are refused.
+def normalise_ids(ids: Sequence[str], rule: IdRule, *, what: str = "table") -> list[str]:
+    """Return ids after a rule; raise where two different ids become one.
 
     Parameters
     ----------
-    ids : iterable of str
-        Ids as a table spells them.
-    rule : IdRule or None
-        None trims blanks alone.
+    ids : sequence of str
+        As they stand in the table; equal ids stay equal.
+    rule : IdRule
+        What is done to each.
+    what : str
+        Name of the table for messages.
 
     Returns
     -------
-    tuple of str
-        One per id, in order.
+    list of str
+        In the same order.
 
     Raises
     ------
     AlignmentError
-        If ids are the same after the rule; ``.repeated`` names them.
-    InputError
-        If the rule does not apply to an id.
+        If different ids become equal.
 
     Examples
     --------
-    >>> normalise_ids(["AMC-008L", "AMC-009"], IdRule(strip_suffix="L"))
-    ('AMC-008', 'AMC-009')
+    >>> normalise_ids(["R01-001L", "R01-002"], IdRule(strip_suffix="L"))
+    ['R01-001', 'R01-002']
     """
-    chosen = rule or IdRule()
-    sources: dict[str, list[str]] = defaultdict(list)
-    out = []
-    for sample in ids:
-        new = chosen.apply(str(sample))
-        sources[new].append(str(sample))
-        out.append(new)
-    repeated = {new: old for new, old in sources.items() if len(old) > 1}
-    if repeated:
+    cleaned = [rule.clean(item) for item in ids]
+    source: dict[str, str] = {}
+    clashes = []
+    for before, after in zip(ids, cleaned, strict=True):
+        if source.setdefault(after, before) != before:
+            clashes.append(f"{source[after]} and {before} -> {after}")
+    if clashes:
         raise AlignmentError(
-            "Ids are the same after the id rule: "
-            + shown(f"{' and '.join(old[:3])} -> {new}" for new, old in repeated.items())
-            + ". Choose one row each, or a rule that keeps them apart.",
-            repeated=repeated,
+            f"{what}: the id rule makes different ids equal: {shown(clashes)}.", repeated=clashes
         )
-    return tuple(out)
+    return cleaned

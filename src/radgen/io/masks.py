@@ -39,8 +39,8 @@ def read_masks(
         holds one); a folder with a DICOM series whose values are labels.
     labels : mapping of str to int or sequence of int, or None
         Region name -> label value, or several values that form the region together. For SEG
-        and RTSTRUCT, numbers or names of segments and ROIs. None = every label; a label map
-        without names calls them "1", "2" …
+        and RTSTRUCT, numbers or names of segments and ROIs. None = every label; in a
+        label map without names the only label is "region", several are "label_1", "label_2" …
     reference : ImageVolume or None
         The scan. RTSTRUCT needs it: the contours are drawn on its grid. A SEG that lies on
         the lattice of the scan, but stores fewer slices, is put onto the scan's grid without
@@ -103,7 +103,7 @@ def from_labels(
             )
         chosen: dict[str, list[int]] = {}
         for value in found:
-            name = names.get(value, str(value))
+            name = names.get(value, "region" if len(found) == 1 else f"label_{value}")
             chosen.setdefault(name if name not in chosen else f"{name} ({value})", []).append(value)
     else:
         chosen = {

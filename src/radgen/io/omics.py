@@ -1,94 +1,34 @@
-"""Molecular matrices: delimited, Parquet, Excel and GCT."""
+"""Read molecular layers: matrices, GCT, MAF and GMT files."""
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Iterable
+import gzip
+import zlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from radgen._core.naming import did_you_mean
-from radgen.errors import AlignmentError, FormatError, InputError, shown
-from radgen.io._delimited import decode, parse_delimited
-from radgen.io._guard import existing, inflate
-from radgen.io.clinical import id_texts
+from radgen.errors import FormatError, InputError, shown
 from radgen.io.ids import IdRule, normalise_ids
-from radgen.io.tables import Decimal, load_table, typed_columns, warn_problems
+from radgen.io.tables import numeric_columns, read_table
 from radgen.types import OmicsTable
 
-__all__ = ["read_gct", "read_omics"]
+__all__ = ["PROTEIN_CHANGING", "read_gct", "read_gmt", "read_maf", "read_omics"]
 
-_LOG = logging.getLogger(__name__)
-
-Orientation = Literal["auto", "samples_in_rows", "features_in_rows"]
-Duplicates = Literal["error", "mean", "maximum", "first"]
-
-_GENE_WORDS = frozenset(
-    [
-        "gene",
-        "genes",
-        "geneid",
-        "genename",
-        "genesymbol",
-        "symbol",
-        "hugosymbol",
-        "hugo",
-        "ensembl",
-        "ensemblid",
-        "ensg",
-        "probe",
-        "probeid",
-        "idref",
-        "feature",
-        "features",
-        "id_ref",
-        "protein",
-        "cpg",
-        "composite",
-        "entrezgeneid",
-        "name",
-    ]
+PROTEIN_CHANGING = (
+    "Missense_Mutation",
+    "Nonsense_Mutation",
+    "Nonstop_Mutation",
+    "Frame_Shift_Del",
+    "Frame_Shift_Ins",
+    "In_Frame_Del",
+    "In_Frame_Ins",
+    "Splice_Site",
+    "Translation_Start_Site",
 )
-_SAMPLE_WORDS = frozenset(
-    [
-        "sample",
-        "samples",
-        "sampleid",
-        "subject",
-        "subjectid",
-        "patient",
-        "patientid",
-        "case",
-        "caseid",
-        "id",
-        "participant",
-        "barcode",
-        "iid",
-        "fid",
-    ]
-)
-_ANNOTATIONS = frozenset(
-    [
-        "entrezgeneid",
-        "entrezid",
-        "description",
-        "cytoband",
-        "chrom",
-        "chromosome",
-        "start",
-        "end",
-        "strand",
-        "genelength",
-        "length",
-        "locusid",
-        "geneid",
-    ]
-)
+"""Variant classes of a MAF that change the protein; what counts as mutant unless told."""
 
 
 def read_omics(
@@ -96,286 +36,234 @@ def read_omics(
     *,
     layer: str,
     scale: str,
-    orientation: Orientation = "auto",
-    samples: Iterable[str] | None = None,
-    id_column: str | None = None,
+    samples_in: str = "auto",
+    known_samples: Collection[str] = (),
     id_rule: IdRule | None = None,
-    duplicates: Duplicates = "error",
-    drop: Iterable[str] = (),
-    sheet: str | None = None,
-    decimal: Decimal = "auto",
 ) -> OmicsTable:
-    """Return a molecular matrix of a TSV, CSV, Parquet, Excel or GCT file.
+    """Return a molecular matrix.
 
     Parameters
     ----------
     path : str or Path
-        The matrix; its first column (or `id_column`) names the rows.
+        CSV, TSV, Parquet, Excel or GCT; the first column holds names.
     layer, scale : str
-        See `OmicsTable`.
-    orientation : {"auto", "samples_in_rows", "features_in_rows"}
-        "auto" decides by `samples` where given, else by the name of the first column
-        ("gene", "subject" …), and raises where that does not tell.
-    samples : iterable of str or None
-        Known sample ids (of the clinical table, say), after the id rule.
-    id_column : str or None
-        Column that names the rows.
+        As `OmicsTable` has them.
+    samples_in : {"auto", "rows", "columns"}, default "auto"
+        Where samples stand. "auto" decides by `known_samples`, and raises where that does not.
+    known_samples : collection of str
+        Ids of the study, for "auto".
     id_rule : IdRule or None
-        How sample ids are brought to the spelling that joins tables.
-    duplicates : {"error", "mean", "maximum", "first"}
-        What to do with features of the same name; "maximum" keeps the row of highest mean.
-    drop : iterable of str
-        Columns that are no values. Text columns and the usual annotations (Entrez id,
-        description …) are dropped anyway where genes stand in rows.
-    sheet : str or None
-        Sheet of a workbook.
-    decimal : {"auto", ".", ","}
-        The decimal mark.
+        Applied to sample ids.
 
     Returns
     -------
     OmicsTable
-        NaN = not measured (an empty cell, "NA", or a cell that is no number).
-
-    Warns
-    -----
-    RadgenWarning
-        If cells are no numbers.
+        NaN = blank or not a number.
 
     Raises
     ------
+    FormatError
+        If more than half of the cells are no numbers.
     InputError
-        If the orientation cannot be told, or a column is not there.
-    FormatError
-        If the file is broken or a column of values is text.
-    AlignmentError
-        If a sample id is repeated.
+        If it cannot be told where samples stand.
     """
-    where = existing(path, what="molecular matrix")
-    name = where.name.lower().removesuffix(".gz")
-    if name.endswith(".gct"):
-        return read_gct(where, layer=layer, scale=scale, id_rule=id_rule, duplicates=duplicates)
-    reading = load_table(where, sheet=sheet, decimal=decimal)
-    frame = reading.frame
-    key = id_column or frame.columns[0]
-    for column in (key, *drop):
-        if column not in frame.columns:
-            raise InputError(
-                f"{where.name} has no column {column!r}. {did_you_mean(column, frame.columns)}"
-            )
-    known = None if samples is None else {str(item) for item in samples}
-    in_rows = _samples_in_rows(frame, key, orientation, known, id_rule, where)
-    columns, ignored = _value_columns(frame, key, set(drop), in_rows, where)
-    if ignored:
-        _LOG.info("%s: columns that are no values: %s", where.name, shown(ignored))
-    used = set(columns)
-    warn_problems(where, [item for item in reading.problems if item.column in used])
-    rows = id_texts(frame[key], where)
-    values = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
-    values = np.where(np.isinf(values), np.nan, values)
-    if in_rows:
-        return _table(rows, columns, values, layer, scale, id_rule, duplicates, where)
-    return _table(columns, rows, values.T, layer, scale, id_rule, duplicates, where)
-
-
-def read_gct(
-    path: str | Path,
-    *,
-    layer: str = "expression",
-    scale: str,
-    id_rule: IdRule | None = None,
-    duplicates: Duplicates = "error",
-    names: Literal["name", "description"] = "name",
-) -> OmicsTable:
-    """Return the matrix of a GCT file, version 1.2 or 1.3.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file, plain or gzipped.
-    layer, scale : str
-        See `OmicsTable`.
-    id_rule : IdRule or None
-        How sample ids are brought to the spelling that joins tables.
-    duplicates : {"error", "mean", "maximum", "first"}
-        What to do with features of the same name.
-    names : {"name", "description"}
-        Which of the two leading columns names the features (Description holds the gene symbol
-        in GTEx files). Version 1.3: "description" takes the first annotation column.
-
-    Returns
-    -------
-    OmicsTable
-        NaN = not measured.
-
-    Raises
-    ------
-    FormatError
-        If the file is broken or has another size than its second line says.
-    """
-    where = existing(path, what="GCT file")
-    text = decode(inflate(where, what="GCT file"), where).replace("\r\n", "\n")
-    lines = text.split("\n", 2)
-    version = lines[0].strip()
-    if version not in ("#1.2", "#1.3") or len(lines) < 3:
-        raise FormatError("A GCT file starts with #1.2 or #1.3.", path=where, line=1)
-    try:
-        sizes = [int(cell) for cell in lines[1].split()]
-    except ValueError:
-        sizes = []
-    if len(sizes) != (2 if version == "#1.2" else 4):
-        raise FormatError("The second line holds the sizes of the matrix.", path=where, line=2)
-    n_notes, n_head = (1, 0) if version == "#1.2" else (sizes[2], sizes[3])
-    raw = parse_delimited(lines[2].encode(), where)
-    if raw.height != sizes[0] + n_head or raw.width != sizes[1] + 1 + n_notes:
-        raise FormatError(
-            f"The second line says {sizes[0]} rows and {sizes[1]} samples; found are "
-            f"{raw.height - n_head} and {raw.width - 1 - n_notes}. The file is cut off or wrong.",
-            path=where,
-            line=2,
+    rule = id_rule or IdRule()
+    if Path(path).name.lower().removesuffix(".gz").endswith(".gct"):
+        return read_gct(path, layer=layer, scale=scale, id_rule=rule)
+    frame = read_table(path)
+    if frame.width < 2:
+        raise FormatError("The table has a single column; needed are names and values.", path=path)
+    first = [str(item) for item in frame[frame.columns[0]].to_list()]
+    other = frame.columns[1:]
+    if samples_in == "auto":
+        samples_in = _orientation(first, other, known_samples, rule, Path(path))
+    if samples_in not in ("rows", "columns"):
+        raise InputError(f"samples_in is {samples_in!r}; it is 'auto', 'rows' or 'columns'.")
+    numbers, dirty = numeric_columns(frame, other)
+    if len(dirty) * 2 > frame.height * len(other):
+        cells = [f"row {row}, {column}: {text}" for row, column, text in dirty[:5]]
+        raise FormatError(f"Most cells are no numbers: {shown(cells)}.", path=path)
+    values = numbers.to_numpy().astype(np.float64)
+    if samples_in == "rows":
+        return OmicsTable(
+            tuple(normalise_ids(first, rule, what=str(path))), tuple(other), values, layer, scale
         )
-    body = raw.slice(n_head)
-    label = raw.columns[1 if names == "description" and n_notes else 0]
-    rows = id_texts(body[label], where)
-    columns = raw.columns[1 + n_notes :]
-    typed, problems = typed_columns(body.select(columns), frozenset(), ".", where)
-    _require_numbers(typed, columns, where)
-    warn_problems(where, problems)
-    values = typed.select(pl.all().cast(pl.Float64)).to_numpy()
-    return _table(columns, rows, values.T, layer, scale, id_rule, duplicates, where)
-
-
-def _samples_in_rows(  # noqa: PLR0917
-    frame: pl.DataFrame,
-    key: str,
-    orientation: Orientation,
-    known: set[str] | None,
-    rule: IdRule | None,
-    path: Path,
-) -> bool:
-    if orientation not in ("auto", "samples_in_rows", "features_in_rows"):
-        raise InputError(
-            f"orientation is 'auto', 'samples_in_rows' or 'features_in_rows', not {orientation!r}."
-        )
-    if orientation != "auto":
-        return orientation == "samples_in_rows"
-    rows = [str(item) for item in frame[key].drop_nulls().to_list()]
-    columns = [name for name in frame.columns if name != key]
-    if known is not None:
-        in_rows, in_columns = _hits(rows, known, rule), _hits(columns, known, rule)
-        if in_rows != in_columns:
-            return in_rows > in_columns
-        raise AlignmentError(
-            f"{path.name}: {in_rows} rows and {in_columns} columns are known samples. Check the "
-            f"ids (rows: {shown(rows, 3)}; columns: {shown(columns, 3)}), or give an id rule.",
-            missing=sorted(known)[:5],
-        )
-    word = re.sub(r"[^a-z0-9_]", "", key.lower()).replace("_", "")
-    if word in _GENE_WORDS:
-        return False
-    if word in _SAMPLE_WORDS:
-        return True
-    raise InputError(
-        f"{path.name}: it cannot be told whether samples stand in rows ({shown(rows, 3)}) or in "
-        f"columns ({shown(columns, 3)}). Pass orientation='samples_in_rows' or "
-        "'features_in_rows', or the known sample ids."
+    return OmicsTable(
+        tuple(normalise_ids(other, rule, what=str(path))), tuple(first), values.T, layer, scale
     )
 
 
-def _hits(names: list[str], known: set[str], rule: IdRule | None) -> int:
-    chosen = rule or IdRule()
-    count = 0
-    for name in names:
-        try:
-            count += chosen.apply(name) in known
-        except InputError:
-            continue
-    return count
-
-
-def _value_columns(
-    frame: pl.DataFrame, key: str, drop: set[str], in_rows: bool, path: Path
-) -> tuple[list[str], list[str]]:
-    columns, ignored = [], []
-    for name in frame.columns:
-        if name == key:
-            continue
-        plain = re.sub(r"[^a-z0-9]", "", name.lower())
-        dtype = frame[name].dtype
-        textual = not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null))
-        empty = textual and frame[name].null_count() == frame.height
-        if name in drop or (not in_rows and (plain in _ANNOTATIONS or (textual and not empty))):
-            ignored.append(name)
-        else:
-            columns.append(name)
-    emptied = frame.select(columns)
-    if in_rows:
-        _require_numbers(emptied, columns, path)
-    if not columns:
-        raise FormatError(
-            f"No column of numbers beside {key!r}. Is the delimiter or the decimal mark odd?",
-            path=path,
+def _orientation(
+    first: Sequence[str], other: Sequence[str], known: Collection[str], rule: IdRule, path: Path
+) -> str:
+    wanted = set(known)
+    in_rows = len(wanted & {_clean(rule, item) for item in first})
+    in_columns = len(wanted & {_clean(rule, item) for item in other})
+    if in_rows == in_columns:
+        raise InputError(
+            f"{path}: it cannot be told whether samples stand in rows ({shown(first, 3)}) or in "
+            f"columns ({shown(other, 3)}): {in_rows} known ids in each. "
+            "Say samples_in = 'rows' or 'columns', and check the id rule."
         )
-    return columns, ignored
+    return "rows" if in_rows > in_columns else "columns"
 
 
-def _require_numbers(frame: pl.DataFrame, columns: list[str], path: Path) -> None:
-    wrong = [
-        name
-        for name in columns
-        if frame[name].dtype == pl.String and frame[name].null_count() < frame.height
-    ]
-    if wrong:
-        raise FormatError(
-            f"These columns hold text: {shown(wrong)}. Name those that are no values with drop=, "
-            "or clean them.",
-            path=path,
-        )
+def _clean(rule: IdRule, text: str) -> str:
+    try:
+        return rule.clean(text)
+    except InputError:
+        return ""
 
 
-def _table(  # noqa: PLR0917
-    samples: list[str],
-    features: list[str],
-    values: NDArray[np.float64],
-    layer: str,
-    scale: str,
-    rule: IdRule | None,
-    duplicates: Duplicates,
-    path: Path,
+def read_gct(
+    path: str | Path, *, layer: str, scale: str, id_rule: IdRule | None = None
 ) -> OmicsTable:
-    ids = normalise_ids(samples, rule)
-    names = [name.strip() for name in features]
-    if len(set(names)) < len(names):
-        names, values = _merge(names, values, duplicates, path)
-    _LOG.info("%s: %d samples, %d features", path.name, len(ids), len(names))
-    return OmicsTable(ids, tuple(names), values, layer, scale)
+    """Return the matrix of a GCT 1.2 file (names, descriptions, samples in columns).
 
-
-def _merge(
-    names: list[str], values: NDArray[np.float64], duplicates: Duplicates, path: Path
-) -> tuple[list[str], NDArray[np.float64]]:
-    places: dict[str, list[int]] = {}
-    for j, name in enumerate(names):
-        places.setdefault(name, []).append(j)
-    twice = [name for name, where in places.items() if len(where) > 1]
-    if duplicates == "error":
+    Raises
+    ------
+    FormatError
+        If the file breaks the format.
+    """
+    place = Path(path)
+    try:
+        data = place.read_bytes()
+        text = gzip.decompress(data) if place.name.endswith(".gz") else data
+        lines = text.decode().splitlines()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise FormatError("Not a readable GCT file.", path=place) from error
+    if len(lines) < 4 or not lines[0].startswith("#1.2"):
         raise FormatError(
-            f"{len(twice)} features stand more than once: {shown(twice)}. Choose "
-            "duplicates='mean', 'maximum' (row of highest mean) or 'first'.",
-            path=path,
+            "A GCT file begins with #1.2 and has at least four lines.", path=place, line=1
         )
-    if duplicates not in ("mean", "maximum", "first"):
-        raise InputError(f"duplicates is error, mean, maximum or first, not {duplicates!r}.")
-    out = np.empty((len(values), len(places)))
-    for k, where in enumerate(places.values()):
-        block = values[:, where]
-        n_known = np.isfinite(block).sum(axis=0)
-        if duplicates == "mean":
-            n = np.isfinite(block).sum(axis=1)
-            out[:, k] = np.where(n > 0, np.nansum(block, axis=1) / np.maximum(n, 1), np.nan)
-        elif duplicates == "maximum":
-            means = np.where(n_known, np.nansum(block, axis=0) / np.maximum(n_known, 1), -np.inf)
-            out[:, k] = block[:, int(np.argmax(means))]
-        else:
-            out[:, k] = block[:, 0]
-    return list(places), out
+    header = lines[2].split("\t")
+    if [name.lower() for name in header[:2]] != ["name", "description"]:
+        raise FormatError(
+            "Line 3 of a GCT file begins with Name and Description.", path=place, line=3
+        )
+    names, rows = [], []
+    for number, line in enumerate(lines[3:], 4):
+        cells = line.split("\t")
+        if len(cells) != len(header):
+            raise FormatError(
+                f"{len(cells)} cells, the header has {len(header)}.", path=place, line=number
+            )
+        try:
+            rows.append([float(cell) if cell.strip() else float("nan") for cell in cells[2:]])
+        except ValueError as error:
+            raise FormatError(f"A cell is no number: {error}.", path=place, line=number) from error
+        names.append(cells[0])
+    samples = normalise_ids(header[2:], id_rule or IdRule(), what=str(place))
+    return OmicsTable(tuple(samples), tuple(names), np.array(rows).T, layer, scale)
+
+
+def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
+    """Return gene sets by name, each gene once.
+
+    Raises
+    ------
+    FormatError
+        If a line has no genes or a set stands twice.
+    """
+    place = Path(path)
+    try:
+        lines = place.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError("Not a readable GMT file.", path=place) from error
+    sets: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in line.split("\t")]
+        genes = tuple(dict.fromkeys(cell for cell in cells[2:] if cell))
+        if not genes:
+            raise FormatError(
+                "A gene set is a name, a description and genes, split by tabs.",
+                path=place,
+                line=number,
+            )
+        if cells[0] in sets:
+            raise FormatError(f"The gene set {cells[0]!r} stands twice.", path=place, line=number)
+        sets[cells[0]] = genes
+    return sets
+
+
+def read_maf(
+    path: str | Path,
+    *,
+    sequenced: Collection[str] | None,
+    panel: Collection[str] | None = None,
+    genes: Collection[str] | None = None,
+    classes: Collection[str] = PROTEIN_CHANGING,
+    id_rule: IdRule | None = None,
+) -> OmicsTable:
+    """Return gene-level somatic mutation calls of a MAF file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Mutation Annotation Format (``#`` lines are comments).
+    sequenced : collection of str or None
+        Ids of all samples that were sequenced. A MAF names only mutated ones, so without this
+        list nobody can be called wild-type: None takes the samples of the MAF alone.
+    panel : collection of str or None
+        Genes that the assay covers. A gene outside it is "not tested" (NaN), never wild-type.
+        None: every gene is covered (exome, genome).
+    genes : collection of str or None
+        Genes to return; None = all that carry a counted mutation.
+    classes : collection of str
+        Variant classes that count as mutant.
+    id_rule : IdRule or None
+        Applied to the tumour barcodes and to `sequenced`.
+
+    Returns
+    -------
+    OmicsTable
+        1 = mutant, 0 = covered and not mutant, NaN = not tested.
+
+    Raises
+    ------
+    FormatError
+        If columns of the format are missing.
+    InputError
+        If mutated samples are not among those sequenced.
+    """
+    place = Path(path)
+    rule = id_rule or IdRule()
+    frame = _maf_frame(place)
+    tumours = normalise_ids(frame["Tumor_Sample_Barcode"].to_list(), rule, what=str(place))
+    frame = frame.with_columns(pl.Series("sample", tumours))
+    if sequenced is None:
+        samples = list(dict.fromkeys(tumours))
+    else:
+        samples = list(
+            dict.fromkeys(normalise_ids(list(sequenced), rule, what="sequenced samples"))
+        )
+        unknown = sorted(set(tumours) - set(samples))
+        if unknown:
+            raise InputError(
+                f"{place}: {len(unknown)} mutated samples are not in the list of sequenced ones: "
+                f"{shown(unknown)}. Complete the list, or give an id rule."
+            )
+    counted = frame.filter(pl.col("Variant_Classification").is_in(list(classes)))
+    names = sorted(set(counted["Hugo_Symbol"].to_list())) if genes is None else list(genes)
+    values = np.zeros((len(samples), len(names)))
+    if panel is not None:
+        values[:, [name not in set(panel) for name in names]] = np.nan
+    row = {sample: i for i, sample in enumerate(samples)}
+    column = {name: j for j, name in enumerate(names)}
+    for sample, gene in counted.select("sample", "Hugo_Symbol").unique().iter_rows():
+        if gene in column:
+            values[row[sample], column[gene]] = 1.0
+    return OmicsTable(tuple(samples), tuple(names), values, "mutation", "binary")
+
+
+def _maf_frame(path: Path) -> pl.DataFrame:
+    needed = ("Hugo_Symbol", "Variant_Classification", "Tumor_Sample_Barcode")
+    frame = read_table(path, comment="#")
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise FormatError(
+            f"A MAF file has the columns {shown(needed)}; missing: {shown(missing)}.", path=path
+        )
+    return frame
