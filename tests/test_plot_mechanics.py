@@ -143,7 +143,7 @@ def test_plot_returns_axes_and_writes_svg_with_hostile_names(name: str) -> None:
 
 
 def test_plots_of_arrays_are_all_tried() -> None:
-    others = {"GENOME_WIDE", "cluster_order", "inflation"}
+    others = {"GENOME_WIDE", "cluster_order", "inflation", "short_names"}
     images = {"feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
     assert set(plot.__all__) - others - images == set(DRAWN)
 

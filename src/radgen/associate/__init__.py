@@ -6,12 +6,16 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "TESTS": "association",
     "AssociationResult": "association_result",
+    "BurdenResult": "gwas_sets",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
+    "HeritabilityResult": "gwas_heritability",
+    "TESTS": "association",
+    "burden": "gwas_sets",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
+    "heritability": "gwas_heritability",
     "scan": "association",
     "screen": "screening",
 }
