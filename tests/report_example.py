@@ -24,7 +24,9 @@ HOSTILE = (
 
 @dataclass(frozen=True, eq=False)
 class FakeAssociation(Result):
-    kind: ClassVar[str] = "fake_association"
+    """Pairs as `radgen.associate.scan` gives them, with plots of its own."""
+
+    kind: ClassVar[str] = "association"
     plots: ClassVar[tuple[str, ...]] = ("volcano", "forest")
 
     def plot(self, kind: str, *, ax: Any = None) -> Any:
@@ -33,7 +35,7 @@ class FakeAssociation(Result):
             return plot.volcano(
                 frame["effect"],
                 frame["log10p"],
-                significant=frame["q"].to_numpy() < 0.05,
+                significant=frame["q_bh"].to_numpy() < 0.05,
                 labels=frame["phenotype"].to_list(),
                 ax=ax,
             )
@@ -101,19 +103,21 @@ def association(rng: np.random.Generator, n: int = 400) -> FakeAssociation:
     effect[:5] += 1.1
     z = effect / 0.2
     p = np.minimum(1.0, 2 * np.exp(-0.5 * z**2) / (1 + np.abs(z)))
-    names = [f"glcm_feature_{i:03d}" for i in range(n)]
+    names = [f"glcm_feature_{i // 20:03d}" for i in range(n)]
     names[:6] = list(HOSTILE)
     frame = pl.DataFrame(
         {
             "phenotype": [name.encode("utf-8", "replace").decode() for name in names],
-            "feature": ["KRAS"] * n,
+            "omics": [f"gene {i % 20}" for i in range(n)],
+            "test": ["linear" if i % 4 else "firth_logistic" for i in range(n)],
             "n": [120] * n,
             "effect": effect,
             "ci_low": effect - 0.4,
             "ci_high": effect + 0.4,
             "p": p,
             "log10p": np.log10(p),
-            "q": np.minimum(1.0, p * 20),
+            "statistic": z,
+            "q_bh": np.minimum(1.0, p * 20),
         }
     )
     return FakeAssociation(frame, {}, 120, warnings=("Two covariates were collinear.",))

@@ -60,7 +60,8 @@ def test_glrlm(dtype, shape, in_plane):
     levels = volume(shape, dtype, n_levels=2, holes=0.1)
     steps = directions(in_plane=in_plane)
     n_slices = levels.shape[0] if in_plane else 1
-    expected = np.zeros((n_slices, len(steps), 3, max(levels.shape) + 1), np.uint32)
+    longest = max(levels.shape[1:] if in_plane else levels.shape)
+    expected = np.zeros((n_slices, len(steps), 3, longest + 1), np.uint32)
     for at, (d, step) in itertools.product(inside(levels), enumerate(steps)):
         if levels[shifted(at, step, -1)] == levels[at]:
             continue
@@ -310,3 +311,27 @@ def test_volume_histogram_of_distinct_values_is_that_of_steps():
         level, count = np.unique(values, return_counts=True)
         expected = _of_steps(level, count.astype(float))
         np.testing.assert_allclose(_of_values(np.sort(values)), expected, rtol=1e-12)
+
+
+def test_tiles_give_the_matrices_of_each_alone():
+    """Groups of slices kept apart by zeros (window maps) equal one call a group."""
+    tiles = [volume((3, 4, 5), np.uint8, margin=0, seed=seed) for seed in range(4)]
+    apart = [np.pad(tile, ((0, 1), (1, 1), (1, 1))) for tile in tiles]
+    stack = np.pad(np.concatenate(apart), ((1, 1), (0, 0), (0, 0)))
+    steps = directions(in_plane=False)
+    glcm, runs = np.zeros((4, 13, 5, 5), np.uint32), np.zeros((4, 13, 5, 8), np.uint32)
+    _image.glcm(stack, steps, 4, 4, glcm)
+    _image.glrlm(stack, steps, 4, 4, runs)
+    like = np.zeros((4, 5, 28), np.uint32)
+    _image.ngldm(stack, 1, 4, 4, 0, like)
+    for k, tile in enumerate(tiles):
+        alone = np.pad(tile, 1)
+        one = np.zeros((1, 13, 5, 5), np.uint32)
+        _image.glcm(alone, steps, 4, 0, one)
+        np.testing.assert_array_equal(glcm[k, :, 1:, 1:], one[0, :, 1:, 1:])
+        one = np.zeros((1, 13, 5, 8), np.uint32)
+        _image.glrlm(alone, steps, 4, 0, one)
+        np.testing.assert_array_equal(runs[k, :, 1:], one[0, :, 1:])
+        one = np.zeros((1, 5, 28), np.uint32)
+        _image.ngldm(alone, 1, 4, 0, 0, one)
+        np.testing.assert_array_equal(like[k, 1:], one[0, 1:])

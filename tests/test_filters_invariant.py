@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from radgen._native._filter import correlate_axis
+from radgen._native._filter import correlate_axis, gather_axis, spline_axis
 
 from radgen.errors import InputError
 from radgen.image import apply_filters
@@ -107,6 +107,39 @@ def test_kernel_equals_its_definition(shape, n_taps, axis, options, draw) -> Non
     np.testing.assert_allclose(np.moveaxis(found, axis, 0), slow, atol=tolerance)
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 40)),
+    st.integers(1, 5),
+    st.sampled_from([np.float32, np.float64]),
+    st.integers(0, 99),
+)
+def test_reading_at_positions_equals_its_definition(shape, n_taps, dtype, seed) -> None:
+    rng = np.random.default_rng(seed)
+    source = rng.normal(size=shape).astype(dtype)
+    n_out = int(rng.integers(1, 9))
+    first = rng.integers(-4, shape[1] + 4, size=n_out)
+    weights = rng.normal(size=(n_out, n_taps))
+    out = np.empty((shape[0], n_out, shape[2]), dtype)
+    gather_axis(source, out, first, weights, *shape, n_out)
+    slow = sum(
+        weights[:, tap, None] * source[:, np.clip(first + tap, 0, shape[1] - 1)].astype(float)
+        for tap in range(n_taps)
+    )
+    np.testing.assert_allclose(out, slow, atol=1e-4 if dtype is np.float32 else 1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 20), st.integers(0, 99))
+def test_spline_coefficients_solve_the_interpolation(size: int, inner: int, seed: int) -> None:
+    source = np.random.default_rng(seed).normal(size=(2, size, inner))
+    out = np.empty((2, size + 10, inner))
+    spline_axis(source, out, 2, size, inner, size + 10, -5)
+    wide = np.pad(source, [(0, 0), (5, 5), (0, 0)], mode="edge")
+    again = (out[:, :-2] + 4 * out[:, 1:-1] + out[:, 2:]) / 6
+    np.testing.assert_allclose(again, wide[:, 1:-1], atol=1e-12)
+
+
 def test_kernel_refuses_bad_arguments() -> None:
     a, b, w = np.zeros(12, np.float32), np.zeros(12, np.float32), np.ones(3)
     good = (1, 4, 3, 0, 4, 1, 0)
@@ -122,6 +155,20 @@ def test_kernel_refuses_bad_arguments() -> None:
     for arguments in bad:
         with pytest.raises(ValueError, match="must|does not"):
             correlate_axis(*arguments)
+    first, taps = np.zeros(4, np.int64), np.ones((4, 2))
+    gather_axis(a, b, first, taps, 1, 4, 3, 4)
+    for wrong in [
+        (a, b, first[:3], taps, 1, 4, 3, 4), (a, b, first.astype(float), taps, 1, 4, 3, 4),
+        (a, b, first, taps[:3], 1, 4, 3, 4), (a, b, first, taps[:0], 1, 4, 3, 4),
+        (a, a, first, taps, 1, 4, 3, 4), (a, b, first, taps, 2, 4, 3, 4),
+        (a, b, first + 2**50, taps, 1, 4, 3, 4), (a, b, first, taps, 1, 4, 3, 0),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match="must|does not"):
+            gather_axis(*wrong)
+    spline_axis(a, b, 1, 4, 3, 4, -2)
+    for sizes in [(1, 4, 3, 5, 0), (1, 4, 3, 4, 2**40), (0, 4, 3, 4, 0), (1, 4, -3, 4, 0)]:
+        with pytest.raises(ValueError, match="must|does not"):
+            spline_axis(a, b, *sizes)
     with pytest.raises((BufferError, ValueError)):
         correlate_axis(a[::2], b, w, *good)
     sealed = np.zeros(12, np.float32)
@@ -315,9 +362,14 @@ def test_pointwise_hand_values() -> None:
         ({"filter": "lawss"}, "Did you mean 'laws'"),
         ({"filter": "mean", "sise": 3}, "Did you mean 'size'"),
         ({"filter": "mean", "size": 4}, "odd size"),
-        ({"filter": "mean", "boundary": "wrap"}, "Unknown boundary"),
+        ({"filter": "mean", "boundary": "wrap"}, "Unknown mean: boundary"),
         ({"filter": "log", "sigma_mm": -1}, "positive"),
-        ({"filter": "log", "sigma_mm": "2"}, "is a number"),
+        ({"filter": "log", "sigma_mm": "2"}, "needed is float"),
+        ({"filter": "log", "sigma_mm": True}, "needed is float"),
+        ({"filter": "mean", "dimensions": 4}, "dimensions is 4"),
+        ({"filter": "mean", "size": 3.0}, "needed is int"),
+        ({"filter": "laws", "rotation_invariant": "yes"}, "needed is bool"),
+        ({"filter": "gabor", "part": "modulous"}, "Did you mean 'modulus'"),
         ({"filter": "log", "sigma_mm": 1.0, "riesz_order": [1, 0]}, "3 whole numbers"),
         ({"filter": "log", "steering_sigma_mm": 1.0}, "give riesz_order"),
         ({"filter": "laws", "kernel": "L5E5"}, "needs 3"),
@@ -346,6 +398,21 @@ def test_unknown_presets_name_the_nearest_and_nan_is_refused() -> None:
         apply_filter(image.with_array(array), MeanFilter())
     with pytest.raises(InputError, match="beyond the image"):
         apply_filter(image, MeanFilter(), box=(slice(0, 99), slice(0, 1), slice(0, 1)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (3, 1, 7), (2, 2, 2), (1, 3, 3)])
+@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.label)
+def test_tiny_and_flat_images_give_finite_responses(one, shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(2)
+    for array in (rng.normal(size=shape), np.zeros(shape), np.full(shape, np.float32(1e30))):
+        image = ImageVolume(array.astype(np.float32), Geometry.from_spacing(shape))
+        if one.name == "pyradiomics-log":
+            with pytest.raises(InputError, match="at least 4 voxels"):
+                apply_filter(image, one)
+            continue
+        response = apply_filter(image, one).array
+        assert response.shape == shape
+        assert np.isfinite(response).all()
 
 
 def test_preset_names_are_unique_settings() -> None:

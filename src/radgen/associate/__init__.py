@@ -6,22 +6,28 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "TESTS": "radgen.associate.association",
-    "AssociationResult": "radgen.associate.association_result",
-    "GwasResult": "radgen.associate.gwas_result",
-    "gwas": "radgen.associate.gwas_scan",
-    "scan": "radgen.associate.association",
-    "screen": "radgen.associate.screening",
+    "AssociationResult": "association_result",
+    "BurdenResult": "gwas_sets",
+    "GwasResult": "gwas_result",
+    "HazardResult": "hazard_ratios",
+    "HeritabilityResult": "gwas_heritability",
+    "TESTS": "association",
+    "burden": "gwas_sets",
+    "gwas": "gwas_scan",
+    "hazards": "hazard_ratios",
+    "heritability": "gwas_heritability",
+    "scan": "association",
+    "screen": "screening",
 }
 
-__all__ = ["TESTS", "AssociationResult", "GwasResult", "gwas", "scan", "screen"]
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(f"radgen.associate.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'radgen.associate' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_HOMES)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from radgen.features.cohort import extract_cohort
     from radgen.features.diagnostics import diagnose
     from radgen.features.extraction import LONG_SCHEMA, extract, process
+    from radgen.features.maps import feature_maps
     from radgen.features.phenotypes import to_phenotypes, to_wide
 
 _LAZY = {
@@ -23,6 +24,7 @@ _LAZY = {
     "diagnose": "diagnostics",
     "extract": "extraction",
     "extract_cohort": "cohort",
+    "feature_maps": "maps",
     "process": "extraction",
     "to_phenotypes": "phenotypes",
     "to_wide": "phenotypes",
@@ -40,6 +42,7 @@ __all__ = [
     "diagnose",
     "extract",
     "extract_cohort",
+    "feature_maps",
     "preset",
     "preset_names",
     "process",

@@ -177,7 +177,8 @@ class View:
         """
         offsets = directions(in_plane=in_plane, distance=distance)
         levels, n_levels = self.padded, self.grey.n_levels
-        width = n_levels + 1 if kernel == "glcm" else max(levels.shape) + 1
+        long = levels.shape[1:] if in_plane else levels.shape
+        width = n_levels + 1 if kernel == "glcm" else max(long) + 1
         run = getattr(_image, kernel)
         cells = len(offsets) * (n_levels + 1) * width
         step = max(1, _CHUNK_CELLS // cells) if in_plane else levels.shape[0]
@@ -185,14 +186,10 @@ class View:
             part = np.ascontiguousarray(levels[first : first + step])
             if not part.any():
                 continue
-            broad = width if kernel == "glcm" else max(part.shape) + 1
             groups = part.shape[0] if in_plane else 1
-            out = np.zeros((groups, len(offsets), n_levels + 1, broad), np.uint32)
+            out = np.zeros((groups, len(offsets), n_levels + 1, width), np.uint32)
             run(part, offsets, n_levels, int(in_plane), out)
-            full = out[:, :, 1:, 1:]
-            if broad < width:
-                full = np.pad(full, ((0, 0),) * 3 + ((0, width - broad),))
-            yield full
+            yield out[:, :, 1:, 1:]
 
     @cached_property
     def _zones(self) -> dict[bool, Zones]:

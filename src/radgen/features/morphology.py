@@ -56,7 +56,7 @@ def principal_axes(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(positions) < 2:
         return np.zeros(3)
     centred = positions - positions.mean(axis=0)
-    covariance = centred.T @ centred / (len(positions) - 1)
+    covariance = np.einsum("ni,nj->ij", centred, centred) / (len(positions) - 1)
     values = np.linalg.eigvalsh(covariance)[::-1]
     # Eigenvalues of a flat region are rounding noise around zero.
     values[values < 1e-12 * max(values[0], 1e-300)] = 0.0
@@ -108,7 +108,9 @@ def _intensity(view: View, positions: NDArray[np.float64], volume: float) -> dic
     total = float(values.sum())
     shift = _NAN
     if total:
-        shift = float(np.linalg.norm(positions.mean(axis=0) - values @ where / total))
+        shift = float(
+            np.linalg.norm(positions.mean(axis=0) - np.einsum("n,ni->i", values, where) / total)
+        )
     moran = geary = _NAN
     if view.settings.spatial_autocorrelation:
         moran, geary = moran_geary(view)

@@ -147,7 +147,7 @@ def resample(
     Notes
     -----
     Interpolation is done in float64, axis by axis. Outside the field of view the outermost
-    voxel is repeated; the new voxel centres always lie inside it.
+    voxel is repeated; with ``align="center"`` the new voxel centres always lie inside it.
 
     References
     ----------
@@ -161,7 +161,7 @@ def resample(
     [0.5, 2.5, 4.5, 6.5]
     """
     geometry = resampled_geometry(image.geometry, spacing_mm, align=align)
-    out = resample_to(image, geometry, method=method, anti_alias=anti_alias)
+    out = resample_to(image, geometry, method=method, fill=None, anti_alias=anti_alias)
     return round_intensities(out) if rounding is not None else out
 
 
@@ -268,12 +268,29 @@ def resample_to(
         values[gone > 0] = np.nan
     if outside is not None and fill is not None:
         values[..., outside] = fill
-    return source.with_array(values.astype(source.array.dtype), geometry=geometry)
+    return source.with_array(sealed(values.astype(source.array.dtype)), geometry=geometry)
 
 
 def round_intensities(image: ImageVolume) -> ImageVolume:
-    """Return the image with values rounded to the nearest whole number (halves to even)."""
+    """Return the image with values rounded to the nearest whole number (halves to even).
+
+    Parameters
+    ----------
+    image : ImageVolume
+        The scan.
+
+    Returns
+    -------
+    ImageVolume
+        Same dtype and grid; NaN stays NaN.
+    """
     return image.with_array(np.rint(image.array))
+
+
+def sealed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of our own making, read-only, so that a volume need not copy it."""
+    array.setflags(write=False)
+    return array
 
 
 def _method(method: str) -> Interpolator:
@@ -355,6 +372,7 @@ def _values(
     positions = _axis_positions(old, new)
     if positions is None:
         return _values_oblique(array, old, new, method)
+    given = array
     shrink = [len(at) / size for at, size in zip(positions, old.shape, strict=True)]
     for axis in np.argsort(shrink, kind="stable"):
         array = along_axis(array, positions[axis], int(axis) - 3, method)
@@ -362,7 +380,7 @@ def _values(
         (at < -0.5 - 1e-6) | (at > size - 0.5 + 1e-6)
         for at, size in zip(positions, old.shape, strict=True)
     ]
-    values = np.array(array)
+    values = array if array is not given else np.array(array)
     if not any(axis.any() for axis in out):
         return values, None
     return values, out[0][:, None, None] | out[1][:, None] | out[2]

@@ -6,14 +6,28 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "BatchGauge": "gauge",
     "ComBat": "harmonise",
     "CorrelationFilter": "select",
     "RankNormaliser": "select",
     "ReliabilityFilter": "select",
+    "RepeatabilityResult": "repeatability",
     "VarianceFilter": "select",
+    "batch_gauge": "gauge",
+    "measure_repeatability": "repeatability",
 }
 
-__all__ = ["ComBat", "CorrelationFilter", "RankNormaliser", "ReliabilityFilter", "VarianceFilter"]
+__all__ = [
+    "BatchGauge",
+    "ComBat",
+    "CorrelationFilter",
+    "RankNormaliser",
+    "ReliabilityFilter",
+    "RepeatabilityResult",
+    "VarianceFilter",
+    "batch_gauge",
+    "measure_repeatability",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
+    "GENOME_WIDE": "genome",
     "bland_altman": "pairs",
     "calibration": "performance",
     "cluster_order": "matrix",
@@ -21,6 +22,7 @@ _WHERE = {
     "forest": "effects",
     "glcm_heatmap": "images",
     "heatmap": "matrix",
+    "inflation": "genome",
     "intensity_histogram": "images",
     "kaplan_meier": "performance",
     "manhattan": "genome",
@@ -33,6 +35,7 @@ _WHERE = {
     "regional": "genome",
     "roc": "performance",
     "scatter": "pairs",
+    "short_names": "naming",
     "site_distribution": "cohort",
     "violin": "pairs",
     "volcano": "effects",

@@ -18,6 +18,7 @@ GENOME_WIDE = 5e-8
 
 _VECTOR_POINTS = 4_000
 _BINS_X, _BINS_Y = 1_600, 400
+_MIRRORED = ((style.PALETTE[0], style.PALETTE[6]), (style.PALETTE[1], style.PALETTE[5]))
 _MEDIAN_CHI2 = 0.454936423119572
 
 
@@ -26,8 +27,7 @@ def manhattan(
     pos: ArrayLike,
     log10p: ArrayLike,
     *,
-    traits: Sequence[ArrayLike] = (),
-    trait_names: Sequence[str] = (),
+    trait: Sequence[str] | NDArray[Any] | None = None,
     labels: Sequence[tuple[int, str]] = (),
     threshold: float | None = GENOME_WIDE,
     ax: Any = None,
@@ -36,19 +36,17 @@ def manhattan(
 
     Parameters
     ----------
-    chrom : sequence of str (n_variants,)
+    chrom : sequence of str (n_tests,)
         Chromosome of each variant; "1" to "22", "X", "Y", "MT", with or without "chr".
-    pos : array of int (n_variants,)
+    pos : array of int (n_tests,)
         Position in base pairs, 1-based.
-    log10p : array of float64 (n_variants,)
+    log10p : array of float64 (n_tests,)
         log10 of p, at most 0; NaN = not tested.
-    traits : sequence of array of float64 (n_variants,)
-        log10 p of further traits, drawn stacked over the first on the same axis, a colour a
-        trait (a Brisbane plot).
-    trait_names : sequence of str
-        Names of all traits, the first one included; shown in a legend.
+    trait : sequence of str (n_tests,) or None
+        Trait of each test: traits are drawn over each other on one axis, a colour a trait (a
+        Brisbane plot); None = one trait, chromosomes in two colours.
     labels : sequence of (int, str)
-        Variants to name, by row.
+        Tests to name, by row.
     threshold : float or None, default 5e-8
         p of the drawn line; None = no line.
     ax : matplotlib.axes.Axes or None
@@ -66,27 +64,25 @@ def manhattan(
 
     Notes
     -----
-    Where there are more than 4,000 variants, those below p = 1e-4 or a tenth of the threshold's
-    strength are binned in two dimensions and drawn as one image, so 10⁷ variants stay fast and
-    small; the strongest stay points.
+    Where a layer has more than 4,000 points, the weak ones are binned in two dimensions and
+    drawn as one image, so 10⁷ tests stay fast and small; the strongest stay points.
     """
     names, ends, at = _genome_axis(chrom, pos)
-    layers = [np.asarray(log10p, float), *(np.asarray(item, float) for item in traits)]
-    if any(len(layer) != len(at) for layer in layers):
-        raise InputError("chrom, pos and every log10p of a Manhattan plot have the same length.")
+    height = -np.asarray(log10p, float)
+    if len(height) != len(at) or (trait is not None and len(trait) != len(at)):
+        raise InputError("chrom, pos, log10p and trait of a Manhattan plot have one length.")
     ax = ax or style.axes(9.2, 3.6)
-    parity = np.searchsorted(ends, at, side="right") % 2
-    for index, layer in enumerate(layers):
-        pair = _pair(index, len(layers))
-        for odd in (0, 1):
-            use = (parity == odd) & np.isfinite(layer)
-            _points(ax, at[use], -layer[use], pair[odd], threshold)
+    known = np.isfinite(height)
+    if trait is None:
+        parity = np.searchsorted(ends, at, side="right") % 2
+        for odd, ink in ((0, style.PALETTE[0]), (1, style.PALETTE[6])):
+            use = (parity == odd) & known
+            _points(ax, at[use], height[use], ink, threshold)
+    else:
+        _trait_layers(ax, at, height, np.asarray(trait).astype(str), threshold)
     _finish_genome(ax, names, ends, threshold)
     for row, text in labels:
-        top = max(-layer[row] for layer in layers)
-        _name(ax, float(at[row]), float(top), text)
-    if len(layers) > 1:
-        _trait_legend(ax, trait_names, len(layers))
+        _name(ax, float(at[row]), float(height[row]), text)
     return ax
 
 
@@ -137,7 +133,14 @@ def miami(
         sign = 1 if index == 0 else -1
         for odd in (0, 1):
             use = (parity == odd) & np.isfinite(layer)
-            _points(ax, at[use], -sign * layer[use], _pair(index, 2)[odd], threshold, sign=sign)
+            _points(
+                ax,
+                at[use],
+                -sign * layer[use],
+                _MIRRORED[index][odd],
+                threshold,
+                sign=sign,
+            )
     _finish_genome(ax, chroms, ends, threshold, mirrored=True)
     low, high = ax.get_ylim()
     for text, y, va in ((names[0], high, "top"), (names[1], low, "bottom")):
@@ -359,12 +362,6 @@ def _chrom_key(name: str) -> tuple[int, int, str]:
     return (0, special[plain], "") if plain in special else (1, 0, plain)
 
 
-def _pair(index: int, n_layers: int) -> tuple[str, str]:
-    if n_layers == 1:
-        return style.PALETTE[0], style.PALETTE[6]
-    return style.colour(index), style.colour(index)
-
-
 def _points(
     ax: Any,
     x: NDArray[np.float64],
@@ -421,15 +418,28 @@ def _finish_genome(
         ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
 
 
-def _trait_legend(ax: Any, trait_names: Sequence[str], n_layers: int) -> None:
+def _trait_layers(
+    ax: Any,
+    at: NDArray[np.float64],
+    height: NDArray[np.float64],
+    trait: NDArray[np.str_],
+    threshold: float | None,
+) -> None:
     from matplotlib.lines import Line2D
 
-    names = list(trait_names) or [f"trait {i + 1}" for i in range(n_layers)]
+    levels, codes = np.unique(trait, return_inverse=True)
+    known = np.isfinite(height)
+    best = np.zeros(len(levels))
+    np.maximum.at(best, codes[known], height[known])
+    for index in range(len(levels)):
+        use = (codes == index) & known
+        _points(ax, at[use], height[use], style.colour(index), threshold)
+    named = np.argsort(-best, kind="stable")[:8]
     marks = [
-        Line2D([], [], marker="o", linestyle="", color=style.colour(i)) for i in range(len(names))
+        Line2D([], [], marker="o", markersize=4, linestyle="", color=style.colour(i)) for i in named
     ]
-    shown = marks[:8]
-    style.legend(ax, shown, names[:8], loc="upper right", ncols=min(4, len(shown)))
+    style.legend(ax, marks, [levels[i] for i in named], loc="lower right",
+                 bbox_to_anchor=(1, 1), ncols=min(4, len(marks)))  # fmt: skip
 
 
 def _name(ax: Any, x: float, y: float, text: str) -> None:

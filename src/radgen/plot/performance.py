@@ -229,8 +229,7 @@ def kaplan_meier(
     ax.set_ylim(0, 1.03)
     style.legend(ax, handles, list(curves), loc="upper right")
     if note:
-        ax.text(0.03, 0.05, style.safe(note), transform=ax.transAxes, fontsize=8.5,
-                color=style.INK, parse_math=False)  # fmt: skip
+        ax.set_title(style.safe(note), loc="left", fontsize=8.5, color=style.INK, parse_math=False)
     _risk_table(ax, curves, last)
     return ax
 
@@ -255,7 +254,7 @@ def _risk_table(ax: Any, curves: Mapping[str, Mapping[str, ArrayLike]], last: fl
     ticks = [tick for tick in ax.get_xticks() if 0 <= tick <= last * 1.02]
     rows = len(curves)
     height = 0.075 * rows + 0.02
-    below = ax.inset_axes([0, -0.235 - height, 1, height])
+    below = ax.inset_axes([0, -0.2 - height, 1, height])
     below.set_xlim(ax.get_xlim())
     below.set_ylim(rows - 0.5, -0.5)
     below.patch.set_alpha(0.0)
@@ -263,7 +262,7 @@ def _risk_table(ax: Any, curves: Mapping[str, Mapping[str, ArrayLike]], last: fl
         side.set_visible(False)
     below.set_xticks([])
     below.set_yticks(range(rows), [style.safe(name, 20) for name in curves], parse_math=False)
-    below.tick_params(axis="y", length=0, labelsize=8, labelcolor=style.INK)
+    below.tick_params(axis="y", length=0, pad=14, labelsize=8, labelcolor=style.INK)
     below.set_title("Number at risk", loc="left", fontsize=8, color=style.MUTED, pad=3)
     for row, curve in enumerate(curves.values()):
         time = np.asarray(curve["time"], float)

@@ -19,10 +19,20 @@ from radgen.stats.cox import RiskSets
 from radgen.stats.discrimination import youden_threshold
 from radgen.stats.survival_metrics import brier_contributions, censoring_curve
 
-__all__ = ["FitRecord", "FoldOutput", "FoldTask", "ModelPlan", "Prepared", "run_fold"]
+__all__ = [
+    "FitRecord",
+    "FoldOutput",
+    "FoldTask",
+    "FullFit",
+    "ModelPlan",
+    "Prepared",
+    "fit_all",
+    "run_fold",
+]
 
 FloatArray = NDArray[np.float64]
 Rows = NDArray[np.int64]
+InnerPart = tuple[Rows, Rows, dict[str, tuple[FloatArray, FloatArray]]]
 
 
 @dataclass(frozen=True)
@@ -161,16 +171,55 @@ def run_fold(task: FoldTask) -> FoldOutput:
     Inner folds of the training rows choose the setting of each model and the decision
     threshold; preprocessing is refitted in each of them, once for all models and settings.
     """
+    from threadpoolctl import threadpool_limits
+
     split = task.split
     out = FoldOutput(split.repeat, split.fold, split.test)
-    inner = _inner(task)
-    inner_parts = []
-    for k, (rows, held) in enumerate(inner):
-        inner_parts.append((rows, held, _prepare(task, rows, held, out.log, f"inner {k}")))
-    outer = _prepare(task, split.train, split.test, out.log, "outer")
-    for plan in task.plans:
-        out.models[plan.name] = _run_model(task, plan, inner_parts, outer, out.log)
+    with threadpool_limits(limits=1):
+        inner = _prepare_inner(task, out.log)
+        outer = _prepare(task, split.train, split.test, out.log, "outer")
+        for plan in task.plans:
+            out.models[plan.name] = _run_model(task, plan, inner, outer, out.log)
     return out
+
+
+def _prepare_inner(task: FoldTask, log: list[FitRecord]) -> list[InnerPart]:
+    return [
+        (rows, held, _prepare(task, rows, held, log, f"inner {k}"))
+        for k, (rows, held) in enumerate(_inner(task))
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class FullFit:
+    """A model fitted to all training rows: steps of each block, model, threshold, baseline."""
+
+    steps: dict[str, Prepared]
+    model: Fitted | None
+    threshold: float
+    setting: str
+    on_train: FloatArray
+
+
+def fit_all(task: FoldTask) -> FullFit:
+    """Return the last plan of the task fitted to all its training rows."""
+    from threadpoolctl import threadpool_limits
+
+    plan, log, rows = task.plans[-1], list[FitRecord](), task.split.train
+    with threadpool_limits(limits=1):
+        inner = _prepare_inner(task, log)
+        chosen, held = _choose(task, plan, inner, log)
+        steps, parts = {}, []
+        for name in plan.blocks:
+            block = next(item for item in task.blocks if item.name == name)
+            steps[name], values = fit_block(block, rows, task, log, "all")
+            parts.append(values)
+        x = np.hstack(parts)
+        seed = derive_seed(task.seed, "fit", plan.name, "all rows")
+        model = task.learner.fit(x, task.target[rows], np.array([chosen]), seed)[0]
+        on_train = model.predict(x)
+    threshold = _threshold(task, held, on_train)
+    return FullFit(steps, model, threshold, task.learner.settings[chosen], on_train)
 
 
 def _inner(task: FoldTask) -> list[tuple[Rows, Rows]]:
@@ -196,7 +245,7 @@ def _usable(task: FoldTask, rows: Rows) -> bool:
 def _run_model(
     task: FoldTask,
     plan: ModelPlan,
-    inner: Sequence[tuple[Rows, Rows, dict[str, tuple[FloatArray, FloatArray]]]],
+    inner: Sequence[InnerPart],
     outer: dict[str, tuple[FloatArray, FloatArray]],
     log: list[FitRecord],
 ) -> ModelOutput:
@@ -226,7 +275,7 @@ def _run_model(
 def _choose(
     task: FoldTask,
     plan: ModelPlan,
-    inner: Sequence[tuple[Rows, Rows, dict[str, tuple[FloatArray, FloatArray]]]],
+    inner: Sequence[InnerPart],
     log: list[FitRecord],
 ) -> tuple[int, tuple[FloatArray, FloatArray] | None]:
     settings = np.arange(len(task.learner.settings))

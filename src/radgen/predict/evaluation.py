@@ -84,7 +84,7 @@ def evaluate(
         Overrides the role known from the type of table; a data frame's is read from its key
         where that names one, otherwise it is clinical.
     model : str, estimator or (estimator, grid)
-        "auto" (ridge logistic, ridge Cox or ridge regression by outcome), "elastic_net",
+        "auto" (ridge logistic, ridge Cox or ridge regression by outcome), "elastic_net", "lasso",
         "forest", "boosting", or any scikit-learn estimator, with a grid to tune.
     selection : None, str, transformer or list of transformers
         "correlation" (cluster medoids), "univariate" (the `n_selected` most associated
@@ -139,6 +139,8 @@ def evaluate(
     ----------
     Varma & Simon 2006, doi:10.1186/1471-2105-7-91. LeDell et al. 2015, doi:10.1214/15-EJS1035.
     """
+    from threadpoolctl import threadpool_limits
+
     require_choice(scheme, ("kfold", "leave-site-out"), what="scheme")
     design = build_design(blocks, outcome, groups=groups, sites=sites, roles=roles)
     leave_site_out = scheme == "leave-site-out"
@@ -183,7 +185,8 @@ def evaluate(
         "interval_text": "patient-level, from "
         "influence functions, enlarged for the overlap of training sets, within the possible range",
     }  # fmt: skip
-    return _collect(design, plans, outputs, params=params, permuted=permuted, notes=notes)
+    with threadpool_limits(limits=1):
+        return _collect(design, plans, outputs, params=params, permuted=permuted, notes=notes)
 
 
 def _name_of(choice: Any) -> str:

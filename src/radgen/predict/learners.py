@@ -20,9 +20,9 @@ __all__ = ["MODELS", "Fitted", "Learner", "loss", "make_learner"]
 FloatArray = NDArray[np.float64]
 
 MODELS: Mapping[str, tuple[str, ...]] = {
-    "binary": ("logistic", "elastic_net", "forest", "boosting"),
-    "censored": ("cox", "elastic_net"),
-    "continuous": ("ridge", "elastic_net", "forest", "boosting"),
+    "binary": ("logistic", "elastic_net", "lasso", "forest", "boosting"),
+    "censored": ("cox", "elastic_net", "lasso"),
+    "continuous": ("ridge", "elastic_net", "lasso", "forest", "boosting"),
 }
 """Names of models by kind of outcome; the first is the default."""
 
@@ -173,10 +173,10 @@ def _with_grid(estimator: Any, grid: Mapping[str, Any], kind: str) -> EstimatorL
 
 
 def _named(model: str, kind: str) -> Learner:
-    if model == "elastic_net":
+    if model in ("elastic_net", "lasso"):
         from radgen.predict.elastic_net import ElasticNetLearner
 
-        return ElasticNetLearner(kind)
+        return ElasticNetLearner(kind, l1_ratio=1.0 if model == "lasso" else 0.5)
     from sklearn import ensemble
 
     if model == "forest":
@@ -189,8 +189,8 @@ def _named(model: str, kind: str) -> Learner:
         if kind == "binary"
         else ensemble.HistGradientBoostingRegressor
     )
-    grid = {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [4, 8]}
-    return _with_grid(boost(max_iter=100, min_samples_leaf=10), grid, kind)
+    settings = {"max_iter": 80, "learning_rate": 0.05, "max_leaf_nodes": 4, "max_bins": 63}
+    return _with_grid(boost(min_samples_leaf=10, **settings), {}, kind)
 
 
 def loss(kind: str, y: FloatArray, predicted: FloatArray) -> float:

@@ -52,9 +52,13 @@ class UnivariateSelector(SelectorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> Self:
         """Rank the columns by their association with y."""
         values = validate_data(self, X, dtype=np.float64)
+        if y is None:
+            raise InputError(
+                "UnivariateSelector requires y to be passed, but the target y is None."
+            )
         target = np.asarray(y)
-        if len(target) != len(values):
-            raise InputError(f"X has {len(values)} rows and y has {len(target)}.")
+        if target.shape[:1] != (len(values),):
+            raise InputError(f"X has {len(values)} rows and y has shape {target.shape}.")
         self.statistic_ = _association(values, target)
         keep = np.argsort(-self.statistic_, kind="stable")[: max(int(self.k), 1)]
         self.support_ = np.zeros(values.shape[1], dtype=bool)
@@ -144,6 +148,9 @@ def harmoniser(harmonise: Any, *, leave_site_out: bool) -> Any:
 def block_steps(block: Block, *, selection: Any, n_selected: int) -> list[tuple[str, Any]]:
     """Return named, unfitted steps of a block; "harmonise" marks where sites are removed.
 
+    Ranks come before harmonisation: afterwards they would blow up the tiny shifts by which
+    equal values of two sites then differ, and give the site away.
+
     Raises
     ------
     InputError
@@ -154,10 +161,9 @@ def block_steps(block: Block, *, selection: Any, n_selected: int) -> list[tuple[
     ]
     if block.role == "clinical":
         return [*steps, ("standardise", StandardScaler()), ("weigh", BlockScale())]
-    steps += [("vary", VarianceFilter())]
+    steps += [("vary", VarianceFilter()), ("normalise", RankNormaliser())]
     if block.role == "imaging":
         steps += [("harmonise", None)]
-    steps += [("normalise", RankNormaliser())]
     steps += _selection_steps(selection, n_selected)
     return [*steps, ("weigh", BlockScale())]
 

@@ -46,10 +46,10 @@ def cards(report: ReportInput) -> list[tuple[str, str, str]]:
     if report.scans:
         bad = sum(scan.status != "ok" for scan in report.scans)
         remark = f"{bad:,} not ok" if bad else "all ok"
-        found.append((f"{len(report.scans):,}", "scans read", remark))
+        found.append((f"{len(report.scans):,}", "scans pictured", remark))
     if report.phenotypes is not None:
         bad = report.phenotypes.status.height
-        remark = f"{bad:,} values not ok" if bad else "all values ok"
+        remark = f"{bad:,} entries not ok" if bad else "all values ok"
         found.append((f"{report.phenotypes.n_phenotypes:,}", "image features", remark))
     if report.samples is not None and "site" in report.samples.columns:
         found.append((f"{report.samples['site'].n_unique():,}", "sites", ""))
@@ -62,11 +62,11 @@ def _flow(frame: pl.DataFrame) -> tuple[Block, ...]:
     steps = frame.select("step", "n", "dropped", "reason")
     lost = int(frame["n"][0]) - int(frame["n"][-1])
     drawn = Figure(
-        "Cohort flow",
+        "Samples kept and left out",
         f"Flow of samples: {frame['n'][0]} at the start, {frame['n'][-1]} analysed, {lost} lost.",
         lambda ax: plot.flow(steps, ax=ax),
         data=steps,
-        size=(8.4, 0.55 + 0.85 * frame.height),
+        size=(8.4, 0.45 + 0.8 * frame.height),
     )
     return (drawn, Table("Samples at each step", steps, {"n": "remain"}))
 
@@ -92,7 +92,11 @@ def _features(table: PhenotypeTable, samples: pl.DataFrame | None) -> tuple[Bloc
                 "Standardised feature values; samples in columns and features in rows, both "
                 "ordered by hierarchical clustering.",
                 lambda ax: plot.clustermap(
-                    values.T, row_names=names, column_names=ids, column_notes=notes, ax=ax
+                    values.T,
+                    row_names=plot.short_names(names),
+                    column_names=ids,
+                    column_notes=notes,
+                    ax=ax,
                 ),
                 data=pl.DataFrame({"sample": ids, **dict(zip(names, values.T, strict=True))}),
                 size=(9.2, 6.2),
@@ -193,9 +197,8 @@ def _harmonisation(
 ) -> tuple[Block, ...]:
     if samples is None or "site" not in samples.columns:
         return ()
-    site = dict(
-        zip(samples["sample"].cast(pl.String), samples["site"].cast(pl.String), strict=True)
-    )
+    known = samples.filter(pl.col("site").is_not_null())
+    site = dict(zip(known["sample"].cast(pl.String), known["site"].cast(pl.String), strict=True))
     common = [name for name in after.names if name in set(before.names)]
     ranked = sorted(
         ((_site_share(before, name, site), name) for name in common), key=lambda t: (-t[0], t[1])
@@ -218,8 +221,9 @@ def _harmonisation(
         }
     )
     shown = ranked[0][1]
+    label = plot.short_names(list(common))[list(common).index(shown)]
     drawn = Figure(
-        f"{shown} by site",
+        f"{label} by site",
         "Distribution of the feature that differed most between sites, before and after "
         "harmonisation.",
         lambda ax: plot.site_distribution(frame.filter(pl.col("feature") == shown), ax=ax),

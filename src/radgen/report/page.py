@@ -78,6 +78,7 @@ class _Writer:
     folder: Path
     link: str
     names: set[str] = field(default_factory=set)
+    stored: list[tuple[pl.DataFrame, str]] = field(default_factory=list)
 
     def blocks(self, blocks: tuple[Block, ...], stem: str) -> list[dict[str, Any]]:
         return [self.block(block, stem) for block in blocks]
@@ -105,13 +106,15 @@ class _Writer:
             "alt": figure.alt,
             "caption": figure.caption,
             "wide": figure.size[0] > 6,
+            "csv": "",
+            "parquet": "",
         }
         try:
             drawing = draw(figure, name)
         except InputError as reason:
             return {**shown, "svg": "", "reason": str(reason)}
         write_text(self.folder / f"{name}.svg", drawing.file)
-        shown |= {"svg": drawing.page, "width": drawing.width_px, "svg_link": f"{name}.svg"}
+        shown |= {"svg": drawing.page, "width": drawing.width_px}
         if figure.data is not None and figure.data.width:
             shown["parquet"] = self.store(figure.data, name)
             if figure.data.height <= _EMBEDDED_ROWS:
@@ -139,9 +142,13 @@ class _Writer:
         }
 
     def store(self, frame: pl.DataFrame, name: str) -> str:
-        with atomic_path(self.folder / f"{name}.parquet") as temporary:
-            frame.write_parquet(temporary, compression="zstd", statistics=True)
-        return f"{self.link}{name}.parquet" if self.link else ""
+        found = next((file for known, file in self.stored if known is frame), None)
+        if found is None:
+            found = f"{name}.parquet"
+            with atomic_path(self.folder / found) as temporary:
+                frame.write_parquet(temporary, compression="zstd", statistics=True)
+            self.stored.append((frame, found))
+        return f"{self.link}{found}" if self.link else ""
 
     def name(self, text: str) -> str:
         stem = _slug(text)
@@ -167,15 +174,18 @@ def _context(report: ReportInput, writer: _Writer) -> dict[str, Any]:
             shown += writer.blocks(blocks, stem)
         sections.append({"title": section.title, "text": section.text, "blocks": shown})
     ids = _Ids()
+    chapters = [{**c, "id": ids.new(c["title"])} for c in chapters]
+    sections = [{**s, "id": ids.new(s["title"])} for s in sections]
+    anchors = {section["title"]: section["id"] for section in sections}
     return {
         "report": report,
         "style": _asset("report.css"),
         "script": script,
         "script_hash": _sha256(script),
-        "findings": _findings(report),
+        "findings": _findings(report, anchors),
         "cards": cohort.cards(report),
-        "chapters": [{**c, "id": ids.new(c["title"])} for c in chapters],
-        "sections": [{**s, "id": ids.new(s["title"])} for s in sections],
+        "chapters": chapters,
+        "sections": sections,
         **_scans(report.scans),
         "methods": [
             {"title": s.title, "texts": [t for r in s.results if (t := r.methods())]}
@@ -202,12 +212,12 @@ class _Ids:
         return name
 
 
-def _findings(report: ReportInput) -> list[dict[str, Any]]:
+def _findings(report: ReportInput, anchors: dict[str, str]) -> list[dict[str, Any]]:
     found = []
     for section in report.sections:
         texts = [text for result in section.results for text in result.statements()]
         if texts:
-            found.append({"title": section.title, "texts": texts})
+            found.append({"title": section.title, "texts": texts, "id": anchors[section.title]})
     return found
 
 

@@ -9,10 +9,20 @@ from typing import Any
 
 import polars as pl
 
-__all__ = ["AT_MOST_ROWS", "FIRST_ROWS", "as_csv", "as_json", "payload", "shown_number"]
+__all__ = [
+    "AT_MOST_CELLS",
+    "AT_MOST_ROWS",
+    "FIRST_ROWS",
+    "as_csv",
+    "as_json",
+    "payload",
+    "shown_number",
+]
 
 AT_MOST_ROWS = 100_000
 """Rows that a page holds; the Parquet file beside it always has all."""
+AT_MOST_CELLS = 800_000
+"""Cells that a page holds for one table."""
 FIRST_ROWS = 10
 """Rows that stand in the page before its script runs, and in print."""
 
@@ -25,7 +35,7 @@ def payload(frame: pl.DataFrame, labels: Mapping[str, str] | None = None) -> dic
     Parameters
     ----------
     frame : polars.DataFrame
-        Any table; lists become text.
+        Any table; lists become text, columns without any value are left out.
     labels : mapping of str to str or None
         Headings by column name.
 
@@ -35,7 +45,9 @@ def payload(frame: pl.DataFrame, labels: Mapping[str, str] | None = None) -> dic
         ``columns`` (name, label, kind), ``values`` (a list a column), ``rows`` in all.
     """
     names = labels or {}
-    kept = frame.head(AT_MOST_ROWS)
+    known = [name for name in frame.columns if frame[name].null_count() < frame.height]
+    shown = frame.select(known) if known else frame
+    kept = shown.head(max(FIRST_ROWS, min(AT_MOST_ROWS, AT_MOST_CELLS // max(shown.width, 1))))
     columns = []
     values = []
     for name in kept.columns:

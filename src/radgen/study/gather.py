@@ -27,7 +27,7 @@ from radgen.study.scans import Scan, ScanList, choose_scans, find_scans
 from radgen.study.schema import StudySettings
 from radgen.study.schema.sources import ColumnSettings, FeatureTableSettings
 from radgen.study.settings import resolve
-from radgen.study.sheet import Sheet, io_rule, read_sheet
+from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
 from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
 
 __all__ = ["Gathered", "gather"]
@@ -157,12 +157,22 @@ def _read_clinical(found: Gathered) -> None:
     clinical = found.settings.clinical
     if clinical is None:
         return
-    path = found.find(clinical.path, "clinical", "path")
-    if path is None:
-        return
-    with found.noting(("clinical",), path):
-        found.sheet, problems = read_sheet(clinical, path)
-        found.problems += problems
+    sheets = []
+    for at, table in [
+        (("clinical",), clinical),
+        *((("clinical", "more", name), table) for name, table in clinical.more.items()),
+    ]:
+        path = found.find(table.path, *at, "path")
+        if path is None:
+            continue
+        with found.noting(at, path):
+            sheet, problems = read_sheet(table, path, key=_dotted(at))
+            found.problems += problems
+            sheets.append(sheet)
+    if sheets:
+        found.sheet = sheets[0]
+    for sheet in sheets[1:]:
+        found.sheet = beside(found.sheet, sheet)
 
 
 def _read_scans(found: Gathered) -> None:
@@ -284,12 +294,13 @@ def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable
         for name in read_table(path).columns
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.drop)
     ]
-    return read_feature_table(
+    table: PhenotypeTable = read_feature_table(
         path,
         id_column=settings.id,
         id_rule=io_rule(settings.id_rule),
         exclude=exclude,
     )
+    return table
 
 
 def _read_layers(found: Gathered) -> None:
@@ -299,7 +310,7 @@ def _read_layers(found: Gathered) -> None:
         at = ("omics", name)
         path = found.find(settings.path, *at, "path")
         extra: dict[str, Path | None] = {"assayed": None, "gene_sets": None}
-        for key in extra:
+        for key in ("assayed", "gene_sets"):
             text = getattr(settings, key)
             if text is not None:
                 extra[key] = found.find(text, *at, key)

@@ -62,6 +62,7 @@ def read_layer(
     RadgenError
         If a file cannot be read, or nothing is left.
     """
+    table: OmicsTable
     rule = io_rule(settings.id_rule)
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".maf"):
@@ -218,7 +219,9 @@ def link_specimens(
         ranked = rows
         if rules.several_specimens == "nearest" and len(rows) > 1:
             names = table.samples
-            ranked = sorted(rows, key=lambda r, p=patient: _days(names[r], specimens, scans.get(p)))
+            scan = scans.get(patient)
+            distance = {row: _days(names[row], specimens, scan) for row in rows}
+            ranked = sorted(rows, key=distance.__getitem__)
         values.append(table.values[ranked[0]])
         for row in ranked[1:]:
             gone[table.samples[row]] = (
@@ -264,5 +267,5 @@ def read_genotypes(settings: GenotypeSettings, path: Path) -> GenotypeMatrix:
     RadgenError
         If the file cannot be read, or the rule makes two ids equal.
     """
-    found = open_genotypes(path, build=settings.build)
+    found: GenotypeMatrix = open_genotypes(path, build=settings.build)
     return replace(found, samples=tuple(clean_ids(found.samples, settings.id_rule, what=str(path))))

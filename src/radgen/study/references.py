@@ -111,14 +111,16 @@ def _extraction(found: Gathered) -> None:
     if images is None:
         return
     try:
-        for item in images.all_sequences().values():
-            unit_settings(found.settings, item.modality or "")
+        modalities: set[str] = {item.modality or "" for item in images.all_sequences().values()}
+        modalities |= {scan.modality for scan in found.scans if scan.modality is not None}
+        for modality in sorted(modalities):
+            unit_settings(found.settings, modality)
     except RadgenError as error:
         found.complain(("preprocess",), str(error), "See [preprocess] and [features].")
 
 
 def _associate(found: Gathered) -> None:
-    from radgen.associate import TESTS
+    from radgen.associate.association import TESTS
 
     for place, item in enumerate(found.settings.associate):
         at: Location = ("associate", place)
@@ -139,7 +141,7 @@ def _gwas(found: Gathered) -> None:
 
 def _survival(found: Gathered) -> None:
     clinical = found.settings.clinical
-    known = [] if clinical is None else list(clinical.survival)
+    known = [] if clinical is None else clinical.survival_names()
     for place, item in enumerate(found.settings.survival):
         if item.outcome not in known:
             found.complain(
@@ -206,4 +208,4 @@ def _known(outcome: Outcome) -> list[str]:
 def _failed_clinical(found: Gathered, name: str) -> bool:
     """Return whether the name is declared and its column is already a problem."""
     clinical = found.settings.clinical
-    return clinical is not None and (name in clinical.columns or name in clinical.survival)
+    return clinical is not None and clinical.declares(name)

@@ -96,13 +96,13 @@ def usable(
         If nothing is left.
     """
     known = np.isfinite(table.values)
-    alive = known.any(axis=1)
+    alive = np.asarray(known.any(axis=1))
     reasons = dict(
         table.status.filter(pl.col("phenotype") == "").select("sample", "reason").iter_rows()
     )
     gone = {
         sample: reasons.get(sample, "no feature could be computed")
-        for sample, ok in zip(table.samples, alive, strict=True)
+        for sample, ok in zip(table.samples, alive.tolist(), strict=True)
         if not ok
     }
     losses.note("samples with phenotypes", int(alive.sum()), gone)
@@ -206,8 +206,8 @@ def harmonised(
     kept = sheet.covariates(settings.keep)
     whole = set(batch)
     if kept is not None:
-        complete = np.isfinite(kept.values).all(axis=1)
-        whole &= {s for s, ok in zip(kept.samples, complete, strict=True) if ok}
+        complete = np.asarray(np.isfinite(kept.values).all(axis=1))
+        whole &= {s for s, ok in zip(kept.samples, complete.tolist(), strict=True) if ok}
     gone = {
         sample: "site or scanner is not known, or its group is too small"
         if sample not in batch

@@ -16,11 +16,11 @@ from radgen.errors import InputError, RadgenError, shown
 from radgen.io import IdRule, apply_spellings, normalise_ids, read_table, to_numbers
 from radgen.io.tables import BLANKS
 from radgen.study.problems import Problem
-from radgen.study.schema.sources import ClinicalSettings, ColumnSettings, SurvivalSettings
+from radgen.study.schema.sources import ColumnSettings, PatientTable, SurvivalSettings
 from radgen.study.schema.sources import IdRule as IdRuleSettings
 from radgen.types import Covariates, Outcome, check_unique
 
-__all__ = ["Sheet", "clean_ids", "io_rule", "parse_dates", "read_sheet"]
+__all__ = ["Sheet", "beside", "clean_ids", "io_rule", "parse_dates", "read_sheet"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,8 @@ def clean_ids(ids: Sequence[Any], settings: IdRuleSettings, *, what: str) -> lis
         raise InputError(
             f"{what}: no id in data row {shown(empty)}. Every row needs an id; fill or delete it."
         )
-    return normalise_ids([str(item) for item in ids], io_rule(settings), what=what)
+    cleaned: list[str] = normalise_ids([str(item) for item in ids], io_rule(settings), what=what)
+    return cleaned
 
 
 def parse_dates(
@@ -203,7 +204,9 @@ def parse_dates(
     return found, bad
 
 
-def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Problem]]:
+def read_sheet(
+    settings: PatientTable, path: Path, *, key: str = "clinical"
+) -> tuple[Sheet, list[Problem]]:
     """Return the typed clinical table and what is wrong with it.
 
     Raises
@@ -215,7 +218,7 @@ def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Prob
     where = str(path)
     if settings.id not in table.columns:
         raise InputError(
-            f"{where}: there is no id column {settings.id!r} (key clinical.id). "
+            f"{where}: there is no id column {settings.id!r} (key {key}.id). "
             f"{did_you_mean(settings.id, table.columns)}"
         )
     samples = clean_ids(table[settings.id].to_list(), settings.id_rule, what=where)
@@ -226,7 +229,7 @@ def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Prob
     for name, column in settings.columns.items():
         header = column.column or name
         if header not in table.columns:
-            problems.append(_no_column(where, f"clinical.columns.{name}", header, table.columns))
+            problems.append(_no_column(where, f"{key}.columns.{name}", header, table.columns))
             continue
         try:
             values, found = _typed(table[header], column, name, where)
@@ -243,6 +246,22 @@ def read_sheet(settings: ClinicalSettings, path: Path) -> tuple[Sheet, list[Prob
             survival[name] = frame.insert_column(0, columns["sample"])
     units = {name: clock.unit for name, clock in settings.survival.items()}
     return Sheet(pl.DataFrame(columns), kept, survival, units), problems
+
+
+def beside(sheet: Sheet, other: Sheet) -> Sheet:
+    """Return a sheet with the columns of another beside its own; rows are matched by id."""
+    frame = sheet.frame.join(other.frame, on="sample", how="left", maintain_order="left")
+    samples = sheet.frame.select("sample")
+    survival = {
+        name: samples.join(times, on="sample", how="left", maintain_order="left")
+        for name, times in other.survival.items()
+    }
+    return Sheet(
+        frame,
+        {**sheet.columns, **other.columns},
+        {**sheet.survival, **survival},
+        {**sheet.units, **other.units},
+    )
 
 
 def _no_column(where: str, key: str, header: str, known: Sequence[str]) -> Problem:
@@ -305,7 +324,8 @@ def _category(
     if not settings.spellings and not settings.levels:
         values: list[str | None] = list(cells)
     else:
-        spellings = {level: [] for level in settings.levels} | dict(settings.spellings)
+        spellings: dict[str, list[str]] = {level: [] for level in settings.levels}
+        spellings |= settings.spellings
         values, unmapped = apply_spellings(cells, spellings)
         if unmapped:
             rows = [row for row, cell in enumerate(cells, 1) if cell in set(unmapped)]
@@ -383,7 +403,8 @@ def _times(
     for header in (str(clock.start), *clock.end):
         dates[header], bad = parse_dates(table[header], clock.format)
         if bad:
-            what = f"{key}: {len(bad)} cells of {header!r} are no dates like {clock.format} ({_lines(bad)})."
+            cells = f"{len(bad)} cells of {header!r} ({_lines(bad)})"
+            what = f"{key}: {cells} are no dates of the form {clock.format}."
             problems.append(
                 Problem(where, bad[0][0] + 1, what, f"Set {key}.format, or correct them.")
             )

@@ -25,11 +25,13 @@ static int32_t join(int32_t *parent, int32_t root, int32_t other)
     return root;
 }
 
-/* Of neighbours (bits), keep the first of each group that is connected through `near`, where
- * near[d] holds the neighbours that touch neighbour d. */
-static uint16_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
+/* Of neighbours (bits), list the first of each group that is connected through `near`, where
+ * near[d] holds the neighbours that touch neighbour d: four bits each, 15 ends the list. */
+static uint64_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
 {
-    uint16_t kept = 0, left = bits;
+    uint64_t list = 0;
+    int shift = 0;
+    uint16_t left = bits;
     for (int d = 0; d < n_steps; d++) {
         if (!(left >> d & 1)) {
             continue;
@@ -41,10 +43,11 @@ static uint16_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
                 group |= group >> e & 1 ? near[e] & bits : 0;
             }
         }
-        kept |= (uint16_t)(1u << d);
+        list |= (uint64_t)d << shift;
+        shift += 4;
         left &= (uint16_t)~group;
     }
-    return kept;
+    return list | (uint64_t)15 << shift;
 }
 
 /* Which neighbours touch which: their offsets differ by at most one voxel along each axis, and
@@ -85,17 +88,29 @@ static void touching(const int32_t *offset, int n_steps, uint16_t *near)
         call16;                        \
     }
 
+/* Matrices are made for the whole volume (period 0), or for each group of `period` slices: one
+ * slice (period 1, neighbours stay in it), or tiles kept apart by planes of zeros. */
+static ptrdiff_t groups_of(const Grid *grid, long period)
+{
+    ptrdiff_t inner = grid->nz - 2 * grid->mz;
+    return period ? (inner + period - 1) / period : 1;
+}
+
 static const Need LEVELS = {"levels", 'u', 0, 3, 0};
 static const Need OFFSETS = {"offsets", 'i', 4, 2, 0};
 
 /* Check offsets (n, 3) and turn them into steps; sign +1 or -1 asks for one half space. */
-static int read_steps(const Array *levels, const Array *offsets, int sign, int per_slice,
+static int read_steps(const Array *levels, const Array *offsets, int sign, long period,
                       Grid *grid, ptrdiff_t **steps)
 {
     const int32_t *offset = offsets->view.buf;
     ptrdiff_t n = offsets->view.shape[0], margin[3] = {0, 0, 0};
     if (offsets->view.shape[1] != 3 || n < 1 || n > 4096) {
         refuse("offsets: the shape must be (n, 3) with n from 1 to 4096.");
+        return -1;
+    }
+    if (period < 0 || period > 60000) {
+        refuse("period: %ld; it must lie between 0 and 60000.", period);
         return -1;
     }
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -105,7 +120,7 @@ static int read_steps(const Array *levels, const Array *offsets, int sign, int p
             refuse("offsets: row %zd lies in the wrong half space or is zero.", (Py_ssize_t)i);
             return -1;
         }
-        if (per_slice && o[0]) {
+        if (period == 1 && o[0]) {
             refuse("offsets: row %zd leaves the slice.", (Py_ssize_t)i);
             return -1;
         }
@@ -149,8 +164,8 @@ static PyObject *py_glcm(PyObject *self, PyObject *args)
     (void)self;
     PyObject *given[3];
     long n_levels;
-    int per_slice;
-    if (!PyArg_ParseTuple(args, "OOliO", &given[0], &given[1], &n_levels, &per_slice, &given[2])) {
+    long period;
+    if (!PyArg_ParseTuple(args, "OOllO", &given[0], &given[1], &n_levels, &period, &given[2])) {
         return NULL;
     }
     const Need needs[3] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}};
@@ -160,15 +175,15 @@ static PyObject *py_glcm(PyObject *self, PyObject *args)
     if (take_arrays(given, needs, 3, a) < 0) {
         return NULL;
     }
-    if (read_steps(&a[0], &a[1], 0, per_slice, &grid, &steps) == 0 &&
+    if (read_steps(&a[0], &a[1], 0, period, &grid, &steps) == 0 &&
         check_levels(&a[0], &grid, n_levels) >= 0) {
         int n = (int)a[1].view.shape[0];
-        ptrdiff_t shape[4] = {per_slice ? grid.nz - 2 * grid.mz : 1, n, n_levels + 1, n_levels + 1};
+        ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, n_levels + 1};
         if (need_shape(&a[2], "out", shape) == 0) {
             uint32_t *out = a[2].view.buf;
             Py_BEGIN_ALLOW_THREADS
-            BY_LEVEL(a[0], glcm_8(a[0].view.buf, &grid, steps, n, n_levels, per_slice, out),
-                     glcm_16(a[0].view.buf, &grid, steps, n, n_levels, per_slice, out))
+            BY_LEVEL(a[0], glcm_8(a[0].view.buf, &grid, steps, n, n_levels, period, out),
+                     glcm_16(a[0].view.buf, &grid, steps, n, n_levels, period, out))
             Py_END_ALLOW_THREADS
         }
     }
@@ -182,8 +197,8 @@ static PyObject *py_glrlm(PyObject *self, PyObject *args)
     (void)self;
     PyObject *given[3];
     long n_levels;
-    int per_slice;
-    if (!PyArg_ParseTuple(args, "OOliO", &given[0], &given[1], &n_levels, &per_slice, &given[2])) {
+    long period;
+    if (!PyArg_ParseTuple(args, "OOllO", &given[0], &given[1], &n_levels, &period, &given[2])) {
         return NULL;
     }
     const Need needs[3] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}};
@@ -193,13 +208,14 @@ static PyObject *py_glrlm(PyObject *self, PyObject *args)
     if (take_arrays(given, needs, 3, a) < 0) {
         return NULL;
     }
-    if (read_steps(&a[0], &a[1], 1, per_slice, &grid, &steps) == 0 &&
+    if (read_steps(&a[0], &a[1], 1, period, &grid, &steps) == 0 &&
         check_levels(&a[0], &grid, n_levels) >= 0) {
         int n = (int)a[1].view.shape[0];
-        ptrdiff_t longest = grid.nz > grid.ny ? grid.nz : grid.ny;
+        ptrdiff_t longest = period ? period : grid.nz;
+        longest = longest > grid.ny ? longest : grid.ny;
         longest = longest > grid.nx ? longest : grid.nx;
         ptrdiff_t width = longest + 1;
-        ptrdiff_t shape[4] = {per_slice ? grid.nz - 2 * grid.mz : 1, n, n_levels + 1, width};
+        ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, width};
         uint16_t *length = NULL;
         if (need_shape(&a[2], "out", shape) == 0) {
             length = calloc((size_t)(grid.nz * grid.ny * grid.nx), sizeof *length);
@@ -211,9 +227,9 @@ static PyObject *py_glrlm(PyObject *self, PyObject *args)
             uint32_t *out = a[2].view.buf;
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, per_slice, length,
+                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
                              out),
-                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, per_slice, length,
+                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
                               out))
             Py_END_ALLOW_THREADS
             free(length);
@@ -249,8 +265,8 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
         read_steps(&a[0], &a[2], -1, 0, &grid, &steps) == 0) {
         inside = check_levels(&a[0], &grid, 65535);
     }
-    if (inside >= 0 && a[2].view.shape[0] > 16) {
-        refuse("offsets: at most 16 neighbours are joined.");
+    if (inside >= 0 && a[2].view.shape[0] > 15) {
+        refuse("offsets: at most 15 neighbours are joined.");
         inside = -1;
     }
     for (int i = 3; i < 7 && inside >= 0; i++) {
@@ -263,7 +279,8 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
     if (inside >= 0) {
         int32_t *parent = malloc((size_t)(grid.nz * grid.ny * grid.nx) * sizeof *parent);
         uint16_t *bits = malloc((size_t)grid.nx * sizeof *bits);
-        uint16_t *few = calloc(65536, sizeof *few), near[16];
+        uint64_t *few = calloc((size_t)1 << a[2].view.shape[0], sizeof *few);
+        uint16_t near[16];
         if (parent == NULL || bits == NULL || few == NULL) {
             PyErr_NoMemory();
         } else {
@@ -289,19 +306,23 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
 }
 
 /* Grid of a Chebyshev neighbourhood, and the number of voxels in it. */
-static ptrdiff_t neighbourhood(const Array *levels, long reach, int per_slice, long n_levels,
+static ptrdiff_t neighbourhood(const Array *levels, long reach, long period, long n_levels,
                                Grid *grid)
 {
+    if (period < 0 || period > 60000) {
+        refuse("period: %ld; it must lie between 0 and 60000.", period);
+        return -1;
+    }
     if (reach < 1 || reach > 15) {
         refuse("distance: %ld; it must lie between 1 and 15.", reach);
         return -1;
     }
-    if (grid_of(levels, per_slice ? 0 : reach, reach, reach, grid) < 0 ||
+    if (grid_of(levels, period == 1 ? 0 : reach, reach, reach, grid) < 0 ||
         check_levels(levels, grid, n_levels) < 0) {
         return -1;
     }
     ptrdiff_t side = 2 * reach + 1;
-    return per_slice ? side * side : side * side * side;
+    return period == 1 ? side * side : side * side * side;
 }
 
 static PyObject *py_ngtdm(PyObject *self, PyObject *args)
@@ -309,8 +330,8 @@ static PyObject *py_ngtdm(PyObject *self, PyObject *args)
     (void)self;
     PyObject *given[3];
     long n_levels, reach;
-    int per_slice;
-    if (!PyArg_ParseTuple(args, "OlliOO", &given[0], &reach, &n_levels, &per_slice, &given[1],
+    long period;
+    if (!PyArg_ParseTuple(args, "OlllOO", &given[0], &reach, &n_levels, &period, &given[1],
                           &given[2])) {
         return NULL;
     }
@@ -320,10 +341,10 @@ static PyObject *py_ngtdm(PyObject *self, PyObject *args)
     if (take_arrays(given, needs, 3, a) < 0) {
         return NULL;
     }
-    ptrdiff_t width = neighbourhood(&a[0], reach, per_slice, n_levels, &grid);
+    ptrdiff_t width = neighbourhood(&a[0], reach, period, n_levels, &grid);
     ptrdiff_t shape[3] = {0, n_levels + 1, width};
     if (width > 0) {
-        shape[0] = per_slice ? grid.nz : 1;
+        shape[0] = groups_of(&grid, period);
     }
     if (width > 0 && need_shape(&a[1], "out_count", shape) == 0 &&
         need_shape(&a[2], "out_gap", shape) == 0) {
@@ -334,9 +355,9 @@ static PyObject *py_ngtdm(PyObject *self, PyObject *args)
             uint32_t *counts = sums + grid.nx;
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     ngtdm_8(a[0].view.buf, &grid, n_levels, width, per_slice, sums, counts,
+                     ngtdm_8(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
                              a[1].view.buf, a[2].view.buf),
-                     ngtdm_16(a[0].view.buf, &grid, n_levels, width, per_slice, sums, counts,
+                     ngtdm_16(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
                               a[1].view.buf, a[2].view.buf))
             Py_END_ALLOW_THREADS
         }
@@ -351,8 +372,9 @@ static PyObject *py_ngldm(PyObject *self, PyObject *args)
     (void)self;
     PyObject *given[2];
     long n_levels, reach;
-    int per_slice, alpha;
-    if (!PyArg_ParseTuple(args, "OlliiO", &given[0], &reach, &n_levels, &per_slice, &alpha,
+    long period;
+    int alpha;
+    if (!PyArg_ParseTuple(args, "OllliO", &given[0], &reach, &n_levels, &period, &alpha,
                           &given[1])) {
         return NULL;
     }
@@ -362,14 +384,14 @@ static PyObject *py_ngldm(PyObject *self, PyObject *args)
     if (take_arrays(given, needs, 2, a) < 0) {
         return NULL;
     }
-    ptrdiff_t width = neighbourhood(&a[0], reach, per_slice, n_levels, &grid);
+    ptrdiff_t width = neighbourhood(&a[0], reach, period, n_levels, &grid);
     if (width > 0 && (alpha < 0 || alpha > 65535)) {
         refuse("alpha: %d; it must lie between 0 and 65535.", alpha);
         width = -1;
     }
     ptrdiff_t shape[3] = {0, n_levels + 1, width + 1};
     if (width > 0) {
-        shape[0] = per_slice ? grid.nz : 1;
+        shape[0] = groups_of(&grid, period);
     }
     if (width > 0 && need_shape(&a[1], "out", shape) == 0) {
         uint16_t *like = malloc((size_t)grid.nx * sizeof *like);
@@ -378,9 +400,9 @@ static PyObject *py_ngldm(PyObject *self, PyObject *args)
         } else {
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     ngldm_8(a[0].view.buf, &grid, n_levels, width + 1, per_slice, alpha, like,
+                     ngldm_8(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
                              a[1].view.buf),
-                     ngldm_16(a[0].view.buf, &grid, n_levels, width + 1, per_slice, alpha, like,
+                     ngldm_16(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
                               a[1].view.buf))
             Py_END_ALLOW_THREADS
         }
@@ -392,19 +414,19 @@ static PyObject *py_ngldm(PyObject *self, PyObject *args)
 
 PyMethodDef texture_methods[] = {
     {"glcm", py_glcm, METH_VARARGS,
-     "glcm(levels, offsets, n_levels, per_slice, out): add co-occurrence counts to out (slices, "
+     "glcm(levels, offsets, n_levels, period, out): add co-occurrence counts to out (slices, "
      "offsets, n_levels + 1, n_levels + 1)."},
     {"glrlm", py_glrlm, METH_VARARGS,
-     "glrlm(levels, offsets, n_levels, per_slice, out): add run counts to out (slices, offsets, "
+     "glrlm(levels, offsets, n_levels, period, out): add run counts to out (slices, offsets, "
      "n_levels + 1, longest axis + 1)."},
     {"zones", py_zones, METH_VARARGS,
      "zones(levels, distance, offsets, out_level, out_size, out_distance, out_slice): write one "
      "item a zone and return how many there are."},
     {"ngtdm", py_ngtdm, METH_VARARGS,
-     "ngtdm(levels, reach, n_levels, per_slice, out_count, out_gap): add counts and grey tone "
+     "ngtdm(levels, reach, n_levels, period, out_count, out_gap): add counts and grey tone "
      "gaps by level and number of neighbours."},
     {"ngldm", py_ngldm, METH_VARARGS,
-     "ngldm(levels, reach, n_levels, per_slice, alpha, out): add dependence counts to out "
+     "ngldm(levels, reach, n_levels, period, alpha, out): add dependence counts to out "
      "(slices, n_levels + 1, neighbourhood + 1)."},
     {NULL, NULL, 0, NULL},
 };

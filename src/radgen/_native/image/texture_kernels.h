@@ -47,13 +47,13 @@ static ptrdiff_t KERNEL(scan)(const LEVEL *lev, const Grid *g, int n_levels)
                  more = 0)
 
 static void KERNEL(glcm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
-                         ptrdiff_t n_levels, int per_slice, uint32_t *out)
+                         ptrdiff_t n_levels, ptrdiff_t period, uint32_t *out)
 {
     ptrdiff_t width = n_levels + 1;
     FOR_ROWS
     {
         const LEVEL *row = lev + at;
-        uint32_t *slice = out + (per_slice ? z - g->mz : 0) * n_steps * width * width;
+        uint32_t *slice = out + (period ? (z - g->mz) / period : 0) * n_steps * width * width;
         for (int d = 0; d < n_steps; d++) {
             const LEVEL *other = row + step[d];
             uint32_t *matrix = slice + d * width * width;
@@ -66,7 +66,7 @@ static void KERNEL(glcm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step,
 
 /* Runs: the length so far is kept for every voxel; a run is counted where it ends. */
 static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
-                          ptrdiff_t n_levels, ptrdiff_t width, int per_slice, uint16_t *length,
+                          ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period, uint16_t *length,
                           uint32_t *out)
 {
     ptrdiff_t size = (n_levels + 1) * width;
@@ -75,7 +75,7 @@ static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step
         {
             const LEVEL *row = lev + at, *before = row - step[d], *after = row + step[d];
             uint16_t *now = length + at, *was = now - step[d];
-            uint32_t *matrix = out + ((per_slice ? z - g->mz : 0) * n_steps + d) * size;
+            uint32_t *matrix = out + ((period ? (z - g->mz) / period : 0) * n_steps + d) * size;
             if (step[d] < x1 - x0) {
                 for (ptrdiff_t x = x0; x < x1; x++) {
                     int same = (row[x] == before[x]) & (row[x] != 0);
@@ -90,7 +90,8 @@ static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step
                 }
             }
             for (ptrdiff_t x = x0; x < x1; x++) {
-                matrix[row[x] * width + now[x]] += row[x] != after[x];
+                ptrdiff_t run = now[x] < width ? now[x] : width - 1;
+                matrix[row[x] * width + run] += row[x] != after[x];
             }
         }
     }
@@ -100,7 +101,7 @@ static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step
  * that touch each other are joined already, so one of each touching group will do. */
 static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
                                const ptrdiff_t *step, int n_steps, const uint16_t *near,
-                               uint16_t *few, int32_t *parent, uint16_t *bits,
+                               uint64_t *few, int32_t *parent, uint16_t *bits,
                                uint16_t *out_level, uint32_t *out_size,
                                uint16_t *out_far, int32_t *out_slice)
 {
@@ -128,11 +129,8 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
             if (few[bits[x]] == 0) {
                 few[bits[x]] = one_of_each(bits[x], near, n_steps);
             }
-            unsigned left = few[bits[x]];
-            for (int d = 0; left; d++, left >>= 1) {
-                if (left & 1) {
-                    root = join(parent, root, (int32_t)(at + x + step[d]));
-                }
+            for (uint64_t list = few[bits[x]]; (list & 15) != 15; list >>= 4) {
+                root = join(parent, root, (int32_t)(at + x + step[list & 15]));
             }
         }
     }
@@ -162,14 +160,14 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
 /* For each level and number of neighbours: how many voxels, and the sum of |level * number -
  * sum of the neighbours' levels|; whole numbers, so the order of summation does not matter. */
 static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
-                          int per_slice, uint32_t *sums, uint32_t *counts, int64_t *out_count,
-                          int64_t *out_gap)
+                          ptrdiff_t period, uint32_t *sums, uint32_t *counts, uint64_t *out_count,
+                          uint64_t *out_gap)
 {
     ptrdiff_t dz = g->mz, dy = g->my, dx = g->mx;
     FOR_ROWS
     {
         const LEVEL *row = lev + at;
-        ptrdiff_t slice = (per_slice ? z - g->mz : 0) * (n_levels + 1) * width;
+        ptrdiff_t slice = (period ? (z - g->mz) / period : 0) * (n_levels + 1) * width;
         size_t bytes = (size_t)(x1 - x0 + 2 * dx) * sizeof *sums;
         memset(sums + x0 - dx, 0, bytes);
         memset(counts + x0 - dx, 0, bytes);
@@ -191,18 +189,18 @@ static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, p
             ptrdiff_t cell = slice + row[x] * width + number;
             int64_t gap = row[x] * number - sum;
             out_count[cell]++;
-            out_gap[cell] += gap < 0 ? -gap : gap;
+            out_gap[cell] += (uint64_t)(gap < 0 ? -gap : gap);
         }
     }
 }
 
 static void KERNEL(ngldm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
-                          int per_slice, int alpha, uint16_t *like, uint32_t *out)
+                          ptrdiff_t period, int alpha, uint16_t *like, uint32_t *out)
 {
     FOR_ROWS
     {
         const LEVEL *row = lev + at;
-        uint32_t *matrix = out + (per_slice ? z - g->mz : 0) * (n_levels + 1) * width;
+        uint32_t *matrix = out + (period ? (z - g->mz) / period : 0) * (n_levels + 1) * width;
         memset(like + x0, 0, (size_t)(x1 - x0) * sizeof *like);
         for (ptrdiff_t k = -g->mz; k <= g->mz; k++) {
             for (ptrdiff_t j = -g->my; j <= g->my; j++) {

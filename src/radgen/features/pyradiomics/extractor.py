@@ -30,6 +30,7 @@ from radgen.features.pyradiomics.parameters import (
     Parameters,
     read_parameters,
 )
+from radgen.image.grid import bounding_box
 from radgen.types import Geometry, ImageVolume, Mask
 
 __all__ = ["RadiomicsFeatureExtractor", "extract_pyradiomics"]
@@ -48,7 +49,7 @@ def _measure(
     spacing = image.GetSpacing()[::-1]
     inside = np.asarray(sitk.GetArrayViewFromImage(mask) == int(settings.get("label", 1)))
     box = roi_box(inside, settings)
-    values = sitk.GetArrayFromImage(image)
+    values = sitk.GetArrayViewFromImage(image)
     shape_box, shaped = box, inside
     if settings.get("resegmentRange") is not None:
         inside = resegment_mask(values, inside, settings)
@@ -103,10 +104,12 @@ def _to_itk(volume: ImageVolume | Mask) -> sitk.Image:
 def _diagnostics(image: sitk.Image, mask: sitk.Image, parameters: Parameters) -> dict[str, Value]:
     values = sitk.GetArrayViewFromImage(image)
     inside = sitk.GetArrayViewFromImage(mask) == int(parameters.settings.get("label", 1))
-    where = np.argwhere(inside)
+    box = bounding_box(inside)
+    where = np.argwhere(inside[box]) + [part.start for part in box]
     low, high = where.min(axis=0)[::-1], where.max(axis=0)[::-1]
     centre = where.mean(axis=0)[::-1]
-    labels = sitk.ConnectedComponent(sitk.GetImageFromArray(inside.astype(np.uint8)), True)
+    part = sitk.GetImageFromArray(inside[box].astype(np.uint8))
+    labels = sitk.ConnectedComponent(part, True)
     return {
         "diagnostics_Versions_radgen": __version__,
         "diagnostics_Configuration_Settings": dict(parameters.settings),

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from radgen.errors import GeometryError, InputError, shown
+from radgen.image.grid import bounding_box
 
 __all__ = ["Crop", "crop_to", "label_mask", "prepare", "resegment_mask", "responses", "roi_box"]
 
@@ -27,16 +28,16 @@ class Crop:
 
 
 def label_mask(mask: sitk.Image, settings: Mapping[str, Any]) -> sitk.Image:
-    """Return the mask as whole numbers; raise where the label does not occur in it."""
+    """Return the mask (of the channel wanted); raise where the label does not occur in it."""
     if mask.GetNumberOfComponentsPerPixel() > 1:
         channel = int(settings.get("label_channel", 0))
         if not 0 <= channel < mask.GetNumberOfComponentsPerPixel():
             raise InputError(f"The mask has no channel {channel}.")
         mask = sitk.VectorIndexSelectionCast(mask, channel)
-    mask = sitk.Cast(mask, sitk.sitkUInt32)
-    found = np.unique(sitk.GetArrayViewFromImage(mask))
     label = int(settings.get("label", 1))
-    if label not in found:
+    values = sitk.GetArrayViewFromImage(mask)
+    if not (values == label).any():
+        found = np.unique(values)
         raise InputError(
             f"Label {label} does not occur in the mask. It holds: {shown(found[found > 0])}."
         )
@@ -119,10 +120,10 @@ def roi_box(inside: Array, settings: Mapping[str, Any]) -> Box:
     InputError
         If it has too few voxels or too few dimensions.
     """
-    where = np.nonzero(inside)
-    if not where[0].size:
+    n_voxels = int(np.count_nonzero(inside))
+    if not n_voxels:
         raise InputError("The region is empty.")
-    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in where)
+    box = bounding_box(inside)
     long = sum(part.stop - part.start > 1 for part in box)
     if long == 0:
         raise InputError("The region is a single voxel; PyRadiomics measures no such region.")
@@ -130,9 +131,9 @@ def roi_box(inside: Array, settings: Mapping[str, Any]) -> Box:
     if long < least:
         raise InputError(f"The region has {long} dimensions; minimumROIDimensions is {least}.")
     size = settings.get("minimumROISize")
-    if size is not None and where[0].size <= size:
-        raise InputError(f"The region has {where[0].size} voxels; minimumROISize is {size}.")
-    return box[0], box[1], box[2]
+    if size is not None and n_voxels <= size:
+        raise InputError(f"The region has {n_voxels} voxels; minimumROISize is {size}.")
+    return box
 
 
 def _resampled(
@@ -205,7 +206,7 @@ def responses(
     for kind, own in types.items():
         merged = {**settings, **own}
         if kind == "Original":
-            yield "original", sitk.GetArrayFromImage(image), merged
+            yield "original", sitk.GetArrayViewFromImage(image), merged
         elif kind == "LoG":
             yield from _laplacians(image, merged)
         elif kind == "Wavelet":

@@ -15,6 +15,7 @@ from radgen.image.filters._engine import Keep, full
 from radgen.image.filters.settings import FilterSettings
 from radgen.image.filters.wavelet import SeparableWavelet, wavelet_bands
 from radgen.image.grid import Box, crop_geometry
+from radgen.image.resample import sealed
 from radgen.types import ImageVolume
 
 __all__ = ["apply_filter", "apply_filters"]
@@ -90,7 +91,7 @@ def apply_filters(
     """
     if image.array.ndim != 3:
         raise InputError("A filter needs one volume (z, y, x); filter a series frame by frame.")
-    if not np.isfinite(image.array).all():
+    if not _all_finite(image.array):
         raise InputError(
             "The image holds NaN or infinite values, which a filter would spread. "
             "Replace them first (the value of air, say)."
@@ -114,13 +115,20 @@ def apply_filters(
     }
     return [
         image.with_array(
-            found[one].astype(image.array.dtype, copy=False),
+            sealed(np.ascontiguousarray(found[one], dtype=image.array.dtype)),
             geometry=geometry,
             quantity=one.label,
             unit="a.u.",
         )
         for one in settings
     ]
+
+
+def _all_finite(array: NDArray[Any]) -> bool:
+    """Tell by the sum, which is finite only where all values are (twice as fast)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    return bool(np.isfinite(total) or np.isfinite(array).all())
 
 
 def _grouped(settings: Sequence[FilterSettings]) -> list[list[FilterSettings]]:

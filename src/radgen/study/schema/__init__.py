@@ -33,30 +33,34 @@ class StudyInfo(Section):
     """What the study is called and what it asks."""
 
     name: str = Field(min_length=1, description="Name of the study.")
-    question: str = Field("", description="The question it answers, one sentence.")
-    seed: int = Field(1, ge=0, description="Seed of everything random (folds, permutations).")
+    question: str = Field(default="", description="The question it answers, one sentence.")
+    seed: int = Field(
+        default=1, ge=0, description="Seed of everything random (folds, permutations)."
+    )
 
 
 class StudySettings(Section):
     """A whole ``study.toml``."""
 
     study: StudyInfo = Field(description="Name, question and seed.")
-    images: ImageSettings | None = Field(None, description="Scans and masks.")
+    images: ImageSettings | None = Field(default=None, description="Scans and masks.")
     preprocess: PreprocessSettings = Field(
         default_factory=PreprocessSettings, description="From scan to measured image."
     )
     features: FeatureSettings = Field(
         default_factory=FeatureSettings, description="What is measured, or a finished table."
     )
-    clinical: ClinicalSettings | None = Field(None, description="The table of patients.")
+    clinical: ClinicalSettings | None = Field(default=None, description="The table of patients.")
     omics: dict[str, OmicsSettings] = Field(
         default_factory=dict, description="Molecular layers: [omics.<name>]."
     )
-    genotypes: GenotypeSettings | None = Field(None, description="Germline genotypes.")
+    genotypes: GenotypeSettings | None = Field(default=None, description="Germline genotypes.")
     link: LinkSettings = Field(
         default_factory=LinkSettings, description="Rules that match scan, specimen and outcome."
     )
-    harmonise: HarmoniseSettings | None = Field(None, description="Removal of site effects.")
+    harmonise: HarmoniseSettings | None = Field(
+        default=None, description="Removal of site effects."
+    )
     associate: list[AssociateSettings] = Field(
         default_factory=list, description="Phenotypes against molecular layers."
     )

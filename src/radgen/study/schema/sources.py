@@ -17,6 +17,7 @@ __all__ = [
     "IdRule",
     "ImageSettings",
     "OmicsSettings",
+    "PatientTable",
     "SequenceSettings",
     "SpecimenSettings",
     "SurvivalSettings",
@@ -31,18 +32,22 @@ class IdRule(Section):
     Spaces around an id never count.
     """
 
-    strip_prefix: str = Field("", description="Text taken away from the start.")
-    strip_suffix: str = Field("", description="Text taken away from the end.")
+    strip_prefix: str = Field(default="", description="Text taken away from the start.")
+    strip_suffix: str = Field(default="", description="Text taken away from the end.")
     pattern: str = Field(
-        "",
+        default="",
         description="Regular expression; the id is its first group, or the whole match where it "
         "has none. An id that does not match is an error.",
     )
     first: int = Field(
-        0, ge=0, description="Keep the first so many characters (12 for TCGA barcodes); 0 = all."
+        default=0,
+        ge=0,
+        description="Keep the first so many characters (12 for TCGA barcodes); 0 = all.",
     )
-    case: Literal["keep", "upper", "lower"] = Field("keep", description="Change of letter case.")
-    strip_zeros: bool = Field(False, description="Take away zeros at the start.")
+    case: Literal["keep", "upper", "lower"] = Field(
+        default="keep", description="Change of letter case."
+    )
+    strip_zeros: bool = Field(default=False, description="Take away zeros at the start.")
 
     @field_validator("pattern")
     @classmethod
@@ -61,13 +66,13 @@ class SequenceSettings(Section):
         description="Column of the scan table that holds the file, or a file pattern with {id}."
     )
     mask: str | None = Field(
-        None, description="The same for the mask; default: the mask of [images]."
+        default=None, description="The same for the mask; default: the mask of [images]."
     )
     modality: Literal["CT", "MR", "PT", "US", "MG", ""] | None = Field(
-        None, description="DICOM modality; default: the modality of [images]."
+        default=None, description="DICOM modality; default: the modality of [images]."
     )
     regions: Labels | None = Field(
-        None, description="Names of labels; default: the regions of [images]."
+        default=None, description="Names of labels; default: the regions of [images]."
     )
 
 
@@ -75,22 +80,31 @@ class ImageSettings(Section):
     """Scans and their masks."""
 
     table: str | None = Field(
-        None, description="Table with a row a scan; without it, image and mask are file patterns."
+        default=None,
+        description="Table with a row a scan; without it, image and mask are file patterns.",
     )
-    id: str = Field("sample", description="Column of the scan table that holds the patient's id.")
+    id: str = Field(
+        default="sample", description="Column of the scan table that holds the patient's id."
+    )
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     image: str | None = Field(
-        None,
+        default=None,
         description="Column of the table that holds the scan's file or DICOM folder, or a pattern "
         'such as "images/{id}.nii.gz". Use sequences where a patient has several images.',
     )
     mask: str | None = Field(
-        None,
+        default=None,
         description="The same for the mask: label map, DICOM SEG or RTSTRUCT.",
     )
-    modality: Literal["CT", "MR", "PT", "US", "MG", ""] = Field("", description="DICOM modality.")
+    modality: Literal["CT", "MR", "PT", "US", "MG", ""] = Field(
+        default="", description="DICOM modality."
+    )
+    modality_column: str | None = Field(
+        default=None,
+        description="Column of the scan table with each scan's modality, where they differ.",
+    )
     regions: Labels | None = Field(
-        None,
+        default=None,
         description="Names of the mask's labels: {tumour = [1, 4], oedema = 2}. Without it every "
         "label is a region of its own.",
     )
@@ -101,8 +115,10 @@ class ImageSettings(Section):
         default_factory=dict,
         description='Use only rows of the scan table with these values: {visit = ["1"]}.',
     )
-    date: str | None = Field(None, description="Column with the date of the scan (YYYY-MM-DD).")
-    lesion: str | None = Field(None, description="Column that names the lesion.")
+    date: str | None = Field(
+        default=None, description="Column with the date of the scan (YYYY-MM-DD)."
+    )
+    lesion: str | None = Field(default=None, description="Column that names the lesion.")
     carry: Texts = Field(
         default_factory=list,
         description="Columns of the scan table to use as categories (site, scanner).",
@@ -122,8 +138,11 @@ class ImageSettings(Section):
                     raise ValueError(
                         f'without a table, {text!r} is a file pattern and needs the part "{{id}}"'
                     )
-        if self.table is None and (self.date or self.lesion or self.where or self.carry):
-            raise ValueError("date, lesion, where and carry name columns: they need a table")
+        columns = (self.date, self.lesion, self.where, self.carry, self.modality_column)
+        if self.table is None and any(columns):
+            raise ValueError(
+                "date, lesion, where, carry and modality_column name columns: they need a table"
+            )
         return self
 
     def all_sequences(self) -> dict[str, SequenceSettings]:
@@ -144,7 +163,9 @@ class FeatureTableSettings(Section):
     """Features that were extracted before, by radgen, PyRadiomics, CaPTk, MIRP or by hand."""
 
     path: str = Field(description="The table: CSV, TSV, Parquet or Excel.")
-    id: str | None = Field(None, description="Id column; default: the one that is recognised.")
+    id: str | None = Field(
+        default=None, description="Id column; default: the one that is recognised."
+    )
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     drop: Texts = Field(
         default_factory=list, description="Columns that are no features (* stands for any text)."
@@ -154,9 +175,11 @@ class FeatureTableSettings(Section):
 class ColumnSettings(Section):
     """One column of the clinical table."""
 
-    column: str | None = Field(None, description="Header in the file; default: the key itself.")
+    column: str | None = Field(
+        default=None, description="Header in the file; default: the key itself."
+    )
     type: Literal["number", "category", "binary", "ordinal", "date"] = Field(
-        "category", description="What the column holds."
+        default="category", description="What the column holds."
     )
     spellings: dict[str, Texts] = Field(
         default_factory=dict,
@@ -170,8 +193,8 @@ class ColumnSettings(Section):
     missing: Texts = Field(
         default_factory=list, description="Texts that mean not known, besides the empty cell."
     )
-    unit: str = Field("", description="Unit, as it is printed.")
-    format: str = Field("%Y-%m-%d", description="How a date is written (strftime codes).")
+    unit: str = Field(default="", description="Unit, as it is printed.")
+    format: str = Field(default="%Y-%m-%d", description="How a date is written (strftime codes).")
 
     @model_validator(mode="after")
     def _fits(self) -> ColumnSettings:
@@ -198,9 +221,11 @@ Column = Annotated[ColumnSettings, BeforeValidator(_column)]
 class SurvivalSettings(Section):
     """A time to an event."""
 
-    time: str | None = Field(None, description="Column with the time until event or censoring.")
+    time: str | None = Field(
+        default=None, description="Column with the time until event or censoring."
+    )
     start: str | None = Field(
-        None, description="Instead of time: column with the date from which time counts."
+        default=None, description="Instead of time: column with the date from which time counts."
     )
     end: Texts = Field(
         default_factory=list,
@@ -216,8 +241,8 @@ class SurvivalSettings(Section):
         default_factory=lambda: ["0", "0.0", "false", "False", "FALSE"],
         description="Values that mean censored; a value in neither list is reported.",
     )
-    unit: str = Field("days", description="Unit of the time.")
-    format: str = Field("%Y-%m-%d", description="How dates are written (strftime codes).")
+    unit: str = Field(default="days", description="Unit of the time.")
+    format: str = Field(default="%Y-%m-%d", description="How dates are written (strftime codes).")
 
     @model_validator(mode="after")
     def _one_clock(self) -> SurvivalSettings:
@@ -228,12 +253,12 @@ class SurvivalSettings(Section):
         return self
 
 
-class ClinicalSettings(Section):
-    """The table of patients: who they are and what became of them."""
+class PatientTable(Section):
+    """A table with a row a patient."""
 
     path: str = Field(description="CSV, TSV, Parquet or Excel, a row a patient.")
-    sheet: str | None = Field(None, description="Sheet of an Excel file.")
-    id: str = Field("sample", description="Id column.")
+    sheet: str | None = Field(default=None, description="Sheet of an Excel file.")
+    id: str = Field(default="sample", description="Id column.")
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     columns: dict[str, Column] = Field(
         default_factory=dict,
@@ -244,12 +269,34 @@ class ClinicalSettings(Section):
         default_factory=dict, description="Times to events: [clinical.survival.overall]."
     )
 
+
+class ClinicalSettings(PatientTable):
+    """The table of patients: who they are and what became of them."""
+
+    more: dict[str, PatientTable] = Field(
+        default_factory=dict,
+        description="Further tables with a row a patient: [clinical.more.acquisition].",
+    )
+
     @model_validator(mode="after")
     def _names(self) -> ClinicalSettings:
-        twice = sorted(set(self.columns) & set(self.survival))
-        if twice:
-            raise ValueError(f"{twice[0]!r} names a column and a survival time")
+        seen: set[str] = set()
+        for table in (self, *self.more.values()):
+            for name in (*table.columns, *table.survival):
+                if name in seen:
+                    raise ValueError(f"two columns or survival times are named {name!r}")
+                if name == "sample":
+                    raise ValueError("no column may be named 'sample': that is the id")
+                seen.add(name)
         return self
+
+    def declares(self, name: str) -> bool:
+        """Return whether a column or survival time of this name stands in any of the tables."""
+        return any(name in t.columns or name in t.survival for t in (self, *self.more.values()))
+
+    def survival_names(self) -> list[str]:
+        """Return the names of the survival times of all tables."""
+        return [name for table in (self, *self.more.values()) for name in table.survival]
 
 
 class SpecimenSettings(Section):
@@ -261,8 +308,8 @@ class SpecimenSettings(Section):
     id_rule: IdRule = Field(
         default_factory=IdRule, description="How patient ids become sample ids."
     )
-    date: str | None = Field(None, description="Column with the date of the specimen.")
-    lesion: str | None = Field(None, description="Column that names the lesion.")
+    date: str | None = Field(default=None, description="Column with the date of the specimen.")
+    lesion: str | None = Field(default=None, description="Column that names the lesion.")
 
 
 class OmicsSettings(Section):
@@ -273,28 +320,30 @@ class OmicsSettings(Section):
         "expression", "mutation", "copy_number", "methylation", "protein", "pathway", "other"
     ] = Field(description="What was measured.")
     scale: str = Field(
-        "", description='"counts", "log2", "TPM", "zscore", "beta", "binary" …; said by you.'
+        default="",
+        description='"counts", "log2", "TPM", "zscore", "beta", "binary" …; said by you.',
     )
     samples_in: Literal["auto", "rows", "columns"] = Field(
-        "auto", description="Where samples stand; auto looks where known ids are."
+        default="auto", description="Where samples stand; auto looks where known ids are."
     )
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     specimens: SpecimenSettings | None = Field(
-        None, description="Where ids name specimens, the table that knows their patients."
+        default=None, description="Where ids name specimens, the table that knows their patients."
     )
     features: Texts = Field(
         default_factory=list, description="Keep these genes or probes alone (* = any text)."
     )
     assayed: str | None = Field(
-        None,
+        default=None,
         description="Of a MAF: text file with the ids that were sequenced, one a line. A sample "
         "that is listed and has no mutation is wild-type; one that is not listed is not tested.",
     )
     min_carriers: int = Field(
-        0, ge=0, description="Leave out genes mutated in fewer samples (mutation layers)."
+        default=0, ge=0, description="Leave out genes mutated in fewer samples (mutation layers)."
     )
     gene_sets: str | None = Field(
-        None, description="GMT file: test scores of these gene sets instead of single genes."
+        default=None,
+        description="GMT file: test scores of these gene sets instead of single genes.",
     )
 
 
@@ -302,10 +351,21 @@ class GenotypeSettings(Section):
     """Germline genotypes."""
 
     path: str = Field(description="PLINK .bed or .pgen, VCF, BCF or BGEN.")
-    build: Literal["GRCh37", "GRCh38", ""] = Field("", description="Genome build.")
+    build: Literal["GRCh37", "GRCh38", ""] = Field(default="", description="Genome build.")
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
-    maf: float = Field(0.01, ge=0, lt=0.5, description="Smallest minor-allele frequency.")
-    call_rate: float = Field(0.95, ge=0, le=1, description="Smallest share of called genotypes.")
+    maf: float = Field(default=0.01, ge=0, lt=0.5, description="Smallest minor-allele frequency.")
+    sample_call_rate: float = Field(
+        default=0.95, ge=0, le=1, description="Smallest share of called variants of a sample."
+    )
+    variant_call_rate: float = Field(
+        default=0.95, ge=0, le=1, description="Smallest share of called samples of a variant."
+    )
     hwe_p: float = Field(
-        1e-8, ge=0, lt=1, description="Smallest p of the Hardy-Weinberg test; 0 = no test."
+        default=1e-6, ge=0, lt=1, description="Smallest p of the exact Hardy-Weinberg test."
+    )
+    heterozygosity_sd: float | None = Field(
+        default=5.0, gt=0, description="Largest distance of a sample's heterozygosity in SD."
+    )
+    max_kinship: float | None = Field(
+        default=0.177, gt=0, le=0.5, description="Largest kinship of two samples (KING-robust)."
     )
