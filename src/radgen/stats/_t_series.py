@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DF", "series_log_p"]
+__all__ = ["MAX_DF", "series", "series_log_p"]
 
 Array = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def series_log_p(t: Array, df: float) -> Array:
     With x = df/(df + t**2) and r = sqrt(1 - x), log p - (df/2) log x tends to a constant for
     large t and is smooth in log(1 + r sqrt(df)/w); this rest is expanded once per df.
     """
-    coefficients, scale, top = _coefficients(float(df))
+    coefficients, scale, top = series(float(df))
     flat = np.ascontiguousarray(t, dtype=np.float64).ravel()
     out = np.empty_like(flat)
     # Chunks that stay in the cache: the recursion passes over each many times.
@@ -85,7 +85,21 @@ def _clenshaw(coefficients: Array, twice: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _coefficients(df: float) -> tuple[Array, float, float]:
+def series(df: float) -> tuple[Array, float, float]:
+    """Return the coefficients of the expansion, w/sqrt(df), and the end of its range.
+
+    Parameters
+    ----------
+    df : float
+        In [1, `MAX_DF`].
+
+    Returns
+    -------
+    coefficients : ndarray of float64
+        Chebyshev coefficients, at least 3.
+    scale, top : float
+        The argument is 2 log(1 + r/scale)/top - 1.
+    """
     from radgen.stats.tail import log_beta_tail
 
     scale = _WIDTH / math.sqrt(df)
