@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 MAX_DF = 1e5
 """Largest degrees of freedom for which the series keeps 12 digits."""
 
-_DEGREE = 36
+_DEGREE, _DEGREE_FEW, _FEW = 36, 28, 1000.0
 _WIDTH = 3.0
 _CHUNK = 8192
 
@@ -104,14 +104,15 @@ def series(df: float) -> tuple[Array, float, float]:
 
     scale = _WIDTH / math.sqrt(df)
     top = math.log1p(1.0 / scale)
-    angle = (np.arange(_DEGREE + 1) + 0.5) * np.pi / (_DEGREE + 1)
+    degree = _DEGREE if df > _FEW else _DEGREE_FEW
+    angle = (np.arange(degree + 1) + 0.5) * np.pi / (degree + 1)
     u = (np.cos(angle) + 1.0) * top / 2
     r = scale * np.expm1(u)
     ratio = r * r / ((1.0 - r) * (1.0 + r))
     full = np.full_like(u, df)
     rest = log_beta_tail(ratio, 0.5 * full, np.full_like(u, 0.5)) + 0.5 * df * np.log1p(ratio)
-    table = np.cos(np.outer(np.arange(_DEGREE + 1), angle))
-    coefficients = 2.0 / (_DEGREE + 1) * (table @ rest)
+    table = np.cos(np.outer(np.arange(degree + 1), angle))
+    coefficients = 2.0 / (degree + 1) * (table @ rest)
     coefficients[0] /= 2
     # What is below rounding at the tail of the series costs time and gives nothing.
     needed = np.flatnonzero(np.abs(coefficients) > 1e-15 * np.abs(coefficients).max())

@@ -11,15 +11,11 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Square roots of negative numbers may give NaN without setting errno: loops stay vectors. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-math-errno", "no-trapping-math")
-#endif
-
 /* AVX2 without FMA: the same roundings on every machine. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
-#define CLONES __attribute__((target_clones("default", "avx2")))
+/* A square root that sets no errno, so that the loop becomes a vector loop. */
+#define CLONES __attribute__((target_clones("default", "avx2"), optimize("no-math-errno")))
 #else
 #define CLONES
 #endif
@@ -61,8 +57,9 @@ static inline double log_up(double x) {
 }
 
 CLONES
-static Py_ssize_t tile(double *effect, double *se, double *t, double *log10p, const double *yy,
-                       double xx, Py_ssize_t n, const struct series *s) {
+static Py_ssize_t tile(double *restrict effect, double *restrict se, double *restrict t,
+                       double *restrict log10p, const double *restrict yy, double xx,
+                       Py_ssize_t n, const struct series *s) {
     double at[TILE], tail[TILE], last[TILE], before[TILE];
     const double df = s->df, scale = s->scale, factor = 4.0 / s->top;
     Py_ssize_t exact = 0;
