@@ -88,10 +88,10 @@ def test_axis_by_axis_equals_sampling_point_by_point(method: str, order: int) ->
 
 @pytest.mark.parametrize("method", ["nearest", "linear", "cubic"])
 def test_part_of_a_grid_equals_the_part_of_the_whole(method: str) -> None:
-    noise = np.random.default_rng(4).normal(size=(40, 50, 60))
+    noise = np.random.default_rng(4).normal(size=(40, 50, 160))
     image = ImageVolume(noise, Geometry.from_spacing(noise.shape, (3.0, 1.0, 1.0)))
     whole = resample(image, 2.0, method=method)
-    box = (slice(10, 15), slice(3, 12), slice(20, 28))
+    box = (slice(10, 15), slice(3, 12), slice(30, 38))
     part = resample_to(image, crop(whole, box).geometry, method=method)
     np.testing.assert_allclose(part.array, whole.array[box], atol=1e-10)
 
@@ -243,3 +243,38 @@ def test_standardised_scans_share_their_percentiles() -> None:
     learnt = HistogramStandardiser().fit_images(scans)
     first, second = (np.percentile(learnt.transform_image(s).array, (10, 50, 90)) for s in scans)
     np.testing.assert_allclose(first, second, atol=0.02)  # landmarks lie between two values
+
+
+@pytest.mark.parametrize("method", ["nearest", "linear", "cubic"])
+def test_masks_at_the_border_equal_the_interpolated_indicator(method: str) -> None:
+    rng = np.random.default_rng(9)
+    grid = Geometry.from_spacing((40, 60, 70), (2.5, 1.0, 0.9))
+    for _ in range(6):
+        array = np.zeros(grid.shape, bool)
+        low = [int(rng.integers(0, size)) for size in grid.shape]
+        array[tuple(slice(at, at + int(rng.integers(1, 20))) for at in low)] = True
+        mask = Mask(array, grid)
+        spacing = tuple(rng.uniform(0.7, 3.0, size=3))
+        whole = resample(ImageVolume(array.astype(float), grid), spacing, method=method)
+        found = resample_mask(mask, spacing, method=method)
+        np.testing.assert_array_equal(found.array, whole.array >= 0.5 - 1e-9)
+
+
+def test_anti_aliasing_has_the_gain_it_is_given() -> None:
+    # a wave at the Nyquist frequency of the new grid: period 2 * 4 mm
+    x = np.arange(400.0)
+    wave = np.cos(2 * np.pi * x / 8)
+    image = ImageVolume(np.tile(wave, (3, 3, 1)), Geometry.from_spacing((3, 3, 400)))
+    out = resample(image, (None, None, 4.0), align="origin", anti_alias=0.3).array[1, 1, 10:-10]
+    np.testing.assert_allclose(np.abs(out), 0.3, atol=0.01)
+    plain = resample(image, (None, None, 4.0), align="origin").array[1, 1]
+    np.testing.assert_allclose(np.abs(plain), 1.0, atol=1e-9)
+
+
+def test_single_slices_and_tiny_volumes_are_resampled() -> None:
+    for shape in ((1, 9, 9), (1, 1, 5), (1, 1, 1)):
+        image = ImageVolume(np.full(shape, 7.0), Geometry.from_spacing(shape, (5.0, 1.0, 1.0)))
+        for method in ("nearest", "linear", "cubic", "cubic-convolution"):
+            out = resample(image, 0.7, method=method)
+            np.testing.assert_allclose(out.array, 7.0, atol=1e-12)
+            assert resample_mask(Mask(np.ones(shape), image.geometry), 0.7).array.all()

@@ -6,22 +6,32 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "BurdenResult": "radgen.associate.gwas_sets",
-    "GwasResult": "radgen.associate.gwas_result",
-    "HeritabilityResult": "radgen.associate.gwas_heritability",
-    "burden": "radgen.associate.gwas_sets",
-    "gwas": "radgen.associate.gwas_scan",
-    "heritability": "radgen.associate.gwas_heritability",
+    "AssociationResult": "association_result",
+    "BurdenResult": "gwas_sets",
+    "GwasResult": "gwas_result",
+    "HazardResult": "hazard_ratios",
+    "HeritabilityResult": "gwas_heritability",
+    "MetaResult": "gwas_meta",
+    "OmnibusResult": "gwas_omnibus",
+    "TESTS": "association",
+    "burden": "gwas_sets",
+    "gwas": "gwas_scan",
+    "hazards": "hazard_ratios",
+    "heritability": "gwas_heritability",
+    "meta_gwas": "gwas_meta",
+    "omnibus": "gwas_omnibus",
+    "scan": "association",
+    "screen": "screening",
 }
 
-__all__ = ["BurdenResult", "GwasResult", "HeritabilityResult", "burden", "gwas", "heritability"]
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(f"radgen.associate.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'radgen.associate' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_HOMES)

@@ -3,10 +3,36 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from radgen.image.agreement import ContourAgreement, contour_agreement, dice
 from radgen.image.bias import correct_bias_field
 from radgen.image.discretise import Discretised, discretise
+from radgen.image.filters import FilterSettings, apply_filter, apply_filters
 from radgen.image.grid import bounding_box, crop, crop_geometry, pad, to_canonical
 from radgen.image.normalise import normalise
+from radgen.image.perturb import (
+    PerturbationSettings,
+    adapt_volume,
+    add_noise,
+    move,
+    noise_sigma,
+    perturbations,
+    randomise_contour,
+)
+from radgen.image.region import (
+    closing,
+    combine,
+    components,
+    depth_mm,
+    fill_holes,
+    grow,
+    largest_component,
+    opening,
+    ring,
+    shells,
+    shrink,
+    subregion_ratios,
+)
+from radgen.image.register import Registration, register
 from radgen.image.resample import (
     resample,
     resample_mask,
@@ -22,21 +48,48 @@ if TYPE_CHECKING:
 _LAZY = {"HistogramStandardiser": "radgen.image.standardise"}
 
 __all__ = [
+    "ContourAgreement",
     "Discretised",
+    "FilterSettings",
     "HistogramStandardiser",
+    "PerturbationSettings",
+    "Registration",
+    "adapt_volume",
+    "add_noise",
+    "apply_filter",
+    "apply_filters",
     "bounding_box",
+    "closing",
+    "combine",
+    "components",
+    "contour_agreement",
     "correct_bias_field",
     "crop",
     "crop_geometry",
+    "depth_mm",
+    "dice",
     "discretise",
+    "fill_holes",
+    "grow",
+    "largest_component",
+    "move",
+    "noise_sigma",
     "normalise",
+    "opening",
     "pad",
+    "perturbations",
+    "randomise_contour",
+    "register",
     "resample",
     "resample_mask",
     "resample_to",
     "resampled_geometry",
     "resegment",
+    "ring",
     "round_intensities",
+    "shells",
+    "shrink",
+    "subregion_ratios",
     "to_canonical",
 ]
 

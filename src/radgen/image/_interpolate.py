@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-__all__ = ["Interpolator", "along_axis", "positions_are_grid"]
+from radgen._native._filter import gather_axis, spline_axis
+
+__all__ = ["REACH", "Interpolator", "along_axis", "positions_are_grid"]
 
 Interpolator = Literal["nearest", "linear", "cubic", "cubic-convolution"]
 
 _SPLINE_MARGIN = 24
 """Source voxels around what is read: the spline filter decays by 0.268 a voxel (2e-14)."""
+
+REACH = _SPLINE_MARGIN + 2
+"""No interpolator looks further than this many voxels."""
 
 _SNAP = 9
 """Decimals to which positions are rounded, so that ties do not hang on rounding errors."""
@@ -46,8 +51,10 @@ def along_axis(
     ndarray of float64 (…)
         Same axes, `axis` of length n_out.
     """
+    axis %= array.ndim
     size = array.shape[axis]
     at: NDArray[Any] = np.round(np.asarray(positions, dtype=np.float64), _SNAP)
+    at = np.clip(at, -1.0, float(size))
     if positions_are_grid(at):
         index = np.clip(np.round(at).astype(np.intp), 0, size - 1)
         if index.size == size and np.array_equal(index, np.arange(size)):
@@ -55,34 +62,38 @@ def along_axis(
         return np.take(array, index, axis=axis)
     if method == "nearest":
         return np.take(array, np.clip(np.floor(at + 0.5).astype(np.intp), 0, size - 1), axis=axis)
-    base = np.floor(at).astype(np.intp)
+    base = np.floor(at).astype(np.int64)
     weights, first = _weights(at - base, method)
+    source = np.ascontiguousarray(array)
     if method == "cubic":
-        low, high = int(base.min()) - _SPLINE_MARGIN, int(base.max()) + 2 + _SPLINE_MARGIN
-        window = np.clip(np.arange(low, high + 1), 0, size - 1)
-        array = ndimage.spline_filter1d(
-            np.take(array, window, axis=axis), order=3, axis=axis, mode="mirror"
-        )
+        # beyond an end the values are constant, and the filter starts from that
+        least, most = int(base.min()) - 1, int(base.max()) + 2
+        low = max(least - _SPLINE_MARGIN, min(least, 0))
+        high = min(most + _SPLINE_MARGIN, max(most, size - 1))
+        source = _coefficients(source, axis, low, high)
         base = base - low
-        size = array.shape[axis]
-    return _tapped(array, base + first, weights, axis, size)
+    shape, sizes = _axis_shape(source, axis, at.size)
+    out = np.empty(shape, dtype=source.dtype)
+    taps = np.ascontiguousarray(weights.T)
+    gather_axis(source, out, np.ascontiguousarray(base + first), taps, *sizes, at.size)
+    return out
 
 
-def _tapped(
-    array: NDArray[Any], first: NDArray[np.intp], weights: NDArray[Any], axis: int, size: int
-) -> NDArray[Any]:
-    shape = [1] * array.ndim
-    shape[axis] = -1
-    total: NDArray[Any] | None = None
-    for tap, weight in enumerate(weights):
-        part = np.take(array, np.clip(first + tap, 0, size - 1), axis=axis)
-        part *= weight.reshape(shape)
-        if total is None:
-            total = part
-        else:
-            total += part
-    assert total is not None
-    return total
+def _coefficients(array: NDArray[Any], axis: int, low: int, high: int) -> NDArray[Any]:
+    """Return B-spline coefficients of voxels low..high; the ends are repeated for ever."""
+    shape, sizes = _axis_shape(array, axis, high - low + 1)
+    out = np.empty(shape, dtype=array.dtype)
+    spline_axis(array, out, *sizes, high - low + 1, low)
+    return out
+
+
+def _axis_shape(
+    array: NDArray[Any], axis: int, n_out: int
+) -> tuple[tuple[int, ...], tuple[int, int, int]]:
+    shape = list(array.shape)
+    sizes = (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
+    shape[axis] = n_out
+    return tuple(shape), sizes
 
 
 def _weights(t: NDArray[np.float64], method: Interpolator) -> tuple[NDArray[np.float64], int]:

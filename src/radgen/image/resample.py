@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from radgen._core.naming import require_choice
 from radgen.errors import InputError
-from radgen.image._interpolate import Interpolator, along_axis
+from radgen.image._interpolate import REACH, Interpolator, along_axis
+from radgen.image.grid import Box, bounding_box, crop_geometry
 from radgen.types import Geometry, ImageVolume, Mask
 
 __all__ = [
@@ -146,7 +147,7 @@ def resample(
     Notes
     -----
     Interpolation is done in float64, axis by axis. Outside the field of view the outermost
-    voxel is repeated; the new voxel centres always lie inside it.
+    voxel is repeated; with ``align="center"`` the new voxel centres always lie inside it.
 
     References
     ----------
@@ -160,7 +161,7 @@ def resample(
     [0.5, 2.5, 4.5, 6.5]
     """
     geometry = resampled_geometry(image.geometry, spacing_mm, align=align)
-    out = resample_to(image, geometry, method=method, anti_alias=anti_alias)
+    out = resample_to(image, geometry, method=method, fill=None, anti_alias=anti_alias)
     return round_intensities(out) if rounding is not None else out
 
 
@@ -211,7 +212,7 @@ def resample_to(
     *,
     method: Interpolator | None = None,
     threshold: float = 0.5,
-    fill: float = float("nan"),
+    fill: float | None = float("nan"),
     anti_alias: float | None = None,
 ) -> Gridded:
     """Return an image or a mask on a given grid.
@@ -227,9 +228,9 @@ def resample_to(
         needs grids with parallel axes.
     threshold : float in (0, 1]
         For masks: inside where the interpolated value reaches this.
-    fill : float
-        For images: the value of voxels whose centre lies outside the source's voxels.
-        Masks are False there.
+    fill : float or None
+        For images: the value of voxels whose centre lies outside the source's voxels; None
+        repeats the outermost voxel. Masks are False there.
     anti_alias : float in (0, 1) or None
         For images: see `resample`.
 
@@ -252,24 +253,44 @@ def resample_to(
     chosen = _method(method or "linear")
     if source.geometry.same_as(geometry, 1e-9):
         return source
-    array = np.asarray(source.array, dtype=np.float64)
+    box = _needed(source.geometry, geometry) if anti_alias is None else None
+    part = source.array if box is None else source.array[(..., *box)]
+    before = source.geometry if box is None else crop_geometry(source.geometry, box)
+    array = np.asarray(part, dtype=np.float64)
     missing = _missing(array)
     if missing is not None:
         array = _filled(array, missing)
     if anti_alias is not None:
-        array = _smoothed(array, source.geometry, geometry, anti_alias)
-    values, outside = _values(array, source.geometry, geometry, chosen)
+        array = _smoothed(array, before, geometry, anti_alias)
+    values, outside = _values(array, before, geometry, chosen)
     if missing is not None:
-        gone, _ = _values(missing.astype(np.float64), source.geometry, geometry, "nearest")
+        gone, _ = _values(missing.astype(np.float64), before, geometry, "nearest")
         values[gone > 0] = np.nan
-    if outside is not None:
+    if outside is not None and fill is not None:
         values[..., outside] = fill
-    return source.with_array(values.astype(source.array.dtype), geometry=geometry)
+    return source.with_array(sealed(values.astype(source.array.dtype)), geometry=geometry)
 
 
 def round_intensities(image: ImageVolume) -> ImageVolume:
-    """Return the image with values rounded to the nearest whole number (halves to even)."""
+    """Return the image with values rounded to the nearest whole number (halves to even).
+
+    Parameters
+    ----------
+    image : ImageVolume
+        The scan.
+
+    Returns
+    -------
+    ImageVolume
+        Same dtype and grid; NaN stays NaN.
+    """
     return image.with_array(np.rint(image.array))
+
+
+def sealed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of our own making, read-only, so that a volume need not copy it."""
+    array.setflags(write=False)
+    return array
 
 
 def _method(method: str) -> Interpolator:
@@ -315,6 +336,25 @@ def _smoothed(
     return array
 
 
+def _needed(old: Geometry, new: Geometry) -> Box | None:
+    """Return the part of the old grid that a part of a parallel grid is made from.
+
+    None where all of it is, where the grids are rotated against each other, or where the new
+    grid reaches beyond the old (what lies outside is told from the whole).
+    """
+    positions = _axis_positions(old, new)
+    if positions is None:
+        return None
+    box = []
+    for at, size in zip(positions, old.shape, strict=True):
+        low, high = float(at.min()), float(at.max())
+        if low < -0.5 or high > size - 0.5:
+            return None
+        start, stop = int(np.floor(low)) - REACH, int(np.ceil(high)) + REACH + 1
+        box.append(slice(max(0, start), min(size, stop)))
+    return box[0], box[1], box[2]
+
+
 def _axis_positions(old: Geometry, new: Geometry) -> list[NDArray[np.float64]] | None:
     """Return for each array axis where the new voxels lie in the old; None if not parallel."""
     step = np.linalg.solve(old.affine[:3, :3], new.affine[:3, :3])[::-1, ::-1]
@@ -332,6 +372,7 @@ def _values(
     positions = _axis_positions(old, new)
     if positions is None:
         return _values_oblique(array, old, new, method)
+    given = array
     shrink = [len(at) / size for at, size in zip(positions, old.shape, strict=True)]
     for axis in np.argsort(shrink, kind="stable"):
         array = along_axis(array, positions[axis], int(axis) - 3, method)
@@ -339,7 +380,7 @@ def _values(
         (at < -0.5 - 1e-6) | (at > size - 0.5 + 1e-6)
         for at, size in zip(positions, old.shape, strict=True)
     ]
-    values = np.array(array)
+    values = array if array is not given else np.array(array)
     if not any(axis.any() for axis in out):
         return values, None
     return values, out[0][:, None, None] | out[1][:, None] | out[2]
@@ -378,7 +419,30 @@ def _values_oblique(
 
 
 def _mask_values(mask: Mask, geometry: Geometry, method: Interpolator) -> NDArray[Any]:
-    values, outside = _values(mask.array.astype(np.float64), mask.geometry, geometry, method)
-    if outside is not None:
-        values[outside] = 0.0
-    return values
+    """Return interpolated 0/1 values; only the box around the region is looked at."""
+    out = np.zeros(geometry.shape)
+    positions = _axis_positions(mask.geometry, geometry)
+    if not mask.n_voxels:
+        return out
+    if positions is None:
+        values, outside = _values(mask.array.astype(np.float64), mask.geometry, geometry, method)
+        assert outside is not None
+        return np.where(outside, 0.0, values)
+    margin = 2 if method in ("nearest", "linear") else REACH
+    source = bounding_box(mask, margin=margin)
+    target = []
+    for at, part in zip(positions, source, strict=True):
+        near = (at >= part.start - 0.5 - 1e-6) & (at <= part.stop - 0.5 + 1e-6)
+        where = np.flatnonzero(near)
+        if where.size == 0:
+            return out
+        target.append(slice(int(where[0]), int(where[-1]) + 1))
+    box = (target[0], target[1], target[2])
+    values, outside = _values(
+        mask.array[source].astype(np.float64),
+        crop_geometry(mask.geometry, source),
+        crop_geometry(geometry, box),
+        method,
+    )
+    out[box] = values if outside is None else np.where(outside, 0.0, values)
+    return out

@@ -6,18 +6,32 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "open_genotypes": "radgen.io.genotypes",
-    "read_people": "radgen.io.genotypes",
+    "IdRule": "ids",
+    "apply_spellings": "spelling",
+    "normalise_ids": "ids",
+    "open_genotypes": "genotypes",
+    "read_feature_table": "feature_tables",
+    "read_gct": "omics",
+    "read_gmt": "omics",
+    "read_image": "images",
+    "read_maf": "omics",
+    "read_masks": "images",
+    "read_omics": "omics",
+    "read_people": "genotypes",
+    "read_table": "tables",
+    "to_numbers": "tables",
+    "write_image": "images",
+    "write_mask": "images",
 }
 
-__all__ = ["open_genotypes", "read_people"]
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'radgen.io' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_HOMES)

@@ -1,1 +1,40 @@
 """Floor 7: the phenotype matrix: build, harmonise, reliability."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "BatchGauge": "gauge",
+    "ComBat": "harmonise",
+    "CorrelationFilter": "select",
+    "RankNormaliser": "select",
+    "ReliabilityFilter": "select",
+    "RepeatabilityResult": "repeatability",
+    "VarianceFilter": "select",
+    "batch_gauge": "gauge",
+    "measure_repeatability": "repeatability",
+}
+
+__all__ = [
+    "BatchGauge",
+    "ComBat",
+    "CorrelationFilter",
+    "RankNormaliser",
+    "ReliabilityFilter",
+    "RepeatabilityResult",
+    "VarianceFilter",
+    "batch_gauge",
+    "measure_repeatability",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"radgen.phenotype.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'radgen.phenotype' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

@@ -52,7 +52,7 @@ class ComBat(TransformerMixin, BaseEstimator):
     tolerance : float, default 1e-4
         Relative change at which empirical Bayes stops; the value of the reference programs,
         on which agreement with them to many digits depends.
-    max_iter : int, default 10000
+    max_steps : int, default 10000
         Steps after which it is given up.
 
     Attributes
@@ -63,6 +63,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         Grand mean, pooled scale and covariate effects.
     effects_ : tuple of BatchEffect
         One a batch.
+    covariate_mean_ : float64 (n_covariates,)
+        Training means of the kept covariates.
     n_features_in_ : int
         Columns of X, batch and covariates included.
 
@@ -104,7 +106,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         unseen: Unseen = "refuse",
         forbidden: Sequence[int | str] = (),
         tolerance: float = 1e-4,
-        max_iter: int = 10000,
+        max_steps: int = 10000,
     ) -> None:
         self.batch_column = batch_column
         self.covariate_columns = covariate_columns
@@ -115,7 +117,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         self.unseen = unseen
         self.forbidden = forbidden
         self.tolerance = tolerance
-        self.max_iter = max_iter
+        self.max_steps = max_steps
 
     def fit(self, X: Any, y: Any = None, *, batch: Any = None, covariates: Any = None) -> Self:
         """Learn the batch effects of the training rows.
@@ -149,6 +151,7 @@ class ComBat(TransformerMixin, BaseEstimator):
                              "refuse, adapt or leave.")  # fmt: skip
         values, labels, kept = self._split(X, batch, covariates, reset=True)
         self._refuse_outcome(kept, y)
+        self.covariate_mean_ = kept.mean(axis=0)
         self.batches_ = tuple(sorted(set(labels), key=str))
         code = np.array([self.batches_.index(item) for item in labels], dtype=np.int64)
         self._check_batches(code)
@@ -174,7 +177,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X, batch, covariates
-            As in `fit`.
+            As in `fit`. Where `covariates` were passed to fit and are not passed here, every
+            row is taken at their training mean, as the reference programs do.
 
         Returns
         -------
@@ -249,7 +253,7 @@ class ComBat(TransformerMixin, BaseEstimator):
             eb=self.eb,
             mean_only=self.mean_only,
             tolerance=self.tolerance,
-            max_iter=self.max_iter,
+            max_iter=self.max_steps,
         )
         shift, factor = np.zeros(values.shape[1]), np.ones(values.shape[1])
         shift[live], factor[live] = found.shift, found.factor
@@ -320,6 +324,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         if covariates is not None:
             extra = np.asarray(covariates, dtype=np.float64)
             kept = np.hstack((kept, extra[:, None] if extra.ndim == 1 else extra))
+        elif not reset and not self.covariate_columns and len(self.standard_.slopes):
+            kept = np.tile(self.covariate_mean_, (len(values), 1))
         labels = ["all"] * len(values) if labels is None else labels
         if len(labels) != len(values) or len(kept) != len(values):
             raise InputError(

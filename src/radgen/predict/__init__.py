@@ -1,1 +1,48 @@
 """Floor 8: outcome prediction with honest validation."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "AuditResult": "leakage",
+    "ExternalResult": "external",
+    "FittedModel": "fitting",
+    "HazardResult": "hazards",
+    "PredictionResult": "result",
+    "RidgeCox": "ridge",
+    "RidgeLinear": "ridge",
+    "RidgeLogistic": "ridge",
+    "audit": "leakage",
+    "evaluate": "evaluation",
+    "fit_model": "fitting",
+    "survival_hazards": "hazards",
+    "validate_external": "external",
+}
+
+__all__ = [
+    "AuditResult",
+    "ExternalResult",
+    "FittedModel",
+    "HazardResult",
+    "PredictionResult",
+    "RidgeCox",
+    "RidgeLinear",
+    "RidgeLogistic",
+    "audit",
+    "evaluate",
+    "fit_model",
+    "survival_hazards",
+    "validate_external",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"radgen.predict.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'radgen.predict' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

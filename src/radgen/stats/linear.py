@@ -22,6 +22,7 @@ __all__ = [
     "TOO_FEW",
     "LinearFit",
     "covariate_basis",
+    "patterns",
     "regress",
     "residualise",
 ]
@@ -45,6 +46,7 @@ STATUS_TEXT = (
 _RANK_RTOL = 1e-8
 _CONSTANT_RTOL = 64 * np.finfo(np.float64).eps
 _RECOMPUTE_BELOW = 1e-2
+_CACHED = 65_536
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -149,7 +151,7 @@ def residualise(values: ArrayLike, basis: Array) -> Array:
     if rest.shape[1]:
         left -= rest @ (rest.T @ left)
         left -= rest @ (rest.T @ left)
-    return left
+    return np.asarray(left)
 
 
 def regress(
@@ -216,7 +218,9 @@ def regress(
         y, x, z = y[full], x[full], z[full]
     if robust:
         return _regress_robust(y, x, z)
-    x_patterns, y_patterns = _patterns(x), _patterns(y)
+    x_patterns, y_patterns = patterns(x), patterns(y)
+    if len(y) and all(len(p) == 1 and p[0][0].all() for p in (x_patterns, y_patterns)):
+        return _regress_complete(y, x, z)
     if len(x_patterns) <= len(y_patterns):
         parts = _cross_moments(x, x_patterns, y, z)
         xy, xx, yy, x_var, y_var, rank, n = parts
@@ -228,10 +232,61 @@ def regress(
         effect = xy / xx
         left = yy - xy * effect
         se = np.sqrt(np.maximum(left, 0.0) / df / xx)
-    return _finish(effect, se, df, n, xx, yy, x_var, y_var, left)
+    return _finish(
+        effect=effect, se=se, df=df, n=n, xx=xx, yy=yy, x_var=x_var, y_var=y_var, left=left
+    )
+
+
+def _regress_complete(y: Array, x: Array, z: Array | None) -> LinearFit:
+    """The same without missing values: one product, then passes over pieces of the cache."""
+    basis = covariate_basis(z, len(y))
+    x_left, y_left = residualise(x, basis), residualise(y, basis)
+    xx, yy = np.einsum("ij,ij->j", x_left, x_left), np.einsum("ij,ij->j", y_left, y_left)
+    x_var, y_var = _spread(x)[1], _spread(y)[1]
+    n, df = len(y), len(y) - basis.shape[1] - 1
+    shape = (x.shape[1], y.shape[1])
+    status = np.zeros(shape, dtype=np.int8)
+    floor = _RANK_RTOL**2
+    status[:, yy <= floor * y_var] = EXPLAINED_TRAIT
+    status[xx <= floor * x_var] = COLLINEAR
+    status[:, y_var == 0] = CONSTANT_TRAIT
+    status[x_var == 0] = CONSTANT_PREDICTOR
+    if df < 1:
+        status[:] = TOO_FEW
+    effect = x_left.T @ y_left
+    se, t, log10p = np.empty(shape), np.empty(shape), np.empty(shape)
+    step = max(1, _CACHED // max(shape[1], 1))
+    for start in range(0, shape[0], step):
+        part = slice(start, start + step)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cross = effect[part].copy()
+            effect[part] /= xx[part, None]
+            left = np.subtract(yy, np.multiply(cross, effect[part], out=cross), out=cross)
+            exact = left <= 1e-14 * yy
+            if exact.any():
+                here = status[part]
+                here[exact & (here == OK)] = PERFECT_FIT
+                left[exact] = 0.0
+            np.sqrt(left / (df * xx[part, None]), out=se[part])
+            np.divide(effect[part], se[part], out=t[part])
+        bad = (status[part] != OK) & (status[part] != PERFECT_FIT)
+        if bad.any():
+            for values in (effect[part], se[part], t[part]):
+                values[bad] = np.nan
+        log10p[part] = t_log10p(t[part], float(max(df, 1)))
+    return LinearFit(
+        effect,
+        se,
+        t,
+        np.broadcast_to(float(df), shape),
+        log10p,
+        np.broadcast_to(np.int64(n), shape),
+        status,
+    )
 
 
 def _finish(
+    *,
     effect: Array,
     se: Array,
     df: Array,
@@ -267,8 +322,19 @@ def _matrix(values: ArrayLike, what: str) -> Array:
     return np.where(np.isinf(out), np.nan, out) if np.isinf(out).any() else out
 
 
-def _patterns(values: Array) -> Patterns:
-    """Group columns by which rows are known: (known rows, column indices)."""
+def patterns(values: Array) -> Patterns:
+    """Return the columns grouped by which rows are known.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (n_samples, n_columns)
+        NaN = missing.
+
+    Returns
+    -------
+    list of (ndarray of bool (n_samples,), ndarray of int64)
+        Known rows and the columns that have just these.
+    """
     known = ~np.isnan(values)
     if known.all():
         return [(np.ones(len(values), dtype=bool), np.arange(values.shape[1]))]
@@ -321,14 +387,14 @@ def _one_outer_pattern(outer: Array, inner: Array, z: Array | None) -> tuple[Arr
     outer_left = residualise(outer, basis)
     outer_centred, outer_total = _spread(outer)
     outer_ss = np.einsum("ij,ij->j", outer_left, outer_left)
-    patterns = _patterns(inner)
+    groups_of_inner = patterns(inner)
     left = np.zeros((n_rows, n_inner))
     inner_ss, inner_total = np.zeros(n_inner), np.zeros(n_inner)
     rank, n = np.zeros(n_inner), np.zeros(n_inner)
     big_ss = np.repeat(outer_ss[:, None], n_inner, axis=1)
     big_total = np.repeat(outer_total[:, None], n_inner, axis=1)
     redo: list[tuple[NDArray[np.bool_], NDArray[np.int64], Array, NDArray[np.int64]]] = []
-    for rows, columns in patterns:
+    for rows, columns in groups_of_inner:
         whole = bool(rows.all())
         own = basis
         if not whole:
@@ -390,8 +456,8 @@ def _regress_robust(y: Array, x: Array, z: Array | None) -> LinearFit:
     effect, se = np.full(shape, np.nan), np.full(shape, np.nan)
     xx, yy, x_var, y_var, left = (np.zeros(shape) for _ in range(5))
     df, n = np.full(shape, -1.0), np.zeros(shape)
-    for x_rows, x_cols in _patterns(x):
-        for y_rows, y_cols in _patterns(y):
+    for x_rows, x_cols in patterns(x):
+        for y_rows, y_cols in patterns(y):
             rows = x_rows & y_rows
             count = int(rows.sum())
             here = np.ix_(x_cols, y_cols)
@@ -407,7 +473,9 @@ def _regress_robust(y: Array, x: Array, z: Array | None) -> LinearFit:
             effect[here], se[here], left[here], ss_x, ss_y = parts
             xx[here], yy[here] = ss_x[:, None], ss_y
             x_var[here], y_var[here] = _spread(part_x)[1][:, None], _spread(part_y)[1]
-    return _finish(effect, se, df, n, xx, yy, x_var, y_var, left)
+    return _finish(
+        effect=effect, se=se, df=df, n=n, xx=xx, yy=yy, x_var=x_var, y_var=y_var, left=left
+    )
 
 
 def _hc3(x: Array, y: Array, basis: Array) -> tuple[Array, Array, Array, Array, Array]:

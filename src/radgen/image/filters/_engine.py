@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen._native._filter import correlate_axis
-from radgen.errors import InputError
 
 __all__ = [
     "BOUNDARIES",
     "Boundary",
     "Keep",
     "Pooling",
+    "along",
     "convolve_axis",
     "crop_source",
     "full",
     "pad_boundary",
     "pooled",
+    "reach_of",
     "rotations",
     "separable",
 ]
@@ -137,7 +138,7 @@ def rotations(dimensions: int) -> list[tuple[tuple[int, int, int], tuple[bool, b
     found = []
     orders = list(permutations(range(3))) if dimensions == 3 else [(0, 1, 2), (1, 0, 2)]
     for order in orders:
-        parity = int(round(np.linalg.det(np.eye(3)[list(order)])))
+        parity = round(np.linalg.det(np.eye(3)[list(order)]))
         for flips in product((False, True), repeat=3):
             if dimensions == 2 and flips[2]:
                 continue
@@ -153,15 +154,16 @@ def separable(
     keep: Keep,
 ) -> NDArray[Any]:
     """Return the response to kernels along x, y and z (an empty chain leaves an axis alone)."""
-    source, inside = crop_source(array, keep, _reach(chains), boundary)
+    source, inside = crop_source(array, keep, reach_of(chains), boundary)
     for position, chain in enumerate(chains):
-        source = _along(source, chain, 2 - position, boundary, inside[2 - position])
+        source = along(source, chain, 2 - position, boundary, inside[2 - position])
     return source
 
 
 def pooled(
     array: NDArray[Any],
     chains: Sequence[Chain],
+    *,
     dimensions: int,
     pooling: Pooling,
     boundary: Boundary,
@@ -175,7 +177,7 @@ def pooled(
     for order, flips in rotations(dimensions):
         turned = [_flipped(chains[item], flip) for item, flip in zip(order, flips, strict=True)]
         variants[turned[0], turned[1], turned[2]] = None
-    reach = [max(_reach(chains)[3 - dimensions :])] * dimensions
+    reach = [max(reach_of(chains)[3 - dimensions :])] * dimensions
     source, inside = crop_source(array, keep, [0] * (3 - dimensions) + reach, boundary)
     if pooling == "mean":
         return _mean(source, list(variants), boundary, inside)
@@ -189,16 +191,16 @@ def _mean(
     keep: Keep,
 ) -> NDArray[Any]:
     """Sum first, convolve afterwards: convolution is linear."""
-    along_x = {x: _along(source, x, 2, boundary, keep[2]) for x in {item[0] for item in variants}}
+    along_x = {x: along(source, x, 2, boundary, keep[2]) for x in {item[0] for item in variants}}
     total: NDArray[Any] | None = None
     for z in dict.fromkeys(item[2] for item in variants):
         plane: NDArray[Any] | None = None
         for y in dict.fromkeys(item[1] for item in variants if item[2] == z):
             rows = [along_x[item[0]] for item in variants if item[1:] == (y, z)]
-            part = _along(_total(rows), y, 1, boundary, keep[1])
+            part = along(_total(rows), y, 1, boundary, keep[1])
             plane = part if plane is None else plane + part
         assert plane is not None
-        part = _along(plane, z, 0, boundary, keep[0])
+        part = along(plane, z, 0, boundary, keep[0])
         total = part if total is None else total + part
     assert total is not None
     return np.asarray(total / total.dtype.type(len(variants)))
@@ -233,10 +235,10 @@ def _extreme(
     cache_xy: dict[tuple[Chain, Chain], NDArray[Any]] = {}
     for (x, y, z), found in signs.items():
         if x not in cache_x:
-            cache_x[x] = _along(source, x, 2, boundary, keep[2])
+            cache_x[x] = along(source, x, 2, boundary, keep[2])
         if (x, y) not in cache_xy:
-            cache_xy[x, y] = _along(cache_x[x], y, 1, boundary, keep[1])
-        response = _along(cache_xy[x, y], z, 0, boundary, keep[0])
+            cache_xy[x, y] = along(cache_x[x], y, 1, boundary, keep[1])
+        response = along(cache_xy[x, y], z, 0, boundary, keep[0])
         if found == {1, -1}:
             response = np.abs(response) if pooling == "max" else -np.abs(response)
         elif found == {-1}:
@@ -246,9 +248,10 @@ def _extreme(
     return best
 
 
-def _along(
+def along(
     array: NDArray[Any], chain: Chain, axis: int, boundary: Boundary, keep: tuple[int, int]
 ) -> NDArray[Any]:
+    """Return the response to kernels applied one after the other along one axis."""
     for step, kernel in enumerate(chain):
         last = step == len(chain) - 1
         array = convolve_axis(array, kernel, axis, boundary, keep if last else None)
@@ -259,7 +262,7 @@ def _along(
     return array
 
 
-def _reach(chains: Sequence[Chain]) -> list[int]:
+def reach_of(chains: Sequence[Chain]) -> list[int]:
     """Return the voxels looked at to either side, along (z, y, x)."""
     return [sum(len(kernel) // 2 for kernel in chain) for chain in chains][::-1]
 
@@ -279,11 +282,3 @@ def _positive(chain: Chain) -> tuple[int, Chain]:
         sign *= turn
         out.append(tuple(turn * weight + 0.0 for weight in kernel))
     return sign, tuple(out)
-
-
-def check_boundary(boundary: str) -> None:
-    """Raise where the boundary is not one of the four of the standard."""
-    if boundary not in BOUNDARIES:
-        from radgen._core.naming import did_you_mean
-
-        raise InputError(f"Unknown boundary {boundary!r}. {did_you_mean(boundary, BOUNDARIES)}")

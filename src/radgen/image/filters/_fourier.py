@@ -118,14 +118,23 @@ def kernel_response(
     inner = tuple(
         slice(extra + start, extra + stop) for extra, (start, stop) in zip(reach, keep, strict=True)
     )
-    return riesz_response(wide, transfer, axes, riesz_order, steering_sigma_mm, spacing_mm)[inner]
+    out = riesz_response(
+        wide,
+        transfer,
+        axes,
+        riesz_order=riesz_order,
+        steering_sigma_mm=steering_sigma_mm,
+        spacing_mm=spacing_mm,
+    )
+    return out[inner]
 
 
 def riesz_response(
     array: NDArray[Any],
     transfer: NDArray[Any],
     axes: Sequence[int],
-    order: RieszOrder | None,
+    *,
+    riesz_order: RieszOrder | None,
     steering_sigma_mm: float | None,
     spacing_mm: tuple[float, float, float],
 ) -> NDArray[Any]:
@@ -139,7 +148,7 @@ def riesz_response(
         Real, even.
     axes : sequence of int
         (0, 1, 2) or (1, 2).
-    order : tuple of int or None
+    riesz_order : tuple of int or None
         Order along (x, y, z) or (x, y).
     steering_sigma_mm : float or None
         See `LaplacianOfGaussian`.
@@ -153,6 +162,7 @@ def riesz_response(
     """
     shape = [array.shape[axis] for axis in axes]
     spectrum = fft.rfftn(array, axes=axes) * transfer
+    order = riesz_order
     if order is None:
         return np.asarray(fft.irfftn(spectrum, s=shape, axes=axes), dtype=array.dtype)
     powers = order[::-1]
@@ -194,7 +204,7 @@ def _structure_axes(
     first = [monomial(tuple(int(part) for part in unit[k])) for k in range(count)]
     tensor = np.empty((*first[0].shape, count, count))
     for i, j in combinations_with_replacement(range(count), 2):
-        square = (first[i] * first[j]).astype(np.float64)
+        square = first[i].astype(np.float64) * first[j]
         tensor[..., i, j] = tensor[..., j, i] = ndimage.gaussian_filter(square, sigma, mode="wrap")
     directions = np.linalg.eigh(tensor)[1][..., ::-1]
     largest = np.abs(directions).argmax(axis=-2, keepdims=True)

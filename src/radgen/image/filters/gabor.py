@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from radgen._core.naming import require_choice
 from radgen.errors import InputError
 from radgen.image.filters._engine import Keep, Pooling, pad_boundary
 from radgen.image.filters.settings import FilterSettings, positive, register
@@ -74,8 +73,6 @@ class GaborFilter(FilterSettings):
             raise InputError(f"theta_deg is a finite angle, not {self.theta_deg}.")
         if self.theta_step_deg is not None:
             positive(self.theta_step_deg, "theta_step_deg")
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
-        require_choice(self.part, ("modulus", "real", "imaginary", "angle"), what="part")
 
     @property
     def angles_deg(self) -> list[float]:
@@ -121,34 +118,28 @@ class GaborFilter(FilterSettings):
         kernels = [
             self._kernel(angle, steps, reach[rows], reach[columns]) for angle in self.angles_deg
         ]
-        inner = (keep[rows][1] - keep[rows][0], keep[columns][1] - keep[columns][0])
-        out = np.empty((wide.shape[0], *inner), dtype=array.dtype)
+        sizes = [stop - start for start, stop in keep]
+        out = np.empty((len(wide), sizes[rows], sizes[columns]), dtype=array.dtype)
+        window = tuple(
+            slice(2 * reach[axis], 2 * reach[axis] + sizes[axis]) for axis in (rows, columns)
+        )
         shape = tuple(fft.next_fast_len(size) for size in wide.shape[1:])
         block = max(1, _BLOCK_BYTES // (shape[0] * shape[1] * 16))
         complex_type = np.complex64 if array.dtype == np.float32 else np.complex128
         transfers = [fft.fft2(kernel, shape).astype(complex_type) for kernel in kernels]
         for start in range(0, len(wide), block):
             spectrum = fft.fft2(wide[start : start + block], shape)
-            out[start : start + block] = self._pooled(
-                spectrum, transfers, reach, rows, columns, inner
-            )
+            out[start : start + block] = self._pooled(spectrum, transfers, window)
         return np.ascontiguousarray(np.moveaxis(out, 0, normal))
 
     def _pooled(
-        self,
-        spectrum: NDArray[Any],
-        transfers: list[NDArray[Any]],
-        reach: list[int],
-        rows: int,
-        columns: int,
-        inner: tuple[int, int],
+        self, spectrum: NDArray[Any], transfers: list[NDArray[Any]], window: tuple[slice, ...]
     ) -> NDArray[Any]:
         take = {"modulus": np.abs, "real": np.real, "imaginary": np.imag, "angle": np.angle}
         total: NDArray[Any] | None = None
-        top, left = 2 * reach[rows], 2 * reach[columns]
         for transfer in transfers:
             response = fft.ifft2(spectrum * transfer)
-            part = take[self.part](response[:, top : top + inner[0], left : left + inner[1]])
+            part = take[self.part](response[(slice(None), *window)])
             total = np.array(part) if total is None else self._pool(total, part)
         assert total is not None
         return total / total.dtype.type(len(transfers)) if self.pooling == "mean" else total

@@ -45,6 +45,11 @@ class LawsFilter(FilterSettings):
         Chebyshev distance in voxels over which absolute responses are averaged to an energy
         map; None = the response itself.
 
+    Notes
+    -----
+    Kernels count voxels: on anisotropic grids the response depends on the direction, so resample
+    to isotropic voxels first (in the plane, for a 2D filter).
+
     References
     ----------
     IBSI 2 reference manual: JTXT (Laws), E4R0 ff. (kernels), PQSD (energy).
@@ -64,7 +69,6 @@ class LawsFilter(FilterSettings):
                 f"Laws kernel {self.kernel!r} names {len(self.parts)} kernels; a filter of "
                 f"{self.dimensions} dimensions needs {self.dimensions}."
             )
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
         if self.energy_distance is not None and self.energy_distance < 0:
             raise InputError(f"energy_distance is not negative, as is {self.energy_distance}.")
 
@@ -93,7 +97,14 @@ class LawsFilter(FilterSettings):
             chains.append((tuple((kernel / np.linalg.norm(kernel)).tolist()),))
         chains += [()] * (3 - len(chains))
         if self.rotation_invariant:
-            return pooled(array, chains, self.dimensions, self.pooling, self.boundary, keep)
+            return pooled(
+                array,
+                chains,
+                dimensions=self.dimensions,
+                pooling=self.pooling,
+                boundary=self.boundary,
+                keep=keep,
+            )
         return separable(array, chains, self.boundary, keep)
 
 

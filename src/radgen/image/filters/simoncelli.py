@@ -8,9 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen._core.naming import require_choice
 from radgen.errors import InputError
-from radgen.image.filters._engine import Keep
+from radgen.image.filters._engine import Boundary, Keep, full, pad_boundary
 from radgen.image.filters._fourier import RieszOrder, check_riesz, frequencies, riesz_response
 from radgen.image.filters.settings import FilterSettings, register
 
@@ -35,8 +34,8 @@ class NonSeparableWavelet(FilterSettings):
 
     Notes
     -----
-    The image is taken as periodic, as the standard's response maps are; another boundary
-    widens the image by half its size first.
+    The image is taken as periodic, as in the standard's reference values. With another
+    boundary it is first widened by 8 * 2^level voxels.
 
     References
     ----------
@@ -45,14 +44,13 @@ class NonSeparableWavelet(FilterSettings):
 
     wavelet: Literal["simoncelli", "shannon"] = "simoncelli"
     level: int = 1
-    boundary: Any = "periodic"
+    boundary: Boundary = "periodic"
     riesz_order: RieszOrder | None = None
     steering_sigma_mm: float | None = None
 
     def check(self) -> None:
         """Raise `InputError` where level, wavelet or Riesz order is not allowed."""
-        require_choice(self.wavelet, ("simoncelli", "shannon"), what="non-separable wavelet")
-        if not isinstance(self.level, int) or not 1 <= self.level <= 12:
+        if not 1 <= self.level <= 12:
             raise InputError(f"The level is a whole number from 1 to 12, not {self.level}.")
         check_riesz(self.riesz_order, self.steering_sigma_mm, self.dimensions)
 
@@ -61,6 +59,11 @@ class NonSeparableWavelet(FilterSettings):
     ) -> NDArray[Any]:
         """Return the band of the image."""
         axes = (0, 1, 2)[3 - self.dimensions :]
+        reach = [8 * 2**self.level if axis in axes else 0 for axis in range(3)]
+        if self.boundary == "periodic":
+            reach = [0, 0, 0]
+        else:
+            array = pad_boundary(array, full(array.shape), reach, self.boundary)
         sides = []
         for line in frequencies(array.shape, axes):
             sides.append(self._band(np.sqrt(sum(nu**2 for nu in line))))
@@ -69,11 +72,12 @@ class NonSeparableWavelet(FilterSettings):
             array,
             transfer.astype(array.dtype),
             axes,
-            self.riesz_order,
-            self.steering_sigma_mm,
-            spacing_mm,
+            riesz_order=self.riesz_order,
+            steering_sigma_mm=self.steering_sigma_mm,
+            spacing_mm=spacing_mm,
         )
-        return out[tuple(slice(*part) for part in keep)]
+        inner = (slice(a + n, b + n) for (a, b), n in zip(keep, reach, strict=True))
+        return out[tuple(inner)]
 
     def _band(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
         top = 0.5 ** (self.level - 1)

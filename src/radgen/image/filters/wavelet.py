@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,17 @@ from numpy.typing import NDArray
 from radgen._core.naming import require_choice
 from radgen.errors import InputError
 from radgen.image.filters._coefficients import LOW_PASS
-from radgen.image.filters._engine import Keep, Pooling, convolve_axis, full, pooled, separable
+from radgen.image.filters._engine import (
+    Keep,
+    Pooling,
+    along,
+    convolve_axis,
+    crop_source,
+    full,
+    pooled,
+    reach_of,
+    separable,
+)
 from radgen.image.filters.settings import FilterSettings, register
 
 __all__ = ["SeparableWavelet", "wavelet_bands", "wavelet_kernels"]
@@ -62,6 +73,11 @@ class SeparableWavelet(FilterSettings):
         Drop every second voxel after each level and repeat the others, so that the response
         stays on the image's grid; otherwise the transform is stationary (à trous).
 
+    Notes
+    -----
+    Kernels count voxels: on anisotropic grids the response depends on the direction, so resample
+    to isotropic voxels first (in the plane, for a 2D filter).
+
     References
     ----------
     IBSI 2 reference manual: 25BO (separable wavelets), UK1F (Daubechies family), PH3R
@@ -83,9 +99,8 @@ class SeparableWavelet(FilterSettings):
                 f"A band of a {self.dimensions}D wavelet has {self.dimensions} letters L or H, "
                 f"not {self.band!r}."
             )
-        if not isinstance(self.level, int) or not 1 <= self.level <= 10:
+        if not 1 <= self.level <= 10:
             raise InputError(f"The level is a whole number from 1 to 10, not {self.level}.")
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
         if self.decimated and self.rotation_invariant:
             raise InputError("A decimated transform is not pooled over rotations.")
 
@@ -97,7 +112,14 @@ class SeparableWavelet(FilterSettings):
             return self._decimated(array, keep)
         chains = self.chains()
         if self.rotation_invariant:
-            return pooled(array, chains, self.dimensions, self.pooling, self.boundary, keep)
+            return pooled(
+                array,
+                chains,
+                dimensions=self.dimensions,
+                pooling=self.pooling,
+                boundary=self.boundary,
+                keep=keep,
+            )
         return separable(array, chains, self.boundary, keep)
 
     def chains(self) -> list[tuple[tuple[float, ...], ...]]:
@@ -158,28 +180,18 @@ def wavelet_bands(
     if settings.rotation_invariant or settings.decimated:
         raise InputError("wavelet_bands computes plain stationary bands only.")
     wanted = full(array.shape) if keep is None else keep
-    letters = "LH"
+    bands = ["".join(letters) for letters in product("LH", repeat=settings.dimensions)]
+    chains = {band: replace(settings, band=band).chains() for band in bands}
+    boundary = settings.boundary
+    source, inside = crop_source(array, wanted, reach_of(chains[bands[0]]), boundary)
     out: dict[str, NDArray[Any]] = {}
-    names = [""]
-    for _ in range(settings.dimensions):
-        names = [name + letter for name in names for letter in letters]
-    shared = {name: _chains_of(settings, name) for name in names}
-    reach = [sum(len(kernel) // 2 for kernel in chain) for chain in shared[names[0]]][::-1]
-    from radgen.image.filters._engine import _along, crop_source
-
-    source, inside = crop_source(array, wanted, reach, settings.boundary)
-    for x in letters:
-        chain_x = shared[x + "L" * (settings.dimensions - 1)][0]
-        along_x = _along(source, chain_x, 2, settings.boundary, inside[2])
-        for y in letters:
-            chain_y = shared[x + y + "L" * (settings.dimensions - 2)][1]
-            along_y = _along(along_x, chain_y, 1, settings.boundary, inside[1])
-            for name in [n for n in names if n.startswith(x + y)]:
-                out[name] = _along(along_y, shared[name][2], 0, settings.boundary, inside[0])
+    rows: dict[str, NDArray[Any]] = {}
+    planes: dict[str, NDArray[Any]] = {}
+    for band in bands:
+        x, y, z = chains[band]
+        if band[0] not in rows:
+            rows[band[0]] = along(source, x, 2, boundary, inside[2])
+        if band[:2] not in planes:
+            planes[band[:2]] = along(rows[band[0]], y, 1, boundary, inside[1])
+        out[band] = along(planes[band[:2]], z, 0, boundary, inside[0])
     return out
-
-
-def _chains_of(settings: SeparableWavelet, band: str) -> list[tuple[tuple[float, ...], ...]]:
-    from dataclasses import replace
-
-    return replace(settings, band=band).chains()

@@ -1,0 +1,235 @@
+"""What an evaluation returns: tables, findings in words, methods, plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from radgen.errors import InputError
+from radgen.types import Result
+
+__all__ = ["MAIN_METRIC", "METRIC_WORDS", "PredictionResult"]
+
+MAIN_METRIC = {"binary": "auc", "censored": "harrell_c", "continuous": "r2"}
+METRIC_WORDS = {
+    "auc": "AUC",
+    "harrell_c": "C",
+    "uno_c": "Uno's C",
+    "r2": "R²",
+    "brier": "Brier score",
+    "integrated_brier": "integrated Brier score",
+    "mean_squared_error": "mean squared error",
+}
+_CHANCE = {"auc": 0.5, "harrell_c": 0.5, "r2": 0.0}
+
+
+def _frame() -> pl.DataFrame:
+    return pl.DataFrame()
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionResult(Result):
+    """An honest evaluation of one outcome: every model on the same folds.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        ``model, blocks, metric, estimate, std_error, ci_low, ci_high, n, n_patients, events``.
+    predictions : polars.DataFrame
+        ``sample, patient, repeat, fold, model, y, event, score, high, risk``: out-of-fold
+        predictions. `score` is a probability, a log relative hazard or a value; `high` is the
+        decision at the training threshold; `risk` the predicted risk at the horizon (survival).
+        `y` is the class, time or value; `event` is null unless survival.
+    differences : polars.DataFrame
+        ``first, second, metric, difference, std_error, ci_low, ci_high, p_value``: paired, on
+        the same patients.
+    calibration : polars.DataFrame
+        ``model, predicted, observed``: smoothed.
+    decision : polars.DataFrame
+        ``model, threshold, net_benefit, ci_low, ci_high, standardised, treat_all``.
+    roc : polars.DataFrame
+        ``model, false_positive_rate, true_positive_rate``: pooled over folds and repeats.
+    km : polars.DataFrame
+        ``model, group, time, at_risk, survival, ci_low, ci_high``: first repeat, groups cut at
+        the training median.
+    risk_groups : polars.DataFrame
+        ``model, repeat, hazard_ratio, ci_low, ci_high, logrank_p``: high against low risk.
+    thresholds : polars.DataFrame
+        ``model, repeat, fold, threshold, setting``: all fixed in training.
+    fit_log, row_sets : polars.DataFrame
+        ``repeat, fold, level, fitted, target, row_set, n_rows`` and ``row_set, sample``: which
+        rows every fitted object saw; `radgen.predict.audit` reads them.
+    outcome, outcome_kind, primary : str
+        Name and kind of the outcome; the model with most blocks.
+    detectable : float
+        Smallest value of the main metric that a test of a fixed score in as many patients finds
+        with 80 % power.
+    permutation_p : float
+        Of the primary model, whole pipeline permuted; NaN where not asked for.
+    """
+
+    kind: ClassVar[str] = "prediction"
+    version: ClassVar[int] = 1
+    plots: ClassVar[tuple[str, ...]] = ("models", "roc", "calibration", "decision", "km")
+
+    predictions: pl.DataFrame = field(default_factory=_frame)
+    differences: pl.DataFrame = field(default_factory=_frame)
+    calibration: pl.DataFrame = field(default_factory=_frame)
+    decision: pl.DataFrame = field(default_factory=_frame)
+    roc: pl.DataFrame = field(default_factory=_frame)
+    km: pl.DataFrame = field(default_factory=_frame)
+    risk_groups: pl.DataFrame = field(default_factory=_frame)
+    thresholds: pl.DataFrame = field(default_factory=_frame)
+    fit_log: pl.DataFrame = field(default_factory=_frame)
+    row_sets: pl.DataFrame = field(default_factory=_frame)
+    outcome: str = ""
+    outcome_kind: str = "binary"
+    primary: str = ""
+    detectable: float = float("nan")
+    permutation_p: float = float("nan")
+
+    @property
+    def main_metric(self) -> str:
+        """The metric by which models are compared first."""
+        return MAIN_METRIC[self.outcome_kind]
+
+    def estimate(self, model: str, metric: str | None = None) -> Mapping[str, Any]:
+        """Return one row of the table as a mapping.
+
+        Raises
+        ------
+        InputError
+            If there is no such model or metric.
+        """
+        wanted = self.main_metric if metric is None else metric
+        found = self.frame.filter((pl.col("model") == model) & (pl.col("metric") == wanted))
+        if found.height != 1:
+            raise InputError(
+                f"No metric {wanted!r} of a model {model!r}; models are "
+                f"{self.frame['model'].unique(maintain_order=True).to_list()}."
+            )
+        return found.row(0, named=True)
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the models, in order."""
+        return tuple(self.frame["model"].unique(maintain_order=True).to_list())
+
+    def verdict(self, model: str) -> str:
+        """Return one sentence on a model, generated from its numbers."""
+        row = self.estimate(model)
+        metric = self.main_metric
+        chance = _CHANCE[metric]
+        word = METRIC_WORDS[metric]
+        text = f"{word} {_two(row['estimate'])} ({_two(row['ci_low'])}–{_two(row['ci_high'])})"
+        size = _size(self.outcome_kind, row)
+        what = f"{self.outcome} can be predicted from {row['blocks']}"
+        if not np.isfinite(row["estimate"]):
+            return f"{model}: the {word} could not be estimated ({size})."
+        if row["ci_low"] > chance:
+            return f"{model}: evidence that {what}: {text}, {size}."
+        if row["ci_high"] < chance:
+            return (
+                f"{model}: {text}, {size}: worse than chance. A null model does that by "
+                "accident once in forty times; otherwise look for a fault of the data."
+            )
+        out = f"{model}: no evidence that {what}: {text}, {size}."
+        if np.isfinite(self.detectable) and model == self.primary:
+            out = (
+                f"{out[:-1]}; with {row['n_patients']} patients {'an' if word[0] in 'AR' else 'a'} "
+                f"{word} of {_two(self.detectable)} would have been detected with 80 % power."
+            )
+        return out
+
+    def statements(self) -> tuple[str, ...]:
+        """Return a verdict per model, then what each adds to the next simpler one."""
+        out = [self.verdict(name) for name in self.models() if name != "no information"]
+        metric = self.main_metric
+        word = METRIC_WORDS[metric]
+        rows = self.differences.filter(
+            (pl.col("metric") == metric)
+            & (pl.col("first") == self.primary)
+            & (pl.col("second") != "no information")
+        )
+        for row in rows.iter_rows(named=True):
+            gap = f"{row['difference']:+.3f} ({row['ci_low']:+.3f} to {row['ci_high']:+.3f})"
+            if row["ci_low"] > 0:
+                out.append(f"{row['first']} is better than {row['second']}: {word} {gap}.")
+            elif row["ci_high"] < 0:
+                out.append(f"{row['first']} is worse than {row['second']}: {word} {gap}.")
+            else:
+                out.append(
+                    f"No evidence that {row['first']} is better than {row['second']}: {word} {gap}."
+                )
+        if self.outcome_kind == "binary":
+            out += self._calibration_statement()
+        if np.isfinite(self.permutation_p):
+            out.append(
+                f"Permuting the outcome through the whole pipeline {self.params['permutations']} "
+                f"times gives p = {self.permutation_p:.3g} for {self.primary}."
+            )
+        return tuple(out)
+
+    def _calibration_statement(self) -> list[str]:
+        row = self.estimate(self.primary, "calibration_slope")
+        if not np.isfinite(row["estimate"]):
+            return []
+        text = f"{_two(row['estimate'])} ({_two(row['ci_low'])} to {_two(row['ci_high'])})"
+        if row["ci_high"] < 1:
+            return [f"Predicted risks of {self.primary} are too extreme: slope {text}."]
+        if row["ci_low"] > 1:
+            return [f"Predicted risks of {self.primary} are not extreme enough: slope {text}."]
+        return [f"The calibration slope of {self.primary} is compatible with 1: {text}."]
+
+    def methods(self) -> str:
+        """Return the methods paragraph, generated from the parameters."""
+        p = self.params
+        if p["scheme"] == "leave-site-out":
+            outer = "leaving out one site at a time"
+        else:
+            outer = (
+                f"{p['repeats']} times repeated, {p['folds']}-fold cross-validation, stratified by "
+                "the outcome and grouped by patient"
+            )
+        harmonise = (
+            f"site effects were removed with {p['harmonise']}, " if p["harmonise"] != "none" else ""
+        )
+        selection = (
+            f"features were selected ({p['selection']}), " if p["selection"] != "none" else ""
+        )
+        return (
+            f"Models of {self.outcome} ({p['model']}) were evaluated by {outer}; settings and "
+            f"decision thresholds were chosen in {p['inner_folds']} inner folds of each training "
+            "set. Within every training set alone missing values were imputed (median), "
+            f"imaging and genomic features were mapped to normal scores, {harmonise}{selection}"
+            "and blocks were scaled to equal largest variance. All models were compared on the "
+            "same folds. Discrimination compares patients within a fold and is averaged over "
+            f"repeats; {p['confidence']:.0%} intervals are {p['interval_text']}. Seed {p['seed']}."
+        )
+
+    def plot(self, kind: str, *, ax: Any = None) -> Any:
+        """Draw "models", "roc", "calibration", "decision" or "km" and return the Axes.
+
+        Raises
+        ------
+        InputError
+            If there is no such plot for this outcome.
+        """
+        from radgen.predict import _plots
+
+        if kind not in self.plots:
+            raise InputError(f"A prediction result has no plot {kind!r}; it has {self.plots}.")
+        return getattr(_plots, f"draw_{kind}")(self, ax)
+
+
+def _two(value: float) -> str:
+    return "undefined" if not np.isfinite(value) else f"{value:.2f}"
+
+
+def _size(kind: str, row: Mapping[str, Any]) -> str:
+    what = {"binary": "positive", "censored": "events"}.get(kind)
+    text = f"{row['n_patients']} patients"
+    return text if what is None else f"{text}, {row['events']} {what}"
