@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -32,14 +33,19 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 default_role = "code"
 suppress_warnings = ["ref.ref", "docutils"]
-# References of docstrings are plain sentences, not numbered citations.
 html_theme = "furo"
 html_title = "radgen"
 html_static_path = []
 
 
-def setup(app: object) -> None:
+def _skip(_app: object, _what: str, name: str, _item: object, skip: bool, _options: object) -> bool:
+    """Leave out what scikit-learn adds to every estimator for its own plumbing."""
+    return skip or name.endswith("_request") or name == "get_metadata_routing"
+
+
+def setup(app: Any) -> None:
     """Write the pages that are made from the code itself."""
     from make_pages import write_pages
 
     write_pages(Path(__file__).parent / "api")
+    app.connect("autodoc-skip-member", _skip)

@@ -119,9 +119,7 @@ def _definition(name: str, definitions: Mapping[str, Any], depth: int) -> Iterat
 
 def _named(value: Mapping[str, Any]) -> list[str]:
     text = json.dumps(value)
-    return [
-        part.split('"', 1)[0] for part in text.split("#/$defs/")[1:] if part.split('"', 1)[0]
-    ]
+    return [part.split('"', 1)[0] for part in text.split("#/$defs/")[1:] if part.split('"', 1)[0]]
 
 
 def _type(value: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ _HOMES = {
     "HazardResult": "hazard_ratios",
     "HeritabilityResult": "gwas_heritability",
     "ReplicationResult": "replication",
+    "MetaResult": "gwas_meta",
+    "OmnibusResult": "gwas_omnibus",
     "TESTS": "association",
     "burden": "gwas_sets",
     "gwas": "gwas_scan",
@@ -19,6 +21,8 @@ _HOMES = {
     "heritability": "gwas_heritability",
     "lock": "replication",
     "replicate": "replication",
+    "meta_gwas": "gwas_meta",
+    "omnibus": "gwas_omnibus",
     "scan": "association",
     "screen": "screening",
 }
