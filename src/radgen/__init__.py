@@ -22,6 +22,7 @@ _SUBPACKAGES = (
     "genome",
     "image",
     "io",
+    "multivariate",
     "omics",
     "phenotype",
     "plot",

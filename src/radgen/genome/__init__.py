@@ -1,1 +1,50 @@
 """Floor 5: quality control, structure and scores of genotypes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "GenotypePCA": "radgen.genome.components",
+    "GenotypeQC": "radgen.genome.quality",
+    "clump": "radgen.genome.linkage",
+    "duplicates": "radgen.genome.relatedness",
+    "genotype_qc": "radgen.genome.quality",
+    "grm": "radgen.genome.relatedness",
+    "hardy_weinberg": "radgen.genome.frequency",
+    "king": "radgen.genome.relatedness",
+    "ld_matrix": "radgen.genome.linkage",
+    "polygenic_score": "radgen.genome.polygenic",
+    "prune": "radgen.genome.linkage",
+    "related_pairs": "radgen.genome.relatedness",
+    "sample_statistics": "radgen.genome.frequency",
+    "variant_statistics": "radgen.genome.frequency",
+}
+
+__all__ = [
+    "GenotypePCA",
+    "GenotypeQC",
+    "clump",
+    "duplicates",
+    "genotype_qc",
+    "grm",
+    "hardy_weinberg",
+    "king",
+    "ld_matrix",
+    "polygenic_score",
+    "prune",
+    "related_pairs",
+    "sample_statistics",
+    "variant_statistics",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'radgen.genome' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

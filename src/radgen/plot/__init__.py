@@ -1,1 +1,54 @@
-"""Floor 3: arrays and tables to matplotlib Axes."""
+"""Floor 3: arrays and tables to matplotlib Axes.
+
+Every function draws on the Axes given as ``ax``, or on a new figure of its own, and returns
+the Axes; no global state is touched. Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_WHERE = {
+    "GENOME_WIDE": "genome",
+    "bland_altman": "pairs",
+    "calibration": "performance",
+    "cluster_order": "matrix",
+    "clustermap": "matrix",
+    "decision_curve": "performance",
+    "feature_map": "images",
+    "feature_status": "cohort",
+    "flow": "cohort",
+    "forest": "effects",
+    "glcm_heatmap": "images",
+    "heatmap": "matrix",
+    "inflation": "genome",
+    "intensity_histogram": "images",
+    "kaplan_meier": "performance",
+    "manhattan": "genome",
+    "miami": "genome",
+    "module_trait": "matrix",
+    "montage": "images",
+    "oncoprint": "matrix",
+    "precision_recall": "performance",
+    "qq": "genome",
+    "regional": "genome",
+    "roc": "performance",
+    "scatter": "pairs",
+    "short_names": "naming",
+    "site_distribution": "cohort",
+    "violin": "pairs",
+    "volcano": "effects",
+}
+
+__all__ = sorted(_WHERE)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(f"radgen.plot.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'radgen.plot' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,1 +1,23 @@
-"""Floor 4: studies with a known truth."""
+"""Floor 4: studies with a known truth, for tests, teaching and power analysis."""
+
+from radgen.sim.cohort import Cohort, CohortSettings, PlantedEffect, simulate_cohort
+from radgen.sim.genotypes import simulate_genotypes
+from radgen.sim.molecules import simulate_expression, simulate_mutations
+from radgen.sim.outcomes import simulate_response, simulate_survival
+from radgen.sim.scans import Scanner, simulate_scan
+from radgen.sim.write import write_plink
+
+__all__ = [
+    "Cohort",
+    "CohortSettings",
+    "PlantedEffect",
+    "Scanner",
+    "simulate_cohort",
+    "simulate_expression",
+    "simulate_genotypes",
+    "simulate_mutations",
+    "simulate_response",
+    "simulate_scan",
+    "simulate_survival",
+    "write_plink",
+]

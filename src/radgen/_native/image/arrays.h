@@ -1,0 +1,40 @@
+/* Arrays that Python passes in: taken through the buffer protocol, checked, given back. */
+#ifndef RADGEN_ARRAYS_H
+#define RADGEN_ARRAYS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    Py_buffer view;
+    int held;
+} Array;
+
+/* One array that a kernel needs: kind is 'u', 'i' or 'f'; itemsize 0 admits 1 or 2 bytes. */
+typedef struct {
+    const char *name;
+    char kind;
+    int itemsize;
+    int ndim;
+    int writable;
+} Need;
+
+typedef struct {
+    ptrdiff_t nz, ny, nx;
+    ptrdiff_t mz, my, mx; /* margins of zeros on every side */
+} Grid;
+
+int take_array(PyObject *object, const Need *need, Array *array);
+int take_arrays(PyObject *const *objects, const Need *needs, int count, Array *arrays);
+void give_back(Array *arrays, int count);
+int need_shape(const Array *array, const char *name, const ptrdiff_t *shape);
+int grid_of(const Array *array, ptrdiff_t mz, ptrdiff_t my, ptrdiff_t mx, Grid *grid);
+PyObject *refuse(const char *format, ...);
+
+extern PyMethodDef texture_methods[];
+extern PyMethodDef shape_methods[];
+extern PyMethodDef voxel_methods[];
+
+#endif

@@ -1,0 +1,216 @@
+/* Kernels on masks and on plain values: distance to the border, cube types, sums in a ball. */
+#include "arrays.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint16_t nearer(uint16_t a, uint16_t b)
+{
+    return a < b ? a : b;
+}
+
+/* City-block distance to the outside, exact after one forward and one backward pass. */
+static void distance_passes(const uint8_t *mask, const Grid *g, int in_plane, uint16_t *out)
+{
+    ptrdiff_t row = g->nx, plane = g->ny * g->nx, total = g->nz * plane;
+    for (int back = 0; back < 2; back++) {
+        ptrdiff_t sign = back ? -1 : 1;
+        for (ptrdiff_t i = 0; i < total; i++) {
+            ptrdiff_t v = back ? total - 1 - i : i;
+            if (!mask[v]) {
+                out[v] = 0;
+                continue;
+            }
+            uint16_t best = back ? (uint16_t)(out[v] - 1) : 65534;
+            best = nearer(best, out[v - sign]);
+            best = nearer(best, out[v - sign * row]);
+            if (!in_plane) {
+                best = nearer(best, out[v - sign * plane]);
+            }
+            out[v] = (uint16_t)(best + 1);
+        }
+    }
+}
+
+static int border_is_zero(const uint8_t *mask, const Grid *g)
+{
+    ptrdiff_t total = 0, inside = 0;
+    for (ptrdiff_t i = 0; i < g->nz * g->ny * g->nx; i++) {
+        total += mask[i] != 0;
+    }
+    for (ptrdiff_t z = g->mz; z < g->nz - g->mz; z++) {
+        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
+            const uint8_t *row = mask + (z * g->ny + y) * g->nx;
+            for (ptrdiff_t x = g->mx; x < g->nx - g->mx; x++) {
+                inside += row[x] != 0;
+            }
+        }
+    }
+    return total == inside;
+}
+
+static PyObject *py_distance_map(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[2];
+    int in_plane;
+    if (!PyArg_ParseTuple(args, "OiO", &given[0], &in_plane, &given[1])) {
+        return NULL;
+    }
+    const Need needs[2] = {{"mask", 'u', 1, 3, 0}, {"out", 'u', 2, 3, 1}};
+    Array a[2];
+    Grid grid;
+    if (take_arrays(given, needs, 2, a) < 0) {
+        return NULL;
+    }
+    if (grid_of(&a[0], in_plane ? 0 : 1, 1, 1, &grid) == 0 &&
+        need_shape(&a[1], "out", (ptrdiff_t *)a[0].view.shape) == 0) {
+        if (border_is_zero(a[0].view.buf, &grid)) {
+            Py_BEGIN_ALLOW_THREADS
+            distance_passes(a[0].view.buf, &grid, in_plane, a[1].view.buf);
+            Py_END_ALLOW_THREADS
+        } else {
+            refuse("mask: the margin of one voxel is not zero.");
+        }
+    }
+    give_back(a, 2);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* Count the 256 types of cubes between eight voxels, and add up where they lie. Bit 0 of a
+ * type is voxel (z, y, x), bit 1 (z, y+1, x), bit 2 (z+1, y, x), bit 3 (z+1, y+1, x), and
+ * bits 4 to 7 the same four at x+1. */
+static void cube_types(const uint8_t *mask, const Grid *g, uint64_t *counts, uint64_t *sums,
+                       uint8_t *column)
+{
+    for (ptrdiff_t z = 0; z + 1 < g->nz; z++) {
+        for (ptrdiff_t y = 0; y + 1 < g->ny; y++) {
+            const uint8_t *near = mask + (z * g->ny + y) * g->nx, *far = near + g->ny * g->nx;
+            int any = 0;
+            for (ptrdiff_t x = 0; x < g->nx; x++) {
+                column[x] = (uint8_t)((near[x] != 0) | (near[x + g->nx] != 0) << 1 |
+                                      (far[x] != 0) << 2 | (far[x + g->nx] != 0) << 3);
+                any |= column[x];
+            }
+            if (!any) {
+                counts[0] += (uint64_t)(g->nx - 1);
+                continue;
+            }
+            for (ptrdiff_t x = 0; x + 1 < g->nx; x++) {
+                int type = column[x] | column[x + 1] << 4;
+                counts[type]++;
+                if (type != 0 && type != 255) {
+                    sums[3 * type] += (uint64_t)z;
+                    sums[3 * type + 1] += (uint64_t)y;
+                    sums[3 * type + 2] += (uint64_t)x;
+                }
+            }
+        }
+    }
+}
+
+static PyObject *py_cube_types(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[3];
+    if (!PyArg_ParseTuple(args, "OOO", &given[0], &given[1], &given[2])) {
+        return NULL;
+    }
+    const Need needs[3] = {
+        {"mask", 'u', 1, 3, 0}, {"counts", 'i', 8, 1, 1}, {"sums", 'i', 8, 2, 1}};
+    Array a[3];
+    Grid grid;
+    if (take_arrays(given, needs, 3, a) < 0) {
+        return NULL;
+    }
+    ptrdiff_t n_types = 256, shape[2] = {256, 3};
+    if (grid_of(&a[0], 0, 0, 0, &grid) == 0 && need_shape(&a[1], "counts", &n_types) == 0 &&
+        need_shape(&a[2], "sums", shape) == 0) {
+        uint8_t *column = malloc((size_t)grid.nx);
+        if (column == NULL) {
+            PyErr_NoMemory();
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            cube_types(a[0].view.buf, &grid, a[1].view.buf, a[2].view.buf, column);
+            Py_END_ALLOW_THREADS
+            free(column);
+        }
+    }
+    give_back(a, 3);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* Sums over a ball given as rows (dz, dy, half width), from sums running along x: item x of
+ * `running` is the sum of all voxels before x, so one row costs one difference. */
+static void ball_sums(const double *running, const Grid *g, const int32_t *rows, ptrdiff_t n_rows,
+                      const uint8_t *mask, double *out)
+{
+    for (ptrdiff_t z = g->mz; z < g->nz - g->mz; z++) {
+        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
+            ptrdiff_t at = (z * g->ny + y) * g->nx, x0 = g->mx, x1 = g->nx - g->mx;
+            while (x0 < x1 && !mask[at + x0]) {
+                x0++;
+            }
+            while (x1 > x0 && !mask[at + x1 - 1]) {
+                x1--;
+            }
+            for (ptrdiff_t r = 0; r < n_rows && x0 < x1; r++) {
+                const int32_t *ball = rows + 3 * r;
+                const double *row = running + at + (ball[0] * g->ny + ball[1]) * g->nx;
+                const double *high = row + ball[2] + 1, *low = row - ball[2];
+                double *restrict to = out + at;
+                for (ptrdiff_t x = x0; x < x1; x++) {
+                    to[x] += high[x] - low[x];
+                }
+            }
+        }
+    }
+}
+
+static PyObject *py_ball_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[4];
+    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
+        return NULL;
+    }
+    const Need needs[4] = {{"running", 'f', 8, 3, 0},
+                           {"rows", 'i', 4, 2, 0},
+                           {"mask", 'u', 1, 3, 0},
+                           {"out", 'f', 8, 3, 1}};
+    Array a[4];
+    Grid grid;
+    if (take_arrays(given, needs, 4, a) < 0) {
+        return NULL;
+    }
+    const int32_t *rows = a[1].view.buf;
+    ptrdiff_t margin[3] = {0, 0, 0};
+    int good = a[1].view.shape[1] == 3;
+    for (ptrdiff_t i = 0; good && i < 3 * a[1].view.shape[0]; i++) {
+        ptrdiff_t size = rows[i] < 0 ? -(ptrdiff_t)rows[i] : rows[i];
+        good = size < 60000 && (i % 3 != 2 || rows[i] >= 0);
+        size += i % 3 == 2;
+        margin[i % 3] = size > margin[i % 3] ? size : margin[i % 3];
+    }
+    if (!good) {
+        refuse("rows: needed are (dz, dy, half width) with half widths from 0 to 59999.");
+    } else if (grid_of(&a[0], margin[0], margin[1], margin[2], &grid) == 0 &&
+               need_shape(&a[2], "mask", (ptrdiff_t *)a[0].view.shape) == 0 &&
+               need_shape(&a[3], "out", (ptrdiff_t *)a[0].view.shape) == 0) {
+        Py_BEGIN_ALLOW_THREADS
+        ball_sums(a[0].view.buf, &grid, rows, a[1].view.shape[0], a[2].view.buf, a[3].view.buf);
+        Py_END_ALLOW_THREADS
+    }
+    give_back(a, 4);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+PyMethodDef shape_methods[] = {
+    {"distance_map", py_distance_map, METH_VARARGS,
+     "distance_map(mask, in_plane, out): write the city-block distance to the outside."},
+    {"cube_types", py_cube_types, METH_VARARGS,
+     "cube_types(mask, counts, sums): count marching-cubes types and add up their places."},
+    {"ball_sums", py_ball_sums, METH_VARARGS,
+     "ball_sums(running, rows, mask, out): add sums over a ball around each voxel of the mask."},
+    {NULL, NULL, 0, NULL},
+};

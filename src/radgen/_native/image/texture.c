@@ -1,0 +1,432 @@
+/* Texture matrices of a padded volume of grey levels: one pass a family for all directions. */
+#include "arrays.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int32_t root_of(int32_t *parent, int32_t v)
+{
+    while (parent[v] != v) {
+        parent[v] = parent[parent[v]];
+        v = parent[v];
+    }
+    return v;
+}
+
+/* Join two trees under the smaller index, so that a root comes first in scan order. */
+static int32_t join(int32_t *parent, int32_t root, int32_t other)
+{
+    other = root_of(parent, other);
+    if (other < root) {
+        parent[root] = other;
+        return other;
+    }
+    parent[other] = root;
+    return root;
+}
+
+/* Of neighbours (bits), list the first of each group that is connected through `near`, where
+ * near[d] holds the neighbours that touch neighbour d: four bits each, 15 ends the list. */
+static uint64_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
+{
+    uint64_t list = 0;
+    int shift = 0;
+    uint16_t left = bits;
+    for (int d = 0; d < n_steps; d++) {
+        if (!(left >> d & 1)) {
+            continue;
+        }
+        uint16_t group = (uint16_t)(1u << d), before = 0;
+        while (group != before) {
+            before = group;
+            for (int e = 0; e < n_steps; e++) {
+                group |= group >> e & 1 ? near[e] & bits : 0;
+            }
+        }
+        list |= (uint64_t)d << shift;
+        shift += 4;
+        left &= (uint16_t)~group;
+    }
+    return list | (uint64_t)15 << shift;
+}
+
+/* Which neighbours touch which: their offsets differ by at most one voxel along each axis, and
+ * the difference (or its opposite) is itself an offset that joins. */
+static void touching(const int32_t *offset, int n_steps, uint16_t *near)
+{
+    for (int d = 0; d < n_steps; d++) {
+        near[d] = 0;
+        for (int e = 0; e < n_steps; e++) {
+            for (int f = 0; f < n_steps; f++) {
+                int same = 1, opposite = 1;
+                for (int axis = 0; axis < 3; axis++) {
+                    int32_t gap = offset[3 * d + axis] - offset[3 * e + axis];
+                    same &= gap == offset[3 * f + axis];
+                    opposite &= gap == -offset[3 * f + axis];
+                }
+                near[d] |= (uint16_t)((same | opposite) << e);
+            }
+        }
+    }
+}
+
+#define LEVEL uint8_t
+#define KERNEL(name) name##_8
+#include "texture_kernels.h"
+#undef LEVEL
+#undef KERNEL
+#define LEVEL uint16_t
+#define KERNEL(name) name##_16
+#include "texture_kernels.h"
+#undef LEVEL
+#undef KERNEL
+
+#define BY_LEVEL(array, call8, call16) \
+    if ((array).view.itemsize == 1) {  \
+        call8;                         \
+    } else {                           \
+        call16;                        \
+    }
+
+/* Matrices are made for the whole volume (period 0), or for each group of `period` slices: one
+ * slice (period 1, neighbours stay in it), or tiles kept apart by planes of zeros. */
+static ptrdiff_t groups_of(const Grid *grid, long period)
+{
+    ptrdiff_t inner = grid->nz - 2 * grid->mz;
+    return period ? (inner + period - 1) / period : 1;
+}
+
+static const Need LEVELS = {"levels", 'u', 0, 3, 0};
+static const Need OFFSETS = {"offsets", 'i', 4, 2, 0};
+
+/* Check offsets (n, 3) and turn them into steps; sign +1 or -1 asks for one half space. */
+static int read_steps(const Array *levels, const Array *offsets, int sign, long period,
+                      Grid *grid, ptrdiff_t **steps)
+{
+    const int32_t *offset = offsets->view.buf;
+    ptrdiff_t n = offsets->view.shape[0], margin[3] = {0, 0, 0};
+    if (offsets->view.shape[1] != 3 || n < 1 || n > 4096) {
+        refuse("offsets: the shape must be (n, 3) with n from 1 to 4096.");
+        return -1;
+    }
+    if (period < 0 || period > 60000) {
+        refuse("period: %ld; it must lie between 0 and 60000.", period);
+        return -1;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int32_t *o = offset + 3 * i;
+        int32_t lead = o[0] ? o[0] : o[1] ? o[1] : o[2];
+        if (lead == 0 || (sign > 0 && lead < 0) || (sign < 0 && lead > 0)) {
+            refuse("offsets: row %zd lies in the wrong half space or is zero.", (Py_ssize_t)i);
+            return -1;
+        }
+        if (period == 1 && o[0]) {
+            refuse("offsets: row %zd leaves the slice.", (Py_ssize_t)i);
+            return -1;
+        }
+        for (int axis = 0; axis < 3; axis++) {
+            ptrdiff_t size = o[axis] < 0 ? -(ptrdiff_t)o[axis] : o[axis];
+            margin[axis] = size > margin[axis] ? size : margin[axis];
+        }
+    }
+    if (grid_of(levels, margin[0], margin[1], margin[2], grid) < 0) {
+        return -1;
+    }
+    *steps = malloc((size_t)n * sizeof **steps);
+    if (*steps == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int32_t *o = offset + 3 * i;
+        (*steps)[i] = (o[0] * grid->ny + o[1]) * grid->nx + o[2];
+    }
+    return 0;
+}
+
+static ptrdiff_t check_levels(const Array *levels, const Grid *grid, long n_levels)
+{
+    ptrdiff_t inside = -1;
+    if (n_levels < 1 || n_levels > 65535) {
+        refuse("n_levels: %ld; it must lie between 1 and 65535.", n_levels);
+        return -1;
+    }
+    BY_LEVEL(*levels, inside = scan_8(levels->view.buf, grid, (int)n_levels),
+             inside = scan_16(levels->view.buf, grid, (int)n_levels))
+    if (inside < 0) {
+        refuse("levels: a level is above n_levels, or a margin is not zero.");
+    }
+    return inside;
+}
+
+static PyObject *py_glcm(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[3];
+    long n_levels;
+    long period;
+    if (!PyArg_ParseTuple(args, "OOllO", &given[0], &given[1], &n_levels, &period, &given[2])) {
+        return NULL;
+    }
+    const Need needs[3] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}};
+    Array a[3];
+    Grid grid;
+    ptrdiff_t *steps = NULL;
+    if (take_arrays(given, needs, 3, a) < 0) {
+        return NULL;
+    }
+    if (read_steps(&a[0], &a[1], 0, period, &grid, &steps) == 0 &&
+        check_levels(&a[0], &grid, n_levels) >= 0) {
+        int n = (int)a[1].view.shape[0];
+        ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, n_levels + 1};
+        if (need_shape(&a[2], "out", shape) == 0) {
+            uint32_t *out = a[2].view.buf;
+            Py_BEGIN_ALLOW_THREADS
+            BY_LEVEL(a[0], glcm_8(a[0].view.buf, &grid, steps, n, n_levels, period, out),
+                     glcm_16(a[0].view.buf, &grid, steps, n, n_levels, period, out))
+            Py_END_ALLOW_THREADS
+        }
+    }
+    free(steps);
+    give_back(a, 3);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *py_glrlm(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[3];
+    long n_levels;
+    long period;
+    if (!PyArg_ParseTuple(args, "OOllO", &given[0], &given[1], &n_levels, &period, &given[2])) {
+        return NULL;
+    }
+    const Need needs[3] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}};
+    Array a[3];
+    Grid grid;
+    ptrdiff_t *steps = NULL;
+    if (take_arrays(given, needs, 3, a) < 0) {
+        return NULL;
+    }
+    if (read_steps(&a[0], &a[1], 1, period, &grid, &steps) == 0 &&
+        check_levels(&a[0], &grid, n_levels) >= 0) {
+        int n = (int)a[1].view.shape[0];
+        ptrdiff_t longest = period ? period : grid.nz;
+        longest = longest > grid.ny ? longest : grid.ny;
+        longest = longest > grid.nx ? longest : grid.nx;
+        ptrdiff_t width = longest + 1;
+        ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, width};
+        uint16_t *length = NULL;
+        if (need_shape(&a[2], "out", shape) == 0) {
+            length = calloc((size_t)(grid.nz * grid.ny * grid.nx), sizeof *length);
+            if (length == NULL) {
+                PyErr_NoMemory();
+            }
+        }
+        if (length != NULL) {
+            uint32_t *out = a[2].view.buf;
+            Py_BEGIN_ALLOW_THREADS
+            BY_LEVEL(a[0],
+                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
+                             out),
+                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
+                              out))
+            Py_END_ALLOW_THREADS
+            free(length);
+        }
+    }
+    free(steps);
+    give_back(a, 3);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *py_zones(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[7];
+    if (!PyArg_ParseTuple(args, "OOOOOOO", &given[0], &given[1], &given[2], &given[3], &given[4],
+                          &given[5], &given[6])) {
+        return NULL;
+    }
+    const Need needs[7] = {LEVELS,
+                           {"distance", 'u', 2, 3, 0},
+                           OFFSETS,
+                           {"out_level", 'u', 2, 1, 1},
+                           {"out_size", 'u', 4, 1, 1},
+                           {"out_distance", 'u', 2, 1, 1},
+                           {"out_slice", 'i', 4, 1, 1}};
+    Array a[7];
+    Grid grid;
+    ptrdiff_t *steps = NULL, n_zones = 0, inside = -1;
+    if (take_arrays(given, needs, 7, a) < 0) {
+        return NULL;
+    }
+    if (need_shape(&a[1], "distance", (ptrdiff_t *)a[0].view.shape) == 0 &&
+        read_steps(&a[0], &a[2], -1, 0, &grid, &steps) == 0) {
+        inside = check_levels(&a[0], &grid, 65535);
+    }
+    if (inside >= 0 && a[2].view.shape[0] > 15) {
+        refuse("offsets: at most 15 neighbours are joined.");
+        inside = -1;
+    }
+    for (int i = 3; i < 7 && inside >= 0; i++) {
+        if (a[i].view.shape[0] < inside) {
+            refuse("%s: %zd items; %zd voxels may each be a zone.", needs[i].name,
+                   a[i].view.shape[0], (Py_ssize_t)inside);
+            inside = -1;
+        }
+    }
+    if (inside >= 0) {
+        int32_t *parent = malloc((size_t)(grid.nz * grid.ny * grid.nx) * sizeof *parent);
+        uint16_t *bits = malloc((size_t)grid.nx * sizeof *bits);
+        uint64_t *few = calloc((size_t)1 << a[2].view.shape[0], sizeof *few);
+        uint16_t near[16];
+        if (parent == NULL || bits == NULL || few == NULL) {
+            PyErr_NoMemory();
+        } else {
+            int n = (int)a[2].view.shape[0];
+            touching(a[2].view.buf, n, near);
+            Py_BEGIN_ALLOW_THREADS
+            BY_LEVEL(a[0],
+                     n_zones = zones_8(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
+                                       parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
+                                       a[6].view.buf),
+                     n_zones = zones_16(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
+                                        parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
+                                        a[6].view.buf))
+            Py_END_ALLOW_THREADS
+        }
+        free(parent);
+        free(bits);
+        free(few);
+    }
+    free(steps);
+    give_back(a, 7);
+    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t((Py_ssize_t)n_zones);
+}
+
+/* Grid of a Chebyshev neighbourhood, and the number of voxels in it. */
+static ptrdiff_t neighbourhood(const Array *levels, long reach, long period, long n_levels,
+                               Grid *grid)
+{
+    if (period < 0 || period > 60000) {
+        refuse("period: %ld; it must lie between 0 and 60000.", period);
+        return -1;
+    }
+    if (reach < 1 || reach > 15) {
+        refuse("distance: %ld; it must lie between 1 and 15.", reach);
+        return -1;
+    }
+    if (grid_of(levels, period == 1 ? 0 : reach, reach, reach, grid) < 0 ||
+        check_levels(levels, grid, n_levels) < 0) {
+        return -1;
+    }
+    ptrdiff_t side = 2 * reach + 1;
+    return period == 1 ? side * side : side * side * side;
+}
+
+static PyObject *py_ngtdm(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[3];
+    long n_levels, reach;
+    long period;
+    if (!PyArg_ParseTuple(args, "OlllOO", &given[0], &reach, &n_levels, &period, &given[1],
+                          &given[2])) {
+        return NULL;
+    }
+    const Need needs[3] = {LEVELS, {"out_count", 'i', 8, 3, 1}, {"out_gap", 'i', 8, 3, 1}};
+    Array a[3];
+    Grid grid;
+    if (take_arrays(given, needs, 3, a) < 0) {
+        return NULL;
+    }
+    ptrdiff_t width = neighbourhood(&a[0], reach, period, n_levels, &grid);
+    ptrdiff_t shape[3] = {0, n_levels + 1, width};
+    if (width > 0) {
+        shape[0] = groups_of(&grid, period);
+    }
+    if (width > 0 && need_shape(&a[1], "out_count", shape) == 0 &&
+        need_shape(&a[2], "out_gap", shape) == 0) {
+        uint32_t *sums = malloc((size_t)grid.nx * 2 * sizeof *sums);
+        if (sums == NULL) {
+            PyErr_NoMemory();
+        } else {
+            uint32_t *counts = sums + grid.nx;
+            Py_BEGIN_ALLOW_THREADS
+            BY_LEVEL(a[0],
+                     ngtdm_8(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
+                             a[1].view.buf, a[2].view.buf),
+                     ngtdm_16(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
+                              a[1].view.buf, a[2].view.buf))
+            Py_END_ALLOW_THREADS
+        }
+        free(sums);
+    }
+    give_back(a, 3);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *py_ngldm(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[2];
+    long n_levels, reach;
+    long period;
+    int alpha;
+    if (!PyArg_ParseTuple(args, "OllliO", &given[0], &reach, &n_levels, &period, &alpha,
+                          &given[1])) {
+        return NULL;
+    }
+    const Need needs[2] = {LEVELS, {"out", 'u', 4, 3, 1}};
+    Array a[2];
+    Grid grid;
+    if (take_arrays(given, needs, 2, a) < 0) {
+        return NULL;
+    }
+    ptrdiff_t width = neighbourhood(&a[0], reach, period, n_levels, &grid);
+    if (width > 0 && (alpha < 0 || alpha > 65535)) {
+        refuse("alpha: %d; it must lie between 0 and 65535.", alpha);
+        width = -1;
+    }
+    ptrdiff_t shape[3] = {0, n_levels + 1, width + 1};
+    if (width > 0) {
+        shape[0] = groups_of(&grid, period);
+    }
+    if (width > 0 && need_shape(&a[1], "out", shape) == 0) {
+        uint16_t *like = malloc((size_t)grid.nx * sizeof *like);
+        if (like == NULL) {
+            PyErr_NoMemory();
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            BY_LEVEL(a[0],
+                     ngldm_8(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
+                             a[1].view.buf),
+                     ngldm_16(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
+                              a[1].view.buf))
+            Py_END_ALLOW_THREADS
+        }
+        free(like);
+    }
+    give_back(a, 2);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+PyMethodDef texture_methods[] = {
+    {"glcm", py_glcm, METH_VARARGS,
+     "glcm(levels, offsets, n_levels, period, out): add co-occurrence counts to out (slices, "
+     "offsets, n_levels + 1, n_levels + 1)."},
+    {"glrlm", py_glrlm, METH_VARARGS,
+     "glrlm(levels, offsets, n_levels, period, out): add run counts to out (slices, offsets, "
+     "n_levels + 1, longest axis + 1)."},
+    {"zones", py_zones, METH_VARARGS,
+     "zones(levels, distance, offsets, out_level, out_size, out_distance, out_slice): write one "
+     "item a zone and return how many there are."},
+    {"ngtdm", py_ngtdm, METH_VARARGS,
+     "ngtdm(levels, reach, n_levels, period, out_count, out_gap): add counts and grey tone "
+     "gaps by level and number of neighbours."},
+    {"ngldm", py_ngldm, METH_VARARGS,
+     "ngldm(levels, reach, n_levels, period, alpha, out): add dependence counts to out "
+     "(slices, n_levels + 1, neighbourhood + 1)."},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,228 @@
+/* Texture kernels for one type of grey level. Included once with LEVEL = uint8_t and once with
+ * LEVEL = uint16_t; KERNEL(name) gives each copy its own name. Level 0 lies outside the region,
+ * and margins hold zeros, so no neighbour needs a test of the volume's bounds. */
+
+static int KERNEL(extent)(const LEVEL *row, ptrdiff_t first, ptrdiff_t end, ptrdiff_t *x0,
+                          ptrdiff_t *x1)
+{
+    while (first < end && row[first] == 0) {
+        first++;
+    }
+    if (first == end) {
+        return 0;
+    }
+    while (row[end - 1] == 0) {
+        end--;
+    }
+    *x0 = first;
+    *x1 = end;
+    return 1;
+}
+
+/* Number of voxels inside, or -1 where a level is too high or a margin is not zero. */
+static ptrdiff_t KERNEL(scan)(const LEVEL *lev, const Grid *g, int n_levels)
+{
+    ptrdiff_t total = 0, inside = 0;
+    LEVEL top = 0;
+    for (ptrdiff_t i = 0; i < g->nz * g->ny * g->nx; i++) {
+        top = lev[i] > top ? lev[i] : top;
+        total += lev[i] != 0;
+    }
+    for (ptrdiff_t z = g->mz; z < g->nz - g->mz; z++) {
+        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
+            const LEVEL *row = lev + (z * g->ny + y) * g->nx;
+            for (ptrdiff_t x = g->mx; x < g->nx - g->mx; x++) {
+                inside += row[x] != 0;
+            }
+        }
+    }
+    return (top > n_levels || total != inside) ? -1 : inside;
+}
+
+#define FOR_ROWS                                                                   \
+    for (ptrdiff_t z = g->mz; z < g->nz - g->mz; z++)                              \
+        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++)                          \
+            for (ptrdiff_t x0, x1, at = (z * g->ny + y) * g->nx, more = 1;         \
+                 more && KERNEL(extent)(lev + at, g->mx, g->nx - g->mx, &x0, &x1); \
+                 more = 0)
+
+static void KERNEL(glcm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
+                         ptrdiff_t n_levels, ptrdiff_t period, uint32_t *out)
+{
+    ptrdiff_t width = n_levels + 1;
+    FOR_ROWS
+    {
+        const LEVEL *row = lev + at;
+        uint32_t *slice = out + (period ? (z - g->mz) / period : 0) * n_steps * width * width;
+        for (int d = 0; d < n_steps; d++) {
+            const LEVEL *other = row + step[d];
+            uint32_t *matrix = slice + d * width * width;
+            for (ptrdiff_t x = x0; x < x1; x++) {
+                matrix[row[x] * width + other[x]]++;
+            }
+        }
+    }
+}
+
+/* Runs: the length so far is kept for every voxel; a run is counted where it ends. */
+static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
+                          ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period, uint16_t *length,
+                          uint32_t *out)
+{
+    ptrdiff_t size = (n_levels + 1) * width;
+    for (int d = 0; d < n_steps; d++) {
+        FOR_ROWS
+        {
+            const LEVEL *row = lev + at, *before = row - step[d], *after = row + step[d];
+            uint16_t *now = length + at, *was = now - step[d];
+            uint32_t *matrix = out + ((period ? (z - g->mz) / period : 0) * n_steps + d) * size;
+            if (step[d] < x1 - x0) {
+                for (ptrdiff_t x = x0; x < x1; x++) {
+                    int same = (row[x] == before[x]) & (row[x] != 0);
+                    now[x] = (uint16_t)((was[x] & -same) + 1);
+                }
+            } else {
+                const uint16_t *restrict from = was;
+                uint16_t *restrict to = now;
+                for (ptrdiff_t x = x0; x < x1; x++) {
+                    uint16_t same = (uint16_t)((row[x] == before[x]) & (row[x] != 0));
+                    to[x] = (uint16_t)((from[x] & (uint16_t)-same) + 1);
+                }
+            }
+            for (ptrdiff_t x = x0; x < x1; x++) {
+                ptrdiff_t run = now[x] < width ? now[x] : width - 1;
+                matrix[row[x] * width + run] += row[x] != after[x];
+            }
+        }
+    }
+}
+
+/* Zones of one level, joined by union-find over the neighbours met before (steps < 0). Those
+ * that touch each other are joined already, so one of each touching group will do. */
+static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
+                               const ptrdiff_t *step, int n_steps, const uint16_t *near,
+                               uint64_t *few, int32_t *parent, uint16_t *bits,
+                               uint16_t *out_level, uint32_t *out_size,
+                               uint16_t *out_far, int32_t *out_slice)
+{
+    ptrdiff_t n_zones = 0;
+    FOR_ROWS
+    {
+        const LEVEL *row = lev + at;
+        memset(bits + x0, 0, (size_t)(x1 - x0) * sizeof *bits);
+        for (int d = 0; d < n_steps; d++) {
+            const LEVEL *other = row + step[d];
+            uint16_t bit = (uint16_t)(1u << d);
+            for (ptrdiff_t x = x0; x < x1; x++) {
+                bits[x] |= row[x] == other[x] ? bit : 0;
+            }
+        }
+        for (ptrdiff_t x = x0; x < x1; x++) {
+            if (row[x] == 0) {
+                continue;
+            }
+            int32_t root = (int32_t)(at + x);
+            parent[root] = root;
+            if (bits[x] == 0) {
+                continue;
+            }
+            if (few[bits[x]] == 0) {
+                few[bits[x]] = one_of_each(bits[x], near, n_steps);
+            }
+            for (uint64_t list = few[bits[x]]; (list & 15) != 15; list >>= 4) {
+                root = join(parent, root, (int32_t)(at + x + step[list & 15]));
+            }
+        }
+    }
+    FOR_ROWS
+    {
+        for (ptrdiff_t x = x0; x < x1; x++) {
+            if (lev[at + x] == 0) {
+                continue;
+            }
+            int32_t v = (int32_t)(at + x), up = parent[v];
+            ptrdiff_t zone = up == v ? n_zones++ : -(ptrdiff_t)parent[up] - 1;
+            uint16_t depth = far ? far[v] : 0;
+            parent[v] = (int32_t)(-zone - 1);
+            if (up == v) {
+                out_level[zone] = lev[v];
+                out_size[zone] = 0;
+                out_far[zone] = depth;
+                out_slice[zone] = (int32_t)(z - g->mz);
+            }
+            out_size[zone]++;
+            out_far[zone] = depth < out_far[zone] ? depth : out_far[zone];
+        }
+    }
+    return n_zones;
+}
+
+/* For each level and number of neighbours: how many voxels, and the sum of |level * number -
+ * sum of the neighbours' levels|; whole numbers, so the order of summation does not matter. */
+static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
+                          ptrdiff_t period, uint32_t *sums, uint32_t *counts, uint64_t *out_count,
+                          uint64_t *out_gap)
+{
+    ptrdiff_t dz = g->mz, dy = g->my, dx = g->mx;
+    FOR_ROWS
+    {
+        const LEVEL *row = lev + at;
+        ptrdiff_t slice = (period ? (z - g->mz) / period : 0) * (n_levels + 1) * width;
+        size_t bytes = (size_t)(x1 - x0 + 2 * dx) * sizeof *sums;
+        memset(sums + x0 - dx, 0, bytes);
+        memset(counts + x0 - dx, 0, bytes);
+        for (ptrdiff_t k = -dz; k <= dz; k++) {
+            for (ptrdiff_t j = -dy; j <= dy; j++) {
+                const LEVEL *other = row + (k * g->ny + j) * g->nx;
+                for (ptrdiff_t x = x0 - dx; x < x1 + dx; x++) {
+                    sums[x] += other[x];
+                    counts[x] += other[x] != 0;
+                }
+            }
+        }
+        for (ptrdiff_t x = x0; x < x1; x++) {
+            int64_t sum = -(int64_t)row[x], number = -(int64_t)(row[x] != 0);
+            for (ptrdiff_t i = -dx; i <= dx; i++) {
+                sum += sums[x + i];
+                number += counts[x + i];
+            }
+            ptrdiff_t cell = slice + row[x] * width + number;
+            int64_t gap = row[x] * number - sum;
+            out_count[cell]++;
+            out_gap[cell] += (uint64_t)(gap < 0 ? -gap : gap);
+        }
+    }
+}
+
+static void KERNEL(ngldm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
+                          ptrdiff_t period, int alpha, uint16_t *like, uint32_t *out)
+{
+    FOR_ROWS
+    {
+        const LEVEL *row = lev + at;
+        uint32_t *matrix = out + (period ? (z - g->mz) / period : 0) * (n_levels + 1) * width;
+        memset(like + x0, 0, (size_t)(x1 - x0) * sizeof *like);
+        for (ptrdiff_t k = -g->mz; k <= g->mz; k++) {
+            for (ptrdiff_t j = -g->my; j <= g->my; j++) {
+                for (ptrdiff_t i = -g->mx; i <= g->mx; i++) {
+                    const LEVEL *other = row + (k * g->ny + j) * g->nx + i;
+                    if (alpha == 0) {
+                        for (ptrdiff_t x = x0; x < x1; x++) {
+                            like[x] += other[x] == row[x];
+                        }
+                    } else {
+                        for (ptrdiff_t x = x0; x < x1; x++) {
+                            int gap = (int)other[x] - (int)row[x];
+                            like[x] += (gap <= alpha) & (-gap <= alpha) & (other[x] != 0);
+                        }
+                    }
+                }
+            }
+        }
+        for (ptrdiff_t x = x0; x < x1; x++) {
+            matrix[row[x] * width + like[x]]++;
+        }
+    }
+}
+
+#undef FOR_ROWS

@@ -1,0 +1,193 @@
+"""Bring genotypes, phenotypes and covariates onto the same people, by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from radgen._core.naming import did_you_mean
+from radgen.errors import AlignmentError, InputError, shown
+from radgen.types import (
+    Covariates,
+    FrameLike,
+    GenotypeMatrix,
+    Outcome,
+    PhenotypeTable,
+    align,
+    to_polars,
+)
+
+__all__ = ["GwasInput", "id_column", "prepare", "to_covariates"]
+
+_IDS = ("sample", "IID", "#IID", "iid", "id", "ID", "sample_id")
+_FAMILIES = ("FID", "#FID", "fid")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class GwasInput:
+    """Matched input of a scan.
+
+    Attributes
+    ----------
+    genotypes : GenotypeMatrix
+        The samples in use, in genotype order.
+    names : tuple of str (n_traits,)
+        Names of the traits.
+    values : ndarray of float64 (n_samples, n_traits)
+        Traits, NaN = missing; no sample lacks all of them.
+    covariates : ndarray of float64 (n_samples, n_covariates)
+        Without intercept, no missing value.
+    covariate_names : tuple of str
+        Names of the covariates.
+    dropped : polars.DataFrame
+        Columns sample, reason.
+    notes : tuple of str
+        What a reader must know.
+    """
+
+    genotypes: GenotypeMatrix
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    covariates: NDArray[np.float64]
+    covariate_names: tuple[str, ...]
+    dropped: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def id_column(frame: pl.DataFrame, *, what: str) -> str:
+    """Return the name of the column that holds sample ids.
+
+    Raises
+    ------
+    InputError
+        If no column has one of the usual names.
+    """
+    for name in _IDS:
+        if name in frame.columns:
+            return name
+    raise InputError(f"The {what} has no id column; needed is one of {shown(_IDS, 9)}.")
+
+
+def to_covariates(table: Covariates | FrameLike) -> Covariates:
+    """Return numeric covariates; a text column becomes one indicator a level but the first.
+
+    Parameters
+    ----------
+    table : Covariates or data frame
+        One row a sample; id column "sample", "IID" or the like; "FID" is left aside.
+
+    Raises
+    ------
+    InputError
+        If there is no id column.
+    AlignmentError
+        If a sample id is repeated.
+    """
+    if isinstance(table, Covariates):
+        return table
+    frame = to_polars(table, what="covariate table")
+    key = id_column(frame, what="covariate table")
+    names: list[str] = []
+    columns: list[NDArray[np.float64]] = []
+    for name in frame.columns:
+        if name == key or name in _FAMILIES:
+            continue
+        series = frame[name]
+        if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
+            names.append(name)
+            columns.append(series.cast(pl.Float64).to_numpy().astype(float))
+            continue
+        text = series.cast(pl.String)
+        known = text.is_not_null().to_numpy()
+        for level in sorted(set(text.drop_nulls().to_list()))[1:]:
+            names.append(f"{name}={level}")
+            columns.append(np.where(known, (text == level).fill_null(False).to_numpy(), np.nan))
+    samples = tuple(frame[key].cast(pl.String).to_list())
+    values = np.column_stack(columns) if columns else np.empty((frame.height, 0))
+    return Covariates(samples, tuple(names), values)
+
+
+def _traits(
+    phenotypes: PhenotypeTable | Outcome | FrameLike,
+) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]]:
+    if isinstance(phenotypes, PhenotypeTable):
+        return phenotypes.samples, phenotypes.names, phenotypes.values
+    if isinstance(phenotypes, Outcome):
+        return phenotypes.samples, (phenotypes.name,), phenotypes.values[:, None]
+    frame = to_polars(phenotypes, what="phenotype table")
+    key = id_column(frame, what="phenotype table")
+    frame = frame.drop([name for name in _FAMILIES if name in frame.columns])
+    table = PhenotypeTable.from_frame(frame, sample=key)
+    return table.samples, table.names, table.values
+
+
+def prepare(
+    genotypes: GenotypeMatrix,
+    phenotypes: PhenotypeTable | Outcome | FrameLike,
+    covariates: Covariates | FrameLike | None,
+    traits: Sequence[str] | None,
+    *,
+    need: int = 3,
+) -> GwasInput:
+    """Return the input of a scan on the samples that stand in every table.
+
+    Raises
+    ------
+    InputError
+        If a trait is unknown or no trait is left.
+    AlignmentError
+        If fewer than `need` samples are common and complete, or an id is repeated.
+    """
+    samples, names, values = _traits(phenotypes)
+    if traits is not None:
+        place = {name: at for at, name in enumerate(names)}
+        unknown = [name for name in traits if name not in place]
+        if unknown:
+            raise InputError(f"No trait {unknown[0]!r}. {did_you_mean(unknown[0], names)}")
+        values = values[:, [place[name] for name in traits]]
+        names = tuple(traits)
+    if not names:
+        raise InputError("There is no trait to scan: the phenotype table has an id column only.")
+    if len(set(names)) < len(names):
+        raise InputError(f"Traits are named twice: {shown(names)}.")
+    tables: dict[str, Any] = {"genotypes": genotypes.samples, "phenotypes": samples}
+    extra = None if covariates is None else to_covariates(covariates)
+    if extra is not None:
+        tables["covariates"] = extra.samples
+    found = align(tables, need=need)
+    reasons = [
+        (row["sample"], f"absent from {row['absent_from']}")
+        for row in found.dropped.iter_rows(named=True)
+    ]
+    y = np.where(np.isfinite(values), values, np.nan)[found.rows["phenotypes"]]
+    x = np.empty((found.n_samples, 0)) if extra is None else extra.values[found.rows["covariates"]]
+    whole = np.isfinite(x).all(axis=1)
+    seen = np.isfinite(y).any(axis=1)
+    for sample, ok, some in zip(found.samples, whole, seen, strict=True):
+        if not ok:
+            reasons.append((sample, "a covariate is missing"))
+        elif not some:
+            reasons.append((sample, "every trait is missing"))
+    keep = np.flatnonzero(whole & seen)
+    if len(keep) < need:
+        raise AlignmentError(
+            f"{found.describe()}; only {len(keep)} of them have complete covariates and a trait; "
+            f"needed are {need}.",
+            missing=[sample for sample, _ in reasons],
+        )
+    rows = found.rows["genotypes"][keep]
+    everyone = len(rows) == genotypes.n_samples and (rows == np.arange(len(rows))).all()
+    return GwasInput(
+        genotypes if everyone else genotypes.take_samples(rows),
+        tuple(names),
+        y[keep],
+        x[keep],
+        () if extra is None else extra.names,
+        pl.DataFrame(reasons, schema={"sample": pl.String, "reason": pl.String}, orient="row"),
+        (found.describe(),) if reasons else (),
+    )

@@ -1,0 +1,253 @@
+"""The linear scan: exact tests in double precision, and a single-precision screen.
+
+Write g for a genotype (centred, 0 where missing), q for an orthonormal basis of intercept and
+covariates, y for a residualised trait of length 1, and S for the missing calls of a variant.
+Without missing calls the test needs g'g, q'g and g'y only. Dropping S changes q'q to
+A = I - q_S'q_S, q'y to -q_S'y_S and y'y to 1 - y_S'y_S, which costs |S| and not n.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radgen._native import _genotype
+from radgen.associate._gwas_design import TraitGroup, group_traits
+from radgen.associate._gwas_rows import HIST_BINS, TestRows, join_rows
+from radgen.genome._blocks import BlockSource, CentredBlock
+
+__all__ = ["LinearScan", "exact_tests"]
+
+Array = NDArray[np.float64]
+_FLAT = 1e-9
+_FULL_RANK = 0.9
+_EPS32 = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LinearScan:
+    """Everything a worker needs to test a block of variants against all traits.
+
+    Attributes
+    ----------
+    groups : tuple of TraitGroup
+        Traits by missing people.
+    n_traits : int
+        Number of traits.
+    threshold : float or None
+        Largest p that is kept; None keeps all.
+    weights : ndarray of float32 (n_samples, n_columns) or None
+        Bases and traits of all groups side by side, for the screen.
+    squares : tuple of ndarray of float32
+        Squares of each group's traits, for the screen.
+    backend : object
+        Offers ``product(g, weights)``.
+    """
+
+    groups: tuple[TraitGroup, ...]
+    n_traits: int
+    threshold: float | None
+    weights: NDArray[np.float32] | None
+    squares: tuple[NDArray[np.float32], ...]
+    backend: Any
+
+    @classmethod
+    def build(
+        cls, values: Array, covariates: Array, *, threshold: float | None, backend: Any
+    ) -> LinearScan:
+        """Return the scan of traits (n_samples, n_traits), NaN = missing."""
+        groups = tuple(group_traits(values, covariates))
+        if threshold is None or threshold > 0.01:
+            return cls(groups, values.shape[1], threshold, None, (), backend)
+        parts = [part for group in groups for part in (group.q, group.y)]
+        weights = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+        squares = tuple(
+            np.square(group.y, dtype=np.float32, casting="same_kind") for group in groups
+        )
+        return cls(groups, values.shape[1], threshold, weights, squares, backend)
+
+    def scan(self, source: BlockSource) -> TestRows:
+        """Return the tests of one block that are kept, and the counts of all."""
+        return self._everything(source) if self.weights is None else self._screened(source)
+
+    def dof(self) -> tuple[NDArray[np.int64], Array]:
+        """Return of each trait its samples and its residual degrees of freedom."""
+        n, df = np.zeros(self.n_traits, np.int64), np.zeros(self.n_traits)
+        for group in self.groups:
+            n[group.traits] = group.n_samples
+            df[group.traits] = group.n_samples - group.rank - 1.0
+        return n, df
+
+    def _everything(self, source: BlockSource) -> TestRows:
+        block = source.centred(np.float64)
+        rows = [exact_tests(block, group) for group in self.groups]
+        return join_rows(rows, source.start, self.n_traits, self.threshold)
+
+    def _screened(self, source: BlockSource) -> TestRows:
+        block = source.centred(np.float32)
+        assert self.weights is not None
+        product = self.backend.product(block.g, self.weights)
+        hist = np.zeros((self.n_traits, HIST_BINS), np.int64)
+        found: list[dict[str, NDArray[Any]]] = []
+        at = 0
+        for group, squares in zip(self.groups, self.squares, strict=True):
+            width = group.rank + len(group.traits)
+            part = product[:, at : at + width]
+            at += width
+            counts, rows, columns = self._screen_group(block, group, part, squares)
+            hist[group.traits] += counts
+            if len(rows):
+                found.append(_recompute(source, group, rows, columns))
+        return join_rows(found, source.start, self.n_traits, self.threshold, hist)
+
+    def _screen_group(
+        self,
+        block: CentredBlock,
+        group: TraitGroup,
+        part: NDArray[np.float32],
+        squares: NDArray[np.float32],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+        rank, k = group.rank, len(group.traits)
+        n, _, spread, gg = _moments(block, group)
+        b = part[:, :rank].astype(np.float64)
+        bb = (b * b).sum(axis=1)
+        leverage = np.zeros(len(n))
+        lost = None
+        if block.any_missing:
+            leverage = block.lost((group.q * group.q).sum(axis=1))
+            lost = np.empty((len(n), k), np.float32)
+            _genotype.missing_sums(block.missing, block.ends, len(group.q), k, squares, lost)
+        room = np.maximum(1.0 - leverage, 1e-3)
+        residual = gg - bb / room
+        usable = (spread > _FLAT) & (residual > 1e-6 * spread) & (leverage < _FULL_RANK)
+        dubious = (spread > _FLAT) & ~usable
+        df = np.maximum(n - rank - 1.0, 0.0)
+        limit = np.where(usable & (df > 0), _least_r2(df, self.threshold or 0.0), 2.0)
+        limit[dubious] = 0.0
+        scale = np.where(usable, 1.0 / np.where(usable, residual, 1.0), 0.0)
+        slack = np.sqrt(bb * leverage) / room
+        counted = np.where(usable, df, 0.0)
+        plain = np.where(usable, 1.0 / np.where(usable, gg - bb, 1.0), 0.0)
+        bounds = np.ascontiguousarray(np.stack([scale, slack, 1.0 / room, limit, counted, plain]))
+        hist = np.zeros((k, HIST_BINS), np.int64)
+        rows, columns = np.empty((2, len(n) * k), np.int32)
+        num = np.ascontiguousarray(part[:, rank:])
+        count = _genotype.screen(num, lost, k, bounds, hist, rows, columns)
+        return hist, rows[:count].copy(), columns[:count].copy()
+
+
+def _least_r2(df: Array, threshold: float) -> Array:
+    """Return the squared correlation at p = threshold, less what single precision may lose."""
+    from radgen.stats.tail import t_quantile  # loads scipy.special: not before the first block
+
+    distinct, back = np.unique(df, return_inverse=True)
+    t = np.abs(t_quantile(threshold / 2.0, np.maximum(distinct, 1.0)))
+    r = t / np.sqrt(distinct + t * t)
+    lost = 8.0 * _EPS32 * np.sqrt(distinct + 2.0) + 1e-3 * r
+    return np.asarray(np.square(np.maximum(r - lost, 0.0))[back])
+
+
+def _moments(block: CentredBlock, group: TraitGroup) -> tuple[Array, Array, Array, Array]:
+    """Return of each variant in a group: calls, mean dosage, and two sums of squares.
+
+    The first is about the group's own mean, the second about the mean of the block.
+    """
+    if not len(group.off):
+        return block.n_known, block.mean, block.squares, block.squares
+    away = np.asarray(block.g[:, group.off], np.float64)
+    outside = np.zeros(block.g.shape[1])
+    outside[group.off] = 1.0
+    n = block.n_known - (len(group.off) - block.lost(outside))
+    shift = -away.sum(axis=1) / np.maximum(n, 1.0)
+    total = np.maximum(block.squares - (away * away).sum(axis=1), 0.0)
+    spread = np.maximum(total - n * shift * shift, 0.0)
+    return n, block.mean + shift, spread, total
+
+
+def exact_tests(
+    block: CentredBlock, group: TraitGroup, columns: NDArray[Any] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return the tests of all variants of a block with the traits of a group.
+
+    Parameters
+    ----------
+    block : CentredBlock
+        float64.
+    group : TraitGroup
+        Design and traits.
+    columns : ndarray of int or None
+        Some of the group's traits.
+
+    Returns
+    -------
+    dict of ndarray
+        trait (k,), n and freq (n_variants,), beta, se, t, log10p (n_variants, k). NaN where a
+        variant does not vary beside the covariates, or a trait does not.
+    """
+    from radgen.stats.tail import t_log10p  # loads scipy.special: not before the first block
+
+    y = group.y if columns is None else np.ascontiguousarray(group.y[:, columns])
+    norm = group.norm if columns is None else group.norm[columns]
+    traits = group.traits if columns is None else group.traits[columns]
+    n, mean, spread, gg = _moments(block, group)
+    b = block.g @ group.q
+    num = block.g @ y
+    bb = (b * b).sum(axis=1)
+    rank = np.full(len(n), float(group.rank))
+    yy = np.ones((1, y.shape[1]))
+    if block.any_missing:
+        num, bb, yy, rank = _drop_missing(block, group.q, y, b, num)
+    residual = gg - bb
+    df = n - rank - 1.0
+    usable = (spread > _FLAT) & (residual > _FLAT * spread) & (df > 0)
+    residual = np.where(usable, residual, np.nan)[:, None]
+    dof = np.where(usable, df, np.nan)[:, None]
+    scale = np.where(norm > 0, norm, np.nan)
+    beta = num / residual
+    se = np.sqrt(np.maximum(yy - num * beta, 0.0) / (dof * residual))
+    with np.errstate(divide="ignore"):
+        t = beta / se
+    tests = {"beta": beta * scale, "se": se * scale, "t": np.where(norm > 0, t, np.nan)}
+    tests["log10p"] = t_log10p(tests["t"], np.broadcast_to(dof, t.shape))
+    return tests | {"trait": traits, "n": n, "freq": np.where(n > 0, mean / 2.0, np.nan), "df": df}
+
+
+def _drop_missing(
+    block: CentredBlock, q: Array, y: Array, b: Array, num: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return g'y, g'Hg, y'y and rank with each variant's missing calls dropped."""
+    m, c, k = len(b), q.shape[1], y.shape[1]
+    qq, qy, lost = np.empty((m, c, c)), np.empty((m, c, k)), np.empty((m, k))
+    _genotype.missing_terms(
+        block.missing, block.ends, len(q), c, np.ascontiguousarray(q), k, y, qq, qy, lost
+    )
+    a = np.eye(c) - qq
+    rank = np.full(m, float(c))
+    full = np.trace(qq, axis1=1, axis2=2) < _FULL_RANK
+    inverse = np.empty_like(a)
+    inverse[full] = np.linalg.inv(a[full])
+    for row in np.flatnonzero(~full):
+        size, vectors = np.linalg.eigh(a[row])
+        good = size > 1e-8
+        rank[row] = good.sum()
+        inverse[row] = (vectors[:, good] / size[good]) @ vectors[:, good].T
+    x = np.einsum("mij,mj->mi", inverse, b)
+    num = num + np.matmul(x[:, None, :], qy)[:, 0, :]
+    z = np.matmul(inverse, qy)
+    yy = 1.0 - lost - np.einsum("mik,mik->mk", qy, z)
+    return num, (x * b).sum(axis=1), yy, rank
+
+
+def _recompute(
+    source: BlockSource, group: TraitGroup, rows: NDArray[np.int32], columns: NDArray[np.int32]
+) -> dict[str, NDArray[Any]]:
+    """Return exact tests of the pairs that the screen let through, one entry a pair."""
+    variants, row = np.unique(rows, return_inverse=True)
+    traits, column = np.unique(columns, return_inverse=True)
+    tests = exact_tests(source.centred(np.float64, variants), group, traits)
+    pairs = {name: tests[name][row, column] for name in ("beta", "se", "t", "log10p")}
+    each = {name: tests[name][row] for name in ("n", "freq", "df")}
+    return pairs | each | {"trait": group.traits[traits][column], "variant": variants[row]}

@@ -1,0 +1,158 @@
+"""What the workers of a scan hand back: kept tests, and counts of all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+__all__ = [
+    "COLUMNS",
+    "HIST_BINS",
+    "TestRows",
+    "bin_counts",
+    "bin_edges",
+    "join_rows",
+    "to_frame",
+]
+
+COLUMNS = (
+    "phenotype",
+    "chrom",
+    "pos",
+    "id",
+    "ref",
+    "alt",
+    "n",
+    "alt_freq",
+    "beta",
+    "se",
+    "t",
+    "log10p",
+    "p",
+)
+"""Columns of a scan; beta per ALT allele, log10p = log10(p) (0 or below)."""
+
+HIST_BINS = 640
+_PER_OCTAVE = 16
+_LOW = -24
+_VALUES = ("beta", "se", "t", "log10p")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TestRows:
+    """Kept tests of one block, sorted by variant and trait, and the counts of all.
+
+    Attributes
+    ----------
+    columns : dict of ndarray (n_kept,)
+        variant (row of the genotypes), trait, n, freq, beta, se, t, log10p.
+    hist : ndarray of int64 (n_traits, HIST_BINS)
+        Number of tests by squared statistic, on the scale of `bin_edges`.
+    """
+
+    __test__ = False
+
+    columns: dict[str, NDArray[Any]]
+    hist: NDArray[np.int64]
+
+
+def bin_edges() -> NDArray[np.float64]:
+    """Return the HIST_BINS + 1 edges of the counts: 16 equal steps an octave, from 2**-24."""
+    octave = np.arange(HIST_BINS + 1) // _PER_OCTAVE
+    step = np.arange(HIST_BINS + 1) % _PER_OCTAVE
+    return np.asarray(np.exp2(_LOW + octave) * (1.0 + step / _PER_OCTAVE))
+
+
+def bin_counts(squares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return counts int64 (n_traits, HIST_BINS) of statistics (n_variants, n_traits)."""
+    known = np.isfinite(squares)
+    word = np.where(known, squares, 0.0).astype(np.float32).view(np.uint32) >> 19
+    bins = np.clip(word.astype(np.int64) - ((127 + _LOW) << 4), 0, HIST_BINS - 1)
+    k = squares.shape[1]
+    flat = (bins + np.arange(k) * HIST_BINS)[known]
+    return np.bincount(flat, minlength=k * HIST_BINS).reshape(k, HIST_BINS)
+
+
+def join_rows(
+    parts: Sequence[dict[str, NDArray[Any]]],
+    start: int,
+    n_traits: int,
+    threshold: float | None,
+    hist: NDArray[np.int64] | None = None,
+) -> TestRows:
+    """Return the tests of one block, sorted, those above the threshold left out.
+
+    Parameters
+    ----------
+    parts : sequence of dict
+        Grids (variants by traits), or pairs where "variant" is among the names.
+    start : int
+        First variant of the block.
+    n_traits : int
+        Number of traits of the scan.
+    threshold : float or None
+        Largest p kept; None keeps all, also undefined tests.
+    hist : ndarray or None
+        Counts where they are known already.
+    """
+    counts = np.zeros((n_traits, HIST_BINS), np.int64) if hist is None else hist
+    flat: list[dict[str, NDArray[Any]]] = []
+    for part in parts:
+        if "variant" in part:
+            flat.append({name: item for name, item in part.items() if name != "df"})
+            continue
+        traits = part["trait"]
+        m, k = part["t"].shape
+        if hist is None:
+            counts[traits] += bin_counts(np.square(part["t"]))
+        each = {name: np.repeat(part[name], k) for name in ("n", "freq")}
+        grid = {name: part[name].ravel() for name in _VALUES}
+        where = {"variant": np.repeat(np.arange(m), k), "trait": np.tile(traits, m)}
+        flat.append(where | each | grid)
+    names = ("variant", "trait", "n", "freq", *_VALUES)
+    columns = {
+        name: np.concatenate([part[name] for part in flat]) if flat else np.empty(0)
+        for name in names
+    }
+    if threshold is not None:
+        keep = columns["log10p"] <= np.log10(threshold)
+        columns = {name: item[keep] for name, item in columns.items()}
+    if len(flat) > 1:
+        order = np.lexsort((columns["trait"], columns["variant"]))
+        columns = {name: item[order] for name, item in columns.items()}
+    columns["variant"] = columns["variant"].astype(np.int64) + start
+    columns["trait"] = columns["trait"].astype(np.int64)
+    return TestRows(columns, counts)
+
+
+def to_frame(
+    rows: Sequence[TestRows], variants: pl.DataFrame, names: Sequence[str]
+) -> pl.DataFrame:
+    """Return kept tests as a frame with `COLUMNS`."""
+    merged = {
+        name: np.concatenate([row.columns[name] for row in rows]) if rows else np.empty(0)
+        for name in ("variant", "trait", "n", "freq", *_VALUES)
+    }
+    at = pl.Series(merged["variant"].astype(np.int64))
+    where = variants.select("chrom", "pos", "id", "ref", "alt")[at]
+    phenotype = pl.Series(list(names), dtype=pl.String)[pl.Series(merged["trait"].astype(np.int64))]
+    with np.errstate(under="ignore"):
+        p = np.power(10.0, merged["log10p"])
+    numbers = {
+        "n": merged["n"].astype(np.int32),
+        "alt_freq": merged["freq"],
+        "beta": merged["beta"],
+        "se": merged["se"],
+        "t": merged["t"],
+        "log10p": merged["log10p"],
+        "p": p,
+    }
+    return pl.DataFrame(
+        [phenotype.alias("phenotype"), *where.get_columns()]
+        + [pl.Series(name, item) for name, item in numbers.items()]
+    ).select(COLUMNS)

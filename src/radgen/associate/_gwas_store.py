@@ -1,0 +1,112 @@
+"""Collect the tests of a scan in memory, or stream them to Parquet and resume."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from radgen._core.files import atomic_path
+from radgen.associate._gwas_rows import HIST_BINS, TestRows, to_frame
+
+__all__ = ["Store"]
+
+KEPT_P = 1e-5
+"""Largest p of the rows that stay in memory when a scan is streamed to a file."""
+_BLOCKS = 32
+
+
+class Store:
+    """Where tests go, a chunk of blocks at a time; finished chunks survive a crash.
+
+    Parameters
+    ----------
+    variants : polars.DataFrame
+        Variants of the scan.
+    names : sequence of str
+        Traits.
+    out : Path or None
+        Parquet file, or None for memory.
+    key : str
+        Digest of the scan: parts left by another scan are not taken up.
+    """
+
+    def __init__(
+        self, variants: pl.DataFrame, names: Sequence[str], out: Path | None, key: str
+    ) -> None:
+        self.variants = variants
+        self.names = tuple(names)
+        self.out = out
+        self.hist: NDArray[np.int64] = np.zeros((len(names), HIST_BINS), np.int64)
+        self.best = pl.DataFrame()
+        self._frames: list[pl.DataFrame] = []
+        self._rows: list[TestRows] = []
+        self._chunk = 0
+        self._folder = None if out is None else out.parent / f".{out.name}.parts-{key[:16]}"
+
+    def todo(self, blocks: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the blocks that no finished chunk holds; take up what the chunks hold."""
+        if self._folder is None:
+            return blocks
+        self._folder.mkdir(parents=True, exist_ok=True)
+        while (self._folder / _counts(self._chunk)).exists():
+            table = pl.read_parquet(self._folder / _counts(self._chunk))
+            self.hist += table["count"].to_numpy().reshape(self.hist.shape)
+            self._take(pl.read_parquet(self._folder / _part(self._chunk)))
+            self._chunk += 1
+        return blocks[self._chunk * _BLOCKS :]
+
+    def add(self, rows: TestRows) -> None:
+        """Take the tests of the next block."""
+        self._rows.append(rows)
+        if len(self._rows) == _BLOCKS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        frame = to_frame(self._rows, self.variants, self.names)
+        counts = np.sum([rows.hist for rows in self._rows], axis=0)
+        self._rows = []
+        self.hist += counts
+        if self._folder is not None:
+            with atomic_path(self._folder / _part(self._chunk)) as path:
+                frame.write_parquet(path)
+            with atomic_path(self._folder / _counts(self._chunk)) as path:
+                pl.DataFrame({"count": counts.ravel()}).write_parquet(path)
+        self._chunk += 1
+        self._take(frame)
+
+    def _take(self, frame: pl.DataFrame) -> None:
+        lead = frame.filter(pl.col("log10p").is_not_nan()).sort("log10p", maintain_order=True)
+        lead = lead.group_by("phenotype", maintain_order=True).first()
+        self.best = pl.concat([self.best, lead]) if self.best.height else lead
+        if self._folder is not None:
+            frame = frame.filter(pl.col("log10p") <= np.log10(KEPT_P))
+        self._frames.append(frame)
+
+    def finish(self) -> pl.DataFrame:
+        """Write the last chunk, join the parts, and return the rows held in memory."""
+        self._flush()
+        empty = to_frame([], self.variants, self.names)
+        if self._folder is not None and self.out is not None:
+            parts = [self._folder / _part(chunk) for chunk in range(self._chunk)]
+            with atomic_path(self.out) as path:
+                if parts:
+                    pl.scan_parquet(parts).sink_parquet(path, maintain_order=True)
+                else:
+                    empty.write_parquet(path)
+            shutil.rmtree(self._folder)
+        return pl.concat([empty, *self._frames])
+
+
+def _part(chunk: int) -> str:
+    return f"part-{chunk:06d}.parquet"
+
+
+def _counts(chunk: int) -> str:
+    return f"counts-{chunk:06d}.parquet"

@@ -1,0 +1,102 @@
+"""The command line: one command a file, found by its name and loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import radgen.cli
+from radgen._version import __version__
+from radgen.cli import _output
+
+__all__ = ["app", "run"]
+
+_FIRST = ("init", "check", "run", "demo", "extract", "gwas")
+
+_EPILOG = """
+Begin here:
+
+  radgen demo                      a whole study of a simulated cohort, in two minutes
+
+  radgen init my-study             look at your files, write a study.toml beside them
+
+  radgen check study.toml          list everything that is wrong with it
+
+  radgen run study.toml --out results
+
+  radgen COMMAND --help            options and examples of a command
+"""
+
+
+def _names() -> list[str]:
+    """Return the names of all commands: the modules of this package that are public."""
+    found = {m.name for m in iter_modules(radgen.cli.__path__) if not m.name.startswith("_")}
+    found -= {"app"}
+    return [*(name for name in _FIRST if name in found), *sorted(found - set(_FIRST))]
+
+
+class _Commands(TyperGroup):
+    """A group that imports a command when it is asked for, so that others cost no time."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, the first steps first."""
+        return _names()
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command: the function of its module's name, or the module's own ``app``."""
+        if cmd_name not in _names():
+            return None
+        module = import_module(f"radgen.cli.{cmd_name}")
+        found = getattr(module, "app", None)
+        if found is None:
+            found = typer.Typer(add_completion=False, rich_markup_mode=None)
+            options = getattr(module, "OPTIONS", {})
+            found.command(name=cmd_name, **options)(getattr(module, cmd_name))
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command of the first argument; name the nearest one where there is none."""
+        if args and not args[0].startswith("-") and args[0] not in _names():
+            from radgen._core.naming import did_you_mean
+
+            ctx.fail(f"There is no command {args[0]!r}. {did_you_mean(args[0], _names())}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"radgen {__version__} (Python {sys.version.split()[0]})")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Radiogenomics: from scans, genes and outcomes to a result that a reviewer can trust."""
+
+
+def run() -> None:
+    """Run the command line; every error that radgen can explain ends in a message."""
+    with _output.explained_errors(), _output.bars(), _output.plain_warnings():
+        app()

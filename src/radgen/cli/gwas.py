@@ -1,0 +1,35 @@
+"""The command ``radgen gwas``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["gwas"]
+
+
+def gwas(
+    *,
+    genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
+    phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
+    out: Annotated[Path, typer.Option(help="Results, Parquet.")],
+    covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
+    traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
+    model: Annotated[str, typer.Option(help="linear or logistic.")] = "linear",
+    threshold: Annotated[float | None, typer.Option(help="Keep tests with p at most this.")] = None,
+    build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "",
+    jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
+    cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
+) -> None:
+    """Test every variant against every trait."""
+    from radgen.cli import _genetics
+
+    result = _genetics.run_gwas(
+        genotypes, phenotypes, covariates,
+        traits=traits, model=model, threshold=threshold, out=out, build=build, jobs=jobs,
+        cluster=cluster,
+    )  # fmt: skip
+    for line in (*result.warnings, *result.statements(), f"Results: {out}"):
+        typer.echo(line)

@@ -1,0 +1,117 @@
+"""Intensity-volume histogram (7 values of 5 features, IBSI P88C)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radgen.features._registry import FeatureSpec, Measured, add
+from radgen.features._view import View
+
+__all__ = ["intensity_volume_histogram"]
+
+_FLAT = "the intensity range has no width"
+_SLACK = 1e-12
+
+SPECS = (
+    FeatureSpec("volume fraction at 10% intensity", "BC2M", "", _FLAT),
+    FeatureSpec("volume fraction at 90% intensity", "BC2M", "", _FLAT),
+    FeatureSpec("intensity at 10% volume", "GBPN", "{u}"),
+    FeatureSpec("intensity at 90% volume", "GBPN", "{u}"),
+    FeatureSpec("volume fraction difference between 10% and 90% intensity", "DDTU", "", _FLAT),
+    FeatureSpec("intensity difference between 10% and 90% volume", "CNV2", "{u}"),
+    FeatureSpec("area under the IVH curve", "9CMM", "", _FLAT),
+)
+
+
+def _steps(view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the intensities of the curve's steps and how many voxels each holds."""
+    how = view.settings.ivh_discretisation
+    span = view.settings.resegment_range or (None, None)
+    if how.method == "none":
+        values = view.values
+        low = values.min() if span[0] is None else np.floor(span[0])
+        high = values.max() if span[1] is None else np.ceil(span[1])
+        count = np.bincount((values - low).astype(np.intp), minlength=int(high - low) + 1)
+        return low + np.arange(count.size), count.astype(np.float64)
+    grey = view.discretised(how)
+    n_levels = grey.n_levels
+    if how.method == "width" and span[1] is not None:
+        n_levels = max(n_levels, int(np.ceil((span[1] - grey.minimum) / grey.bin_width)))
+    count = np.bincount(grey.levels, minlength=n_levels + 1)[1:].astype(np.float64)
+    level = np.arange(1.0, n_levels + 1)
+    if how.method == "width":
+        level = grey.minimum + (level - 0.5) * grey.bin_width
+    return level, count
+
+
+def _of_steps(level: NDArray[np.float64], count: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return v10, v90, i10, i90 and the area of a curve of equal steps."""
+    volume = 1.0 - (np.cumsum(count) - count) / count.sum()
+    width = level[-1] - level[0]
+    v10 = v90 = area = float("nan")
+    if width > 0:
+        share = (level - level[0]) / width
+        v10 = float(volume[share >= 0.1 - _SLACK][0])
+        v90 = float(volume[share >= 0.9 - _SLACK][0])
+        area = float(np.sum((volume[1:] + volume[:-1]) * np.diff(share)) / 2.0)
+    at = [np.flatnonzero(volume <= fraction + _SLACK) for fraction in (0.1, 0.9)]
+    i10, i90 = (float(level[k[0]] if k.size else level[-1]) for k in at)
+    return v10, v90, i10, i90, area
+
+
+def _of_values(ordered: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the same of a curve with a step at each distinct value, from sorted values."""
+    n, low = ordered.size, float(ordered[0])
+    width = float(ordered[-1]) - low
+    v10 = v90 = area = float("nan")
+    if width > 0:
+        cuts = low + width * np.array([0.1 - _SLACK, 0.9 - _SLACK])
+        v10, v90 = 1.0 - np.searchsorted(ordered, cuts) / n
+        gap = np.diff(ordered)
+        end = np.flatnonzero(gap) + 1
+        # Mean of the sums with the volume right and left of each step.
+        fall = float(np.diff(end, prepend=0) @ gap[end - 1]) / n
+        area = (float(ordered.mean()) - low + fall / 2.0) / width
+    found = []
+    for fraction in (0.1, 0.9):
+        k = int(np.ceil(n * (1.0 - fraction - _SLACK)))
+        if 0 < k < n and ordered[k - 1] == ordered[k]:
+            k = int(np.searchsorted(ordered, ordered[k], "right"))
+        found.append(float(ordered[min(k, n - 1)]))
+    return float(v10), float(v90), found[0], found[1], area
+
+
+@add("intensity_volume_histogram", version=1, specs=SPECS, ibsi_code="P88C")
+def intensity_volume_histogram(view: View) -> Measured:
+    """Return how volume fraction and intensity fraction depend on each other.
+
+    Parameters
+    ----------
+    view : View
+        Image and region.
+
+    Returns
+    -------
+    mapping
+        Values under the aggregation "".
+
+    Notes
+    -----
+    The settings' ``ivh_discretisation`` says how intensities are binned: "none" uses them as
+    they are (whole numbers from the lower to the upper end of the resegmentation range),
+    "width" bins of a fixed size whose centres are the intensities, "number" grey levels.
+    Intensity fractions are relative to the first and last step of the curve.
+
+    References
+    ----------
+    IBSI reference manual, section 3.5 (P88C).
+    """
+    values = view.values
+    whole = np.array_equal(values, np.rint(values)) and np.ptp(values) < 1e7
+    if view.settings.ivh_discretisation.method == "none" and not whole:
+        v10, v90, i10, i90, area = _of_values(view.sorted_values)
+    else:
+        v10, v90, i10, i90, area = _of_steps(*_steps(view))
+    found = (v10, v90, i10, i90, v10 - v90, i10 - i90, area)
+    return {"": dict(zip((spec.name for spec in SPECS), found, strict=True))}

@@ -1,0 +1,147 @@
+"""Open any genotype file as one `GenotypeMatrix`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from radgen.errors import FormatError, InputError
+from radgen.io.plink import open_bed
+from radgen.types.genotype import DosageReader, GenotypeMatrix
+
+__all__ = ["open_genotypes", "read_people"]
+
+_SUFFIXES = (".bed", ".pgen", ".vcf", ".vcf.gz", ".vcf.bgz", ".bcf", ".bgen")
+_BUILDS = {"GRCh37": "GRCh37", "hg19": "GRCh37", "b37": "GRCh37"} | {
+    "GRCh38": "GRCh38",
+    "hg38": "GRCh38",
+    "b38": "GRCh38",
+    "": "",
+}
+_Opened = tuple[pl.DataFrame, pl.DataFrame, DosageReader]
+
+
+def open_genotypes(
+    path: str | Path,
+    *,
+    build: str = "",
+    ids: Literal["iid", "fid_iid"] = "iid",
+    reference: Literal["first", "last"] | None = None,
+    sample_file: str | Path | None = None,
+    field: Literal["auto", "GT", "DS"] = "auto",
+) -> GenotypeMatrix:
+    """Return the genotypes of a file; dosages are read block by block when asked for.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.bed`` (PLINK 1), ``.pgen`` (PLINK 2), ``.vcf``, ``.vcf.gz``, ``.bcf`` or ``.bgen``.
+        A name without suffix stands for the .pgen or .bed of that name.
+    build : str, default ""
+        Genome build of the positions, "GRCh37" or "GRCh38" (hg19, hg38, b37, b38 are
+        understood); "" = unknown.
+    ids : {"iid", "fid_iid"}
+        What names a sample: the individual id, or family and individual id joined by "_".
+    reference : {"first", "last"} or None
+        Which of the alleles listed in a .bed's .bim or in a .bgen is the reference. None =
+        the format's habit: the last of a .bim (A2; PLINK 2 reads it so), the first of a .bgen.
+    sample_file : str, Path or None
+        Oxford .sample file of a .bgen; by default the one of the same name, if there is one.
+    field : {"auto", "GT", "DS"}
+        Of a VCF: dosages (DS), hard calls (GT), or DS where a record has it.
+
+    Returns
+    -------
+    GenotypeMatrix
+        ALT dosages in [0, 2], NaN = missing; multiallelic records are split, one row an
+        alternate allele; chromosome names bear no "chr"; positions are 1-based.
+
+    Raises
+    ------
+    FormatError
+        If a file is missing, damaged, cut short, or its companions do not fit.
+    InputError
+        If the suffix or an option is unknown, or the option has no meaning for this format.
+    AlignmentError
+        If a sample id is repeated; with ``ids="fid_iid"`` it may become unique.
+    """
+    file = _resolve(Path(path))
+    if build not in _BUILDS:
+        raise InputError(f"Unknown genome build {build!r}; known: GRCh37, GRCh38.")
+    if ids not in ("iid", "fid_iid"):
+        raise InputError(f"ids is {ids!r}; needed is 'iid' or 'fid_iid'.")
+    people, variants, reader = _open(file, reference, sample_file, field)
+    names = people["iid"] if ids == "iid" else people["fid"] + "_" + people["iid"]
+    return GenotypeMatrix(tuple(names.to_list()), variants, reader, _BUILDS[build])
+
+
+def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> pl.DataFrame:
+    """Return what a genotype file says of its samples, in file order.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `open_genotypes`.
+    ids : {"iid", "fid_iid"}
+        What names a sample.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns sample, fid, iid, sex ("male", "female" or null) and, of PLINK files, father,
+        mother, phenotype.
+
+    Raises
+    ------
+    FormatError
+        If a file is missing or damaged.
+    """
+    people, _, _ = _open(_resolve(Path(path)), None, None, "auto")
+    name = pl.col("iid") if ids == "iid" else pl.col("fid") + "_" + pl.col("iid")
+    return people.select(name.alias("sample"), pl.all())
+
+
+def _resolve(path: Path) -> Path:
+    if path.name.lower().endswith(_SUFFIXES):
+        return path
+    for end in (".pgen", ".bed"):
+        candidate = path.with_name(path.name + end)
+        if candidate.exists():
+            return candidate
+    raise InputError(
+        f"{path} is no genotype file that radgen reads; known suffixes: {', '.join(_SUFFIXES)}."
+    )
+
+
+def _open(path: Path, reference: str | None, sample_file: str | Path | None, field: str) -> _Opened:
+    kind = path.suffix.lower()
+    if not path.exists():
+        raise FormatError("does not exist.", path=path)
+    if reference not in (None, "first", "last"):
+        raise InputError(f"reference is {reference!r}; needed is 'first', 'last' or None.")
+    if field not in ("auto", "GT", "DS"):
+        raise InputError(f"field is {field!r}; needed is 'auto', 'GT' or 'DS'.")
+    if sample_file is not None and kind != ".bgen":
+        raise InputError(f"sample_file belongs to a .bgen, not to a {kind} file.")
+    if reference is not None and kind not in (".bed", ".bgen"):
+        raise InputError(f"A {kind} file names its reference allele; leave reference None.")
+    if field != "auto" and kind in (".bed", ".pgen", ".bgen"):
+        raise InputError(f"field belongs to a VCF, not to a {kind} file.")
+    if kind == ".bed":
+        return open_bed(path, reference="first" if reference == "first" else "last")
+    if kind == ".pgen":
+        from radgen.io.pgen import open_pgen
+
+        return open_pgen(path)
+    if kind == ".bgen":
+        from radgen.io.bgen import open_bgen
+
+        side = None if sample_file is None else Path(sample_file)
+        return open_bgen(
+            path, reference="last" if reference == "last" else "first", sample_file=side
+        )
+    from radgen.io.vcf import open_vcf
+
+    return open_vcf(path, field="GT" if field == "GT" else "DS" if field == "DS" else "auto")

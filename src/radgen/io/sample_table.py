@@ -1,0 +1,90 @@
+"""Text tables with a row a sample, as genetics tools write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from radgen.errors import FormatError, InputError
+
+__all__ = ["read_sample_table"]
+
+_MISSING = ["NA", "NaN", "nan", "."]
+_IDS = ("FID", "#FID", "IID", "#IID", "sample", "id", "ID")
+
+
+def read_sample_table(path: str | Path) -> pl.DataFrame:
+    """Return a phenotype or covariate table.
+
+    Parameters
+    ----------
+    path : str or Path
+        Parquet, or text with a header line: fields parted by tabs, commas, or one or more
+        spaces; ``NA``, ``NaN``, ``.`` and empty fields are missing. A leading "#" of the
+        header is dropped.
+
+    Returns
+    -------
+    polars.DataFrame
+        Id columns (FID, IID, sample, id) as text, other columns as numbers where all their
+        values are numbers, else as text.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, empty, or a line has another number of fields than the header.
+    InputError
+        If two columns bear the same name.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FormatError("does not exist.", path=file)
+    if file.suffix.lower() == ".parquet":
+        try:
+            return pl.read_parquet(file)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise FormatError(f"is no readable Parquet file: {error}", path=file) from error
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"cannot be read as UTF-8 text: {error}", path=file) from error
+    head = text.partition("\n")[0]
+    if not head.strip():
+        raise FormatError("has no header line.", path=file)
+    table = _parted(text, head, file)
+    names = [name.lstrip("#") for name in table.columns]
+    if len(set(names)) < len(names):
+        raise InputError(f"{file}: two columns bear the same name.")
+    table.columns = names
+    return table.with_columns(_typed(table[name]) for name in names)
+
+
+def _parted(text: str, head: str, file: Path) -> pl.DataFrame:
+    mark = "\t" if "\t" in head else "," if "," in head else " "
+    simple = mark != " " or ("  " not in text and "\t" not in text and " \n" not in text)
+    if simple:
+        try:
+            return pl.read_csv(
+                text.encode(), separator=mark, infer_schema=False, null_values=["", *_MISSING]
+            )
+        except pl.exceptions.PolarsError as error:
+            if mark != " ":
+                reason = str(error).partition("\n")[0]
+                raise FormatError(f"is no regular table: {reason}", path=file) from error
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    width = len(lines[0])
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != width:
+            raise FormatError(
+                f"has {len(line)} fields; the header has {width}.", path=file, line=number
+            )
+    rows = [[None if item in _MISSING else item for item in line] for line in lines[1:]]
+    return pl.DataFrame(rows, schema=dict.fromkeys(lines[0], pl.String), orient="row")
+
+
+def _typed(column: pl.Series) -> pl.Series:
+    if column.name in _IDS:
+        return column
+    values = column.cast(pl.Float64, strict=False)
+    return column if values.null_count() > column.null_count() else values

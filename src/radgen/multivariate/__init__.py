@@ -1,0 +1,35 @@
+"""Floor 8: the classic multivariate methods of imaging genetics as scikit-learn estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOME = {
+    "GroupSparseMultiTask": "multitask",
+    "LowRankMultiTask": "multitask",
+    "ParallelICA": "parallel_ica",
+    "ReducedRankRegression": "reduced_rank",
+    "SparseCCA": "sparse_cca",
+    "SparsePLS": "sparse_pls",
+    "SparsePLSRegression": "sparse_pls",
+    "SparseReducedRank": "reduced_rank",
+    "cca_cross_validation": "tuning",
+    "cca_permutation": "tuning",
+    "component_number": "parallel_ica",
+    "link_significance": "parallel_ica",
+    "selection_frequency": "tuning",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(f"radgen.multivariate.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'radgen.multivariate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

@@ -1,0 +1,104 @@
+"""Titles, descriptions and sizes of the plots that results know by name."""
+
+from __future__ import annotations
+
+__all__ = ["CAPTIONS", "caption_of"]
+
+_NARROW = (4.6, 3.8)
+_WIDE = (9.2, 3.6)
+
+CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
+    "volcano": (
+        "Volcano plot",
+        "Effect of each pair against the strength of its evidence; marked pairs pass the "
+        "adjusted threshold.",
+        _NARROW,
+    ),
+    "manhattan": (
+        "Manhattan plot",
+        "Strength of evidence along the genome, chromosome by chromosome, with the genome-wide "
+        "threshold.",
+        _WIDE,
+    ),
+    "miami": (
+        "Miami plot",
+        "Two scans mirrored along the genome, evidence upward for the first and downward for "
+        "the second.",
+        (9.2, 4.8),
+    ),
+    "qq": (
+        "QQ plot",
+        "Observed against expected p-values with a 95 % band under the null, and the inflation "
+        "factor.",
+        _NARROW,
+    ),
+    "regional": (
+        "Regional plot",
+        "Evidence around the lead variant, coloured by its correlation with the lead variant.",
+        (9.2, 4.0),
+    ),
+    "heatmap": (
+        "Heat map",
+        "Effects of all pairs as a coloured grid.",
+        (9.2, 5.6),
+    ),
+    "clustermap": (
+        "Clustered heat map",
+        "Effects as a coloured grid, rows and columns ordered by hierarchical clustering.",
+        (9.2, 6.0),
+    ),
+    "forest": (
+        "Forest plot",
+        "Effect of each row with its confidence interval beside the line of no effect.",
+        (9.2, 4.2),
+    ),
+    "roc": (
+        "ROC curve",
+        "Sensitivity against one minus specificity of out-of-fold predictions, a curve a model.",
+        _NARROW,
+    ),
+    "precision_recall": (
+        "Precision and recall",
+        "Positive predictive value against sensitivity, with the prevalence as baseline.",
+        _NARROW,
+    ),
+    "calibration": (
+        "Calibration",
+        "Observed against predicted risk with confidence intervals and the ideal diagonal.",
+        _NARROW,
+    ),
+    "decision_curve": (
+        "Decision curve",
+        "Net benefit of acting on the model over threshold probabilities, beside treating all "
+        "and treating none.",
+        _NARROW,
+    ),
+    "kaplan_meier": (
+        "Kaplan–Meier curves",
+        "Survival by group with confidence bands, censoring marks and the numbers at risk.",
+        (5.6, 4.6),
+    ),
+    "module_trait": (
+        "Modules and image traits",
+        "Correlation of each expression module with each image trait.",
+        (9.2, 5.0),
+    ),
+    "oncoprint": (
+        "Oncoprint",
+        "Altered genes of each sample, the commonest gene on top.",
+        (9.2, 4.2),
+    ),
+    "bland_altman": (
+        "Bland–Altman plot",
+        "Difference of two measurements against their mean with the limits of agreement.",
+        _NARROW,
+    ),
+}
+
+
+def caption_of(kind: str) -> tuple[str, str, tuple[float, float]]:
+    """Return title, description and size in inches of a plot kind."""
+    if kind in CAPTIONS:
+        return CAPTIONS[kind]
+    title = kind.replace("_", " ").strip().capitalize()
+    return title, f"{title} of this result; its numbers stand in the table below.", _NARROW

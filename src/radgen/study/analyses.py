@@ -1,0 +1,363 @@
+"""Steps of a run that ask a question of the data; each gives a frozen result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from radgen._core.digest import digest
+from radgen._core.rng import derive_seed
+from radgen.errors import AlignmentError, FitError, InputError
+from radgen.study.cache import codec_of
+from radgen.study.context import Context, collected_warnings
+from radgen.study.gather import Gathered
+from radgen.study.germline import germline, joined_covariates
+from radgen.study.schema.analyses import (
+    AssociateSettings,
+    GwasSettings,
+    PredictSettings,
+    SurvivalAnalysisSettings,
+)
+from radgen.study.select import (
+    batches,
+    choose_phenotypes,
+    ranked,
+    restricted,
+    volume_name,
+)
+from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, Result
+
+__all__ = ["Analysed", "Matrix", "run_analyses"]
+
+_log = logging.getLogger(__name__)
+_VERSIONS = {"associate": 1, "gwas": 1, "survival": 1, "predict": 1}
+_MANY_TESTS = 5_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """The phenotype matrix that analyses work on.
+
+    Attributes
+    ----------
+    raw : PhenotypeTable
+        Before harmonisation.
+    harmonised : PhenotypeTable or None
+        After it; None where the study asks for none.
+    key : str
+        Digest of what made them.
+    """
+
+    raw: PhenotypeTable
+    harmonised: PhenotypeTable | None
+    key: str
+
+    def table(self, *, harmonised: bool) -> PhenotypeTable:
+        """Return the harmonised table where it is wanted and there is one."""
+        return self.harmonised if harmonised and self.harmonised is not None else self.raw
+
+
+@dataclass(frozen=True, eq=False)
+class Analysed:
+    """One analysis of the study file and what came out.
+
+    Attributes
+    ----------
+    section : str
+        "genotypes", "associate", "gwas", "survival" or "predict".
+    name : str
+        As the study file names it.
+    result : Result or None
+        None where it could not be done.
+    reason : str
+        Why it could not be done.
+    """
+
+    section: str
+    name: str
+    result: Result | None
+    reason: str = ""
+
+
+def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Analysed]:
+    """Return the results of all analyses; one that cannot be done does not stop the others."""
+    done: list[Analysed] = []
+    plans: list[tuple[str, Any, Callable[..., Result]]] = []
+    plans += [("associate", item, _associate) for item in found.settings.associate]
+    plans += [("gwas", item, _gwas) for item in found.settings.gwas]
+    plans += [("survival", item, _survival) for item in found.settings.survival]
+    plans += [("predict", item, _predict) for item in found.settings.predict]
+    if found.settings.gwas:
+        done.append(_quality(found, context))
+    for section, item, function in plans:
+        try:
+            with collected_warnings(context.limits):
+                result = function(found, item, matrix, context)
+        except (InputError, AlignmentError, FitError) as error:
+            _log.warning(
+                "An analysis of [[%s]] could not be done: %s", section, type(error).__name__
+            )
+            context.failures.append(f"{item.name}: {error}")
+            done.append(Analysed(section, item.name, None, str(error)))
+        else:
+            done.append(Analysed(section, item.name, result))
+    return done
+
+
+def _quality(found: Gathered, context: Context) -> Analysed:
+    name = "Quality of genotypes"
+    try:
+        return Analysed("genotypes", name, germline(found, 0, context).quality)
+    except (InputError, AlignmentError, FitError) as error:
+        context.failures.append(f"{name}: {error}")
+        return Analysed("genotypes", name, None, str(error))
+
+
+def _stored(
+    context: Context,
+    section: str,
+    kind: type[Result],
+    *,
+    params: Mapping[str, Any],
+    inputs: Any,
+    compute: Callable[[], Result],
+) -> Result:
+    value: Result
+    value, key = context.step(
+        section,
+        _VERSIONS[section],
+        params=dict(params),
+        inputs=inputs,
+        compute=compute,
+        codec=codec_of(kind),
+    )
+    noted: dict[str, Any] = {"step": section, "step_version": _VERSIONS[section], "key": key}
+    return replace(value, provenance={**value.provenance, **noted})
+
+
+def content(table: Any) -> str:
+    """Return the digest of a table's content."""
+    if table is None:
+        return digest(None)
+    if isinstance(table, PhenotypeTable):
+        return digest(table.samples, table.names, table.values)
+    if isinstance(table, OmicsTable):
+        return digest(table.samples, table.features, table.values, table.layer, table.scale)
+    if isinstance(table, Covariates):
+        return digest(table.samples, table.names, table.values)
+    if isinstance(table, Outcome):
+        return digest(table.name, table.kind, table.samples, table.values, table.events,
+                      table.levels, table.unit)  # fmt: skip
+    raise InputError(f"A {type(table).__name__} has no content digest.")
+
+
+def _phenotypes(matrix: Matrix, item: AssociateSettings | GwasSettings) -> PhenotypeTable:
+    table = choose_phenotypes(matrix.table(harmonised=item.harmonised), item.phenotypes)
+    return ranked(table) if item.transform == "rank" else table
+
+
+def _associate(
+    found: Gathered, item: AssociateSettings, matrix: Matrix, context: Context
+) -> Result:
+    from radgen.associate import AssociationResult, scan
+
+    table = _phenotypes(matrix, item)
+    layer = found.layers[item.layer] if item.layer else _as_layer(found, item)
+    covariates = found.sheet.covariates(item.covariates)
+    seed = derive_seed(found.settings.study.seed, "associate", item.name) % 2**32
+    return _stored(
+        context,
+        "associate",
+        AssociationResult,
+        params=item.model_dump(mode="json") | {"seed": seed},
+        inputs=[content(table), content(layer), content(covariates)],
+        compute=lambda: scan(
+            table,
+            layer,
+            covariates,
+            test=item.test,
+            permutations=item.permutations,
+            seed=seed,
+            executor=context.pool,
+        ),
+    )
+
+
+def _as_layer(found: Gathered, item: AssociateSettings) -> OmicsTable:
+    """Return clinical columns as a layer; the first level of a category is the reference."""
+    table = found.sheet.covariates(item.variables)
+    assert table is not None
+    return OmicsTable(table.samples, table.names, table.values, "other", "mixed")
+
+
+def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context) -> Result:
+    from radgen.associate import GwasResult, gwas
+
+    table = _phenotypes(matrix, item)
+    ready = germline(found, item.principal_components, context)
+    genotypes = ready.genotypes
+    covariates = joined_covariates(found.sheet.covariates(item.covariates), ready.components)
+    params = item.model_dump(mode="json")
+    inputs = [content(table), content(covariates), ready.key]
+    stream = None
+    if genotypes.n_variants * table.n_phenotypes > _MANY_TESTS:
+        key = context.cache.key("gwas", _VERSIONS["gwas"], params, inputs)
+        stream = context.out / "tables" / f"gwas-{slug(item.name)}-all-{key[:12]}.parquet"
+        params |= {"stream": stream.exists()}
+    return _stored(
+        context,
+        "gwas",
+        GwasResult,
+        params=params,
+        inputs=inputs,
+        compute=lambda: gwas(
+            genotypes,
+            table,
+            covariates,
+            model=item.model,
+            threshold=item.threshold,
+            out=stream,
+        ),
+    )
+
+
+def _where(found: Gathered, item: SurvivalAnalysisSettings | PredictSettings) -> set[str] | None:
+    if not item.where:
+        return None
+    samples = found.sheet.select(item.where)
+    if not samples:
+        raise InputError(f"where = {dict(item.where)} leaves no sample.")
+    return samples
+
+
+def _some(outcome: Outcome, samples: set[str] | None) -> Outcome:
+    """Return the outcome of the wanted samples; that of the others is missing."""
+    if samples is None:
+        return outcome
+    keep = np.array([sample in samples for sample in outcome.samples])
+    return replace(outcome, values=np.where(keep, outcome.values, np.nan))
+
+
+def _survival(
+    found: Gathered, item: SurvivalAnalysisSettings, matrix: Matrix, context: Context
+) -> Result:
+    from radgen.associate import HazardResult, hazards
+
+    outcome = _some(found.sheet.outcome(item.outcome), _where(found, item))
+    predictors: list[Covariates | PhenotypeTable] = []
+    variables = found.sheet.covariates(item.variables)
+    if variables is not None:
+        predictors.append(variables)
+    if item.phenotypes:
+        predictors.append(choose_phenotypes(matrix.table(harmonised=True), item.phenotypes))
+    covariates = found.sheet.covariates(item.covariates)
+    return _stored(
+        context,
+        "survival",
+        HazardResult,
+        params=item.model_dump(mode="json"),
+        inputs=[content(outcome), [content(table) for table in predictors], content(covariates)],
+        compute=lambda: hazards(outcome, predictors, covariates),
+    )
+
+
+def outcome_of(found: Gathered, item: PredictSettings) -> Outcome:
+    """Return the outcome that a model predicts.
+
+    Raises
+    ------
+    InputError
+        If a molecular feature has fewer than two values.
+    """
+    sheet = found.sheet
+    if item.outcome in sheet.names():
+        return sheet.outcome(item.outcome, positive=item.positive)
+    layer, _, feature = item.outcome.partition(":")
+    table = found.layers[layer]
+    values = table.values[:, table.features.index(feature)]
+    known = values[np.isfinite(values)]
+    if len(np.unique(known)) < 2:
+        raise InputError(f"{item.outcome} has the same value in all samples.")
+    binary = bool(np.isin(known, (0.0, 1.0)).all())
+    levels = ("wild-type", "mutant") if layer == "mutation" or table.layer == "mutation" else ()
+    return Outcome(
+        feature,
+        "binary" if binary else "continuous",
+        table.samples,
+        values,
+        levels=levels if binary else (),
+    )
+
+
+def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Context) -> Result:
+    from radgen.predict import PredictionResult, evaluate
+
+    outcome = _some(outcome_of(found, item), _where(found, item))
+    blocks: dict[str, Any] = {}
+    table = matrix.raw
+    sites = None
+    settings = found.settings.harmonise
+    if settings is not None and (item.harmonise or item.scheme == "leave-site-out"):
+        sites = batches(found.sheet, table.samples, settings)
+        table = restricted(table, sites)
+    if item.images:
+        blocks["imaging"] = table
+    clinical = found.sheet.covariates(item.clinical)
+    if clinical is not None:
+        blocks["clinical"] = clinical
+    for name in item.layers:
+        blocks[name] = found.layers[name]
+    if sites is not None:
+        known = set(sites)
+        outcome = _some(outcome, known)
+    seed = derive_seed(found.settings.study.seed, "predict", item.name) % 2**32
+    volume = volume_name(table, found.settings.features.volume) if item.images else None
+    return _stored(
+        context,
+        "predict",
+        PredictionResult,
+        params=item.model_dump(mode="json") | {"seed": seed, "volume": volume},
+        inputs=[content(outcome), {n: content(b) for n, b in blocks.items()}, sites or {}],
+        compute=lambda: evaluate(
+            blocks,
+            outcome,
+            seed=seed,
+            sites=sites,
+            model=item.model,
+            selection=None if item.selection == "none" else item.selection,
+            harmonise=settings.method if settings is not None and item.harmonise else None,
+            scheme=item.scheme,
+            folds=item.folds,
+            repeats=item.repeats,
+            inner_folds=item.inner_folds,
+            volume=volume,
+            permutations=item.permutations,
+            horizon=item.horizon,
+            executor=context.pool,
+        ),
+    )
+
+
+def tables_of(items: list[Analysed]) -> dict[str, pl.DataFrame]:
+    """Return the main and side tables of all results by file name."""
+    found: dict[str, pl.DataFrame] = {}
+    for item in items:
+        if item.result is None:
+            continue
+        stem = f"{item.section}-{slug(item.name)}"
+        tables, _ = item.result.encode()
+        for name, frame in tables.items():
+            if frame.width:
+                found[stem if name == "frame" else f"{stem}-{name}"] = frame
+    return found
+
+
+def slug(name: str) -> str:
+    """Return a name as part of a file name."""
+    text = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    return "-".join(part for part in text.split("-") if part) or "analysis"

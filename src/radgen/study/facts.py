@@ -1,0 +1,103 @@
+"""What the settings of a run say for the reporting checklists."""
+
+from __future__ import annotations
+
+from radgen.study.gather import Gathered
+from radgen.study.schema import StudySettings
+
+__all__ = ["facts"]
+
+
+def facts(found: Gathered, *, pipeline: list[str]) -> dict[str, str]:
+    """Return sentences by the keys of the checklists' facts; only what the settings decide."""
+    settings = found.settings
+    out = {"pipeline": ", then ".join(pipeline) + "."} if pipeline else {}
+    out["settings"] = "All effective settings stand under Provenance and in provenance.json."
+    out["linkage"] = _linkage(settings)
+    out |= _images(settings)
+    if settings.harmonise is not None:
+        kept = ", ".join(settings.harmonise.keep) or "none"
+        out["harmonisation"] = (
+            f"ComBat over {settings.harmonise.batch}; covariates kept: {kept}. For associations it "
+            "is fitted on all samples without any molecular data; models harmonise, where asked "
+            "to, inside their folds."
+        )
+        out["several_sites"] = f"Sites or scanners are named by {settings.harmonise.batch}."
+    if settings.predict:
+        out["partition"] = (
+            "Folds part patients; imputation, selection, scaling, harmonisation and tuning are "
+            "fitted on the training rows of each fold alone."
+        )
+    mutated = [name for name, item in settings.omics.items() if item.layer == "mutation"]
+    if mutated:
+        out["not_tested"] = (
+            f"In {', '.join(mutated)}, samples that were not assayed are missing, never wild-type."
+        )
+    if settings.genotypes is not None:
+        item = settings.genotypes
+        out["genotype_qc"] = (
+            f"Variants with minor-allele frequency of at least {item.maf:g}, call rate of at least "
+            f"{item.variant_call_rate:g} and a Hardy-Weinberg p of at least {item.hwe_p:g}."
+        )
+    return out
+
+
+def _linkage(settings: StudySettings) -> str:
+    rules = settings.link
+    words = ["Images, molecular data and outcomes were matched by sample id"]
+    if rules.same_lesion:
+        words.append("scan and specimen show the same lesion")
+    if rules.max_days is not None:
+        words.append(f"scan and specimen lie at most {rules.max_days:g} days apart")
+    if rules.before:
+        words.append(f"scans after {rules.before} were left out")
+    if rules.several_scans != "refuse":
+        words.append(f"of several scans the {rules.several_scans} counts")
+    if rules.several_specimens != "refuse":
+        words.append(f"of several specimens: {rules.several_specimens}")
+    return "; ".join(words) + "."
+
+
+def _images(settings: StudySettings) -> dict[str, str]:
+    if settings.images is None:
+        table = settings.features.table
+        assert table is not None
+        return {"extraction": "Features were taken from a table that another run made."}
+    steps = settings.preprocess
+    out: dict[str, str] = {}
+    spacing = steps.spacing_mm
+    out["resampling"] = (
+        f"Voxels of {' x '.join(f'{v:g}' for v in spacing)} mm (z, y, x), "
+        f"{steps.interpolation or 'linear'} interpolation."
+        if spacing
+        else "Images were not resampled."
+    )
+    parts = [out["resampling"]]
+    if steps.normalise not in (None, "none"):
+        parts.append(f"Intensities were normalised ({steps.normalise}).")
+    if steps.resegment_range:
+        low, high = steps.resegment_range
+        parts.append(f"Intensities outside {low:g} to {high:g} were left out.")
+    if steps.outlier_sigma:
+        parts.append(f"Intensities beyond {steps.outlier_sigma:g} SD were left out.")
+    if steps.by_modality:
+        parts.append(f"Other values hold for {', '.join(steps.by_modality)}.")
+    out["preprocessing"] = " ".join(parts)
+    if steps.discretise is not None and steps.discretise.method != "none":
+        how = (
+            "bins of fixed width"
+            if steps.discretise.method == "width"
+            else "a fixed number of bins"
+        )
+        out["discretisation"] = f"Grey levels: {how}, {steps.discretise.value:g}."
+    filters = settings.features.filters
+    out["filters"] = f"{len(filters)} image filters." if filters else "No image filter."
+    names = sorted(
+        {name for s in settings.images.all_sequences().values() for name in (s.regions or {})}
+    )
+    if names:
+        out["regions"] = f"Regions of interest: {', '.join(names)}."
+    sequences = list(settings.images.sequences)
+    if sequences:
+        out["sequences"] = f"Images of each patient: {', '.join(sequences)}."
+    return out

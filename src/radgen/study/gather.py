@@ -1,0 +1,364 @@
+"""Read all tables that a study file names, and list everything that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from radgen._core.naming import did_you_mean
+from radgen.errors import AlignmentError, FormatError, RadgenError, shown
+from radgen.io import read_feature_table, read_table
+from radgen.study._toml import Location, line_of
+from radgen.study.layers import (
+    link_specimens,
+    read_genotypes,
+    read_layer,
+    read_specimens,
+)
+from radgen.study.losses import Losses
+from radgen.study.problems import Problem
+from radgen.study.scans import Scan, ScanList, choose_scans, find_scans
+from radgen.study.schema import StudySettings
+from radgen.study.schema.sources import ColumnSettings, FeatureTableSettings
+from radgen.study.settings import resolve
+from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
+from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
+
+__all__ = ["Gathered", "gather"]
+
+
+@dataclass
+class Gathered:
+    """Everything read but the scans themselves.
+
+    Attributes
+    ----------
+    settings : StudySettings
+        The study file.
+    path : Path
+        Where it lies.
+    lines : mapping
+        Line of each of its keys.
+    sheet : Sheet
+        Clinical columns, survival times and carried columns.
+    scans : list of Scan
+        One a sample, after linkage.
+    table : PhenotypeTable or None
+        The feature table, where there is one.
+    layers : dict of str to OmicsTable
+        Molecular layers, a row a patient.
+    genotypes : GenotypeMatrix or None
+        Germline genotypes.
+    losses : Losses
+        Who was lost on the way.
+    problems : list of Problem
+        What keeps the study from running.
+    files : dict of str to Path
+        Tables that were read, by the key that names them.
+    """
+
+    settings: StudySettings
+    path: Path
+    lines: Mapping[Location, int]
+    sheet: Sheet = field(default_factory=lambda: Sheet(pl.DataFrame({"sample": []})))
+    scans: list[Scan] = field(default_factory=list)
+    table: PhenotypeTable | None = None
+    layers: dict[str, OmicsTable] = field(default_factory=dict)
+    genotypes: GenotypeMatrix | None = None
+    losses: Losses = field(default_factory=Losses)
+    problems: list[Problem] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths start."""
+        return self.path.parent
+
+    @property
+    def image_samples(self) -> list[str]:
+        """Ids that have an image or a row of features."""
+        return list(self.table.samples) if self.table else [scan.sample for scan in self.scans]
+
+    def complain(self, location: Location, what: str, remedy: str = "") -> None:
+        """Note a problem of the study file at a key."""
+        line = line_of(dict(self.lines), location)
+        self.problems.append(Problem(str(self.path), line, what, remedy))
+
+    @contextmanager
+    def noting(self, location: Location, file: Path | None = None) -> Iterator[None]:
+        """Turn an error of reading into a problem."""
+        try:
+            yield
+        except RadgenError as error:
+            self._note(error, location, file)
+
+    def _note(self, error: RadgenError, location: Location, file: Path | None) -> None:
+        text = str(error)
+        named = isinstance(error, FormatError) and error.path is not None
+        if named and isinstance(error, FormatError):
+            place, line = str(error.path), error.line or 0
+            head = f"{place}{f':{line}' if line else ''}: "
+            self.problems.append(Problem(place, line, text.removeprefix(head)))
+        elif file is not None:
+            self.problems.append(Problem(str(file), 0, text.removeprefix(f"{file}: ")))
+        else:
+            self.complain(location, text)
+
+    def find(self, text: str, *location: str | int) -> Path | None:
+        """Return a file of the study that exists; note a problem where it does not."""
+        try:
+            path = resolve(text, self.folder)
+        except KeyError as error:
+            name = error.args[0]
+            self.complain(
+                location,
+                f"{text!r} uses ${{{name}}}, which is not set in the environment.",
+                f"Set it: export {name}=/path/to/data",
+            )
+            return None
+        if not path.exists():
+            self.complain(
+                location, f"There is no file {path}.", f"Correct the key {_dotted(location)}."
+            )
+            return None
+        if path.is_dir():
+            self.complain(location, f"{path} is a folder; needed is a file.")
+            return None
+        self.files[_dotted(location)] = path
+        return path
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def gather(settings: StudySettings, path: Path, lines: Mapping[Location, int]) -> Gathered:
+    """Return all tables of a study with all their problems; raises for no bad file."""
+    found = Gathered(settings, path, lines)
+    _read_clinical(found)
+    if settings.images is not None:
+        _read_scans(found)
+    elif settings.features.table is not None:
+        _read_features(found, settings.features.table)
+    _read_layers(found)
+    _read_genotypes(found)
+    if not found.problems:
+        _match_people(found)
+    return found
+
+
+def _read_clinical(found: Gathered) -> None:
+    clinical = found.settings.clinical
+    if clinical is None:
+        return
+    sheets = []
+    for at, table in [
+        (("clinical",), clinical),
+        *((("clinical", "more", name), table) for name, table in clinical.more.items()),
+    ]:
+        path = found.find(table.path, *at, "path")
+        if path is None:
+            continue
+        with found.noting(at, path):
+            sheet, problems = read_sheet(table, path, key=_dotted(at))
+            found.problems += problems
+            sheets.append(sheet)
+    if sheets:
+        found.sheet = sheets[0]
+    for sheet in sheets[1:]:
+        found.sheet = beside(found.sheet, sheet)
+
+
+def _read_scans(found: Gathered) -> None:
+    images = found.settings.images
+    assert images is not None
+    table = None
+    if images.table is not None:
+        table = found.find(images.table, "images", "table")
+        if table is None:
+            return
+    listed = ScanList(())
+    with found.noting(("images",), table):
+        listed, problems = find_scans(images, found.folder, table)
+        found.problems += problems
+    if not listed.scans:
+        return
+    found.losses.start("rows of the scan table" if table else "scans found", listed.n_rows)
+    if images.where:
+        chosen = len(listed.scans)
+        found.losses.steps.append(
+            ("rows chosen by [images] where", chosen, listed.n_rows - chosen, "")
+        )
+    with found.noting(("link",), None):
+        scans = _before(found, list(listed.scans))
+        kept, left = choose_scans(scans, found.settings.link.several_scans)
+        if left:
+            how = found.settings.link.several_scans
+            found.losses.steps.append(
+                ("one scan a patient", len(kept), len(left), f"the {how} scan counts")
+            )
+        found.scans = kept
+    _carry(found, listed)
+    _missing_files(found)
+
+
+def _before(found: Gathered, scans: list[Scan]) -> list[Scan]:
+    """Leave out scans after the clinical date that link.before names."""
+    name = found.settings.link.before
+    if name is None:
+        return scans
+    if name not in found.sheet.frame.columns or found.sheet.columns[name].type != "date":
+        found.complain(
+            ("link", "before"),
+            f"link.before = {name!r} is no clinical date column.",
+            did_you_mean(name, [k for k, c in found.sheet.columns.items() if c.type == "date"]),
+        )
+        return scans
+    limits: dict[str, date | None] = dict(
+        zip(found.sheet.samples, found.sheet.frame[name].to_list(), strict=True)
+    )
+    kept, gone = [], {}
+    for scan in scans:
+        limit = limits.get(scan.sample)
+        if limit is None or scan.day is None:
+            gone[f"{scan.sample}, row {scan.row}"] = f"the date of the scan or {name} is not known"
+        elif scan.day > limit:
+            gone[f"{scan.sample}, row {scan.row}"] = f"the scan was taken after {name}"
+        else:
+            kept.append(scan)
+    found.losses.note(f"scans before {name}", len(kept), gone)
+    return kept
+
+
+def _carry(found: Gathered, listed: ScanList) -> None:
+    """Put carried columns of the scan table beside the clinical ones."""
+    images = found.settings.images
+    samples = [scan.sample for scan in found.scans]
+    if found.settings.clinical is None:
+        found.sheet = Sheet(pl.DataFrame({"sample": samples}, schema={"sample": pl.String}))
+    if images is None or not images.carry:
+        return
+    twice = [name for name in images.carry if name in found.sheet.frame.columns]
+    if twice:
+        found.complain(
+            ("images", "carry"),
+            f"{shown(twice)} stand in the scan table and in the clinical table.",
+            "Name each in one place only.",
+        )
+        return
+    rows = pl.DataFrame({"sample": samples, "row": [scan.row for scan in found.scans]})
+    carried = rows.join(
+        listed.carried.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left"
+    )
+    columns = {name: ColumnSettings(type="category") for name in images.carry}
+    sheet = found.sheet
+    frame = sheet.frame.join(carried.drop("row"), on="sample", how="left", maintain_order="left")
+    found.sheet = Sheet(frame, {**sheet.columns, **columns}, sheet.survival, sheet.units)
+
+
+def _missing_files(found: Gathered) -> None:
+    """Note a problem where no scan at all can be found; single ones become status rows."""
+    absent = [
+        path for scan in found.scans for pair in scan.files.values() for path in pair
+        if not path.exists()
+    ]  # fmt: skip
+    total = sum(2 * len(scan.files) for scan in found.scans)
+    if found.scans and len(absent) == total:
+        found.complain(
+            ("images",),
+            f"None of the {total} scan and mask files exists, such as {shown(absent, 2)}.",
+            "Relative paths start at the folder of the table (of the study file for patterns).",
+        )
+
+
+def _read_features(found: Gathered, settings: FeatureTableSettings) -> None:
+    path = found.find(settings.path, "features", "table", "path")
+    if path is None:
+        return
+    with found.noting(("features", "table"), path):
+        found.table = _feature_table(settings, path)
+        found.losses.start("rows of the feature table", found.table.n_samples)
+
+
+def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable:
+    import fnmatch
+
+    exclude = [
+        name
+        for name in read_table(path).columns
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.drop)
+    ]
+    table: PhenotypeTable = read_feature_table(
+        path,
+        id_column=settings.id,
+        id_rule=io_rule(settings.id_rule),
+        exclude=exclude,
+    )
+    return table
+
+
+def _read_layers(found: Gathered) -> None:
+    known = {*found.image_samples, *found.sheet.samples}
+    scans = {scan.sample: scan for scan in found.scans}
+    for name, settings in found.settings.omics.items():
+        at = ("omics", name)
+        path = found.find(settings.path, *at, "path")
+        extra: dict[str, Path | None] = {"assayed": None, "gene_sets": None}
+        for key in ("assayed", "gene_sets"):
+            text = getattr(settings, key)
+            if text is not None:
+                extra[key] = found.find(text, *at, key)
+                path = path if extra[key] else None
+        specimens = None
+        if settings.specimens is not None and path is not None:
+            where = found.find(settings.specimens.table, *at, "specimens", "table")
+            if where is None:
+                continue
+            with found.noting((*at, "specimens"), where):
+                specimens = read_specimens(settings.specimens, where)
+            if specimens is None:
+                continue
+        if path is None:
+            continue
+        with found.noting(at, path):
+            names = set(specimens.patient) if specimens else known
+            table = read_layer(settings, path, known=names, **extra)
+            if specimens is not None:
+                n_before = table.n_samples
+                table, gone = link_specimens(table, specimens, scans, found.settings.link)
+                found.losses.start(f"specimens in {name}", n_before)
+                found.losses.note(f"specimens of {name} linked to patients", table.n_samples, gone)
+            found.layers[name] = table
+
+
+def _read_genotypes(found: Gathered) -> None:
+    settings = found.settings.genotypes
+    if settings is None:
+        return
+    path = found.find(settings.path, "genotypes", "path")
+    if path is None:
+        return
+    with found.noting(("genotypes",), path):
+        found.genotypes = read_genotypes(settings, path)
+
+
+def _match_people(found: Gathered) -> None:
+    """Note a problem where a table shares (almost) nobody with the images."""
+    images = found.image_samples
+    others: dict[Location, Any] = {("omics", name): t.samples for name, t in found.layers.items()}
+    if found.settings.clinical is not None:
+        others[("clinical",)] = found.sheet.samples
+    if found.genotypes is not None:
+        others[("genotypes",)] = found.genotypes.samples
+    for location, samples in others.items():
+        try:
+            align({"images": images, _dotted(location): samples}, need=min(5, len(images)))
+        except AlignmentError as error:
+            text = " ".join(str(error).split())
+            found.complain(location, text, f"Set {_dotted(location)}.id_rule.")

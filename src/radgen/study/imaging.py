@@ -1,0 +1,229 @@
+"""Steps of a run from scans to the phenotype matrix."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from radgen._core.digest import digest
+from radgen.report import Scan as ScanPicture
+from radgen.study.cache import Codec
+from radgen.study.context import Context
+from radgen.study.executors import map_surviving
+from radgen.study.gather import Gathered
+from radgen.study.measure import (
+    DRAW,
+    MEASURE,
+    Measured,
+    Unit,
+    as_measured,
+    draw,
+    drawn,
+    lost_unit,
+    measure,
+    measured_codec,
+    phenotypes_of,
+    picture_codec,
+    unit_settings,
+)
+from radgen.study.provenance import StepRecord
+from radgen.types import PhenotypeTable
+
+__all__ = ["Imaging", "image_phenotypes", "units_of"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Imaging:
+    """What the images gave.
+
+    Attributes
+    ----------
+    table : PhenotypeTable
+        All samples and phenotypes, before anything is left out.
+    long : polars.DataFrame or None
+        Long feature table with a ``sequence`` column, where scans were measured.
+    pictures : tuple of Scan
+        For the quality-control gallery.
+    n_failed : int
+        Scans that could not be measured.
+    key : str
+        Digest of everything above.
+    """
+
+    table: PhenotypeTable
+    long: pl.DataFrame | None
+    pictures: tuple[ScanPicture, ...]
+    n_failed: int
+    key: str
+
+
+def units_of(found: Gathered) -> list[Unit]:
+    """Return the units of work: an image and its mask for each scan and sequence."""
+    images = found.settings.images
+    assert images is not None
+    sequences = images.all_sequences()
+    recipes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    units = []
+    for scan in found.scans:
+        for name, (image, mask) in scan.files.items():
+            sequence = sequences[name]
+            modality = scan.modality if scan.modality is not None else sequence.modality or ""
+            if modality not in recipes:
+                recipes[modality] = unit_settings(found.settings, modality)
+            extraction, normalise = recipes[modality]
+            units.append(
+                Unit(
+                    scan.sample,
+                    name,
+                    str(image),
+                    str(mask),
+                    sequence.regions,
+                    modality,
+                    extraction,
+                    normalise,
+                )
+            )
+    return units
+
+
+def image_phenotypes(found: Gathered, context: Context) -> Imaging:
+    """Return the phenotypes of all scans, or of the feature table."""
+    if found.table is not None:
+        path = found.files["features.table.path"]
+        assert found.settings.features.table is not None
+        key = digest(
+            "feature-table",
+            1,
+            found.settings.features.table.model_dump(mode="json"),
+            context.files.of(path),
+        )
+        return Imaging(found.table, None, (), 0, key)
+    units = units_of(found)
+    measured = _measure_all(units, context)
+    table = phenotypes_of(units, measured)
+    frames = [
+        m.long.with_columns(pl.lit(u.sample).alias("sample"), pl.lit(u.sequence).alias("sequence"))
+        for u, m in zip(units, measured, strict=True)
+        if not m.reason
+    ]
+    n_failed = sum(bool(m.reason) for m in measured)
+    pictures = _pictures(units, measured, found.settings.report.scans, context)
+    marks = [m.reason or _key(u, context) for u, m in zip(units, measured, strict=True)]
+    key = digest("phenotypes", 1, [(u.sample, u.sequence) for u in units], marks)
+    return Imaging(table, pl.concat(frames) if frames else None, pictures, n_failed, key)
+
+
+def _key(unit: Unit, context: Context) -> str:
+    """Return the key of a unit: recipe and content of the files, not their names."""
+    image, mask = (context.files.of(Path(p)) for p in (unit.image, unit.mask))
+    return digest(MEASURE[0], MEASURE[1], unit.recipe(), image, mask)
+
+
+def _present(unit: Unit) -> bool:
+    return Path(unit.image).exists() and Path(unit.mask).exists()
+
+
+def _measure_all(units: Sequence[Unit], context: Context) -> list[Measured]:
+    results: list[Measured | None] = [None if _present(unit) else _absent(unit) for unit in units]
+    return _stored_or_computed(
+        units,
+        results,
+        context,
+        step=MEASURE,
+        codec=measured_codec(),
+        function=measure,
+        convert=as_measured,
+        what="Measuring scans",
+        failed=lambda item: bool(item.reason),
+    )
+
+
+def _absent(unit: Unit) -> Measured:
+    which = "image" if not Path(unit.image).exists() else "mask"
+    return as_measured(lost_unit(unit, f"the {which} file does not exist"))
+
+
+def _stored_or_computed(
+    units: Sequence[Unit],
+    results: list[T | None],
+    context: Context,
+    *,
+    step: tuple[str, int],
+    codec: Codec[T],
+    function: Callable[[Unit], Any],
+    convert: Callable[[Any], T],
+    what: str,
+    failed: Callable[[T], bool],
+) -> list[T]:
+    """Return a result for each unit; what is computed is stored as soon as it is there."""
+    begun = time.perf_counter()
+    keys: dict[int, str] = {}
+    for place, unit in enumerate(units):
+        if results[place] is None:
+            keys[place] = _key(unit, context)
+            results[place] = context.cache.load(step[0], keys[place], codec)
+    todo = [place for place in keys if results[place] is None]
+
+    def keep(index: int, plain: Any) -> None:
+        place = todo[index]
+        value = convert(plain)
+        if not failed(value):
+            context.cache.store(step[0], keys[place], value, codec)
+            value = context.cache.load(step[0], keys[place], codec) or value
+        results[place] = value
+
+    map_surviving(
+        function,
+        [units[place] for place in todo],
+        pool=context.pool,
+        lost=lost_unit,
+        what=what,
+        on_done=keep,
+    )
+    done = [item for item in results if item is not None]
+    n_failed = sum(failed(item) for item in done)
+    seconds = time.perf_counter() - begun
+    whole = digest(sorted(keys.values()))
+    context.recorder.add(
+        StepRecord(step[0], step[1], whole, len(units), len(todo), n_failed, seconds)
+    )
+    return done
+
+
+def _pictures(
+    units: Sequence[Unit], measured: Sequence[Measured], at_most: int, context: Context
+) -> tuple[ScanPicture, ...]:
+    place_of = {id(unit): place for place, unit in enumerate(units)}
+    bad = [unit for unit, item in zip(units, measured, strict=True) if item.reason]
+    good = drawn(
+        [unit for unit, item in zip(units, measured, strict=True) if not item.reason], at_most
+    )
+    empty: list[str | None] = [None] * len(good)
+    pngs = _stored_or_computed(
+        good,
+        empty,
+        context,
+        step=DRAW,
+        codec=picture_codec(),
+        function=draw,
+        convert=str,
+        what="Drawing scans",
+        failed=lambda text: not text,
+    )
+    shown = []
+    for unit, png in zip(good, pngs, strict=True):
+        item = measured[place_of[id(unit)]]
+        caption = f"{unit.sequence}: {item.caption}" if unit.sequence else item.caption
+        shown.append(ScanPicture(unit.sample, base64.b64decode(png), caption=caption))
+    for unit in bad:
+        reason = measured[place_of[id(unit)]].reason
+        shown.append(ScanPicture(unit.sample, b"", "failed", reason, unit.sequence))
+    return tuple(shown)

@@ -1,0 +1,320 @@
+"""From scans to features: one unit a scan, which is computed in a worker and stored."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from radgen.errors import RadgenError
+from radgen.study.cache import Codec
+from radgen.study.schema import StudySettings
+from radgen.study.schema.analyses import PreprocessChanges
+from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, ImageVolume, Mask, PhenotypeTable
+
+__all__ = [
+    "DRAW",
+    "MEASURE",
+    "Measured",
+    "Unit",
+    "as_measured",
+    "draw",
+    "drawn",
+    "lost_unit",
+    "measure",
+    "measured_codec",
+    "phenotypes_of",
+    "picture_codec",
+    "unit_settings",
+]
+
+MEASURE = ("measure", 1)
+"""Name and version of the step."""
+
+DRAW = ("picture", 1)
+"""Name and version of the step that draws scans for quality control."""
+
+_BAD_SCAN = (RadgenError, OSError, ValueError, RuntimeError, MemoryError)
+"""What a scan that cannot be read or measured raises, the readers' own errors included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One image with its mask: what a worker does at a time; plain values only.
+
+    Attributes
+    ----------
+    sample, sequence : str
+        Whose image and which.
+    image, mask : str
+        The files.
+    regions : mapping of str to int or list of int, or None
+        Names of labels.
+    modality : str
+        DICOM modality.
+    extraction : mapping
+        Settings of the extraction as plain values.
+    normalise : mapping
+        ``method``, ``within``, ``scale``; empty = intensities stay as they are.
+    threads : int
+        Threads of the worker.
+    """
+
+    sample: str
+    sequence: str
+    image: str
+    mask: str
+    regions: Mapping[str, Any] | None
+    modality: str
+    extraction: Mapping[str, Any]
+    normalise: Mapping[str, Any]
+    threads: int = 1
+
+    def recipe(self) -> dict[str, Any]:
+        """Return everything that decides the numbers, but the content of the files."""
+        return {
+            "regions": self.regions,
+            "modality": self.modality,
+            "extraction": {k: v for k, v in self.extraction.items() if k != "name"},
+            "normalise": self.normalise,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a unit gave.
+
+    Attributes
+    ----------
+    long : polars.DataFrame
+        Long feature table; its ``sample`` column is blank, since the content of a scan does not
+        depend on its name.
+    caption : str
+        Modality, voxel size, volume.
+    reason : str
+        Why it failed; "" where it did not.
+    """
+
+    long: pl.DataFrame
+    caption: str = ""
+    reason: str = ""
+
+
+def measured_codec() -> Codec[Measured]:
+    """Return how measured scans are stored."""
+    return Codec(
+        "measured-scan",
+        1,
+        lambda value: (
+            {"long": value.long},
+            {"caption": value.caption},
+        ),
+        lambda tables, plain: Measured(tables["long"], plain["caption"]),
+    )
+
+
+def unit_settings(settings: StudySettings, modality: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return extraction and normalisation of one modality as plain values.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not fit together.
+    """
+    from radgen.features import ExtractionSettings
+
+    steps: dict[str, Any] = _set_keys(settings.preprocess)
+    steps.pop("by_modality", None)
+    changes = settings.preprocess.by_modality.get(modality)  # type: ignore[call-overload]
+    if changes is not None:
+        steps |= _set_keys(changes)
+    method = steps.pop("normalise", "none")
+    normalise = {}
+    within, scale = steps.pop("normalise_within", "image"), steps.pop("normalise_scale", 1.0)
+    if method != "none":
+        normalise = {"method": method, "within": within, "scale": scale}
+    chosen = settings.features
+    mapping: dict[str, Any] = {} if chosen.preset is None else {"preset": chosen.preset}
+    names = {"interpolation": "image_interpolation", "discretise": "discretisation"}
+    mapping |= {names.get(key, key): value for key, value in steps.items()}
+    wanted = ("families", "aggregations", "distance", "spatial_autocorrelation", "enclosing_shapes")
+    given = {key: getattr(chosen, key) for key in wanted}
+    mapping |= {key: value for key, value in given.items() if value is not None}
+    if chosen.filters:
+        mapping["filters"] = [dict(item) for item in chosen.filters]
+    return ExtractionSettings.from_mapping(mapping).to_mapping(), normalise
+
+
+def _set_keys(section: PreprocessChanges) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in section.model_dump(exclude_unset=True).items()
+        if value is not None
+    }
+
+
+def measure(unit: Unit) -> dict[str, Any]:
+    """Return the features of one scan as plain values; a bad scan gives its reason.
+
+    Notes
+    -----
+    This is what runs in workers. File paths are taken out of reasons: folders may be named
+    after people.
+    """
+    from radgen.features.extraction import LONG_SCHEMA
+
+    try:
+        return _measured(unit)
+    except _BAD_SCAN as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        for path, name in ((unit.image, "image"), (unit.mask, "mask")):
+            text = text.replace(path, name).replace(str(Path(path).parent), "folder")
+        return {
+            "long": pl.DataFrame(schema=LONG_SCHEMA).to_dict(as_series=False),
+            "reason": text[:400],
+        }
+
+
+def _measured(unit: Unit) -> dict[str, Any]:
+    from radgen.features import ExtractionSettings, extract
+    from radgen.io import read_image, read_masks
+
+    image = read_image(unit.image, modality=unit.modality)
+    masks = read_masks(unit.mask, labels=unit.regions, reference=image)
+    for mask in masks.values():
+        mask.require_on(image)
+    raw = image
+    if unit.normalise:
+        image = _normalised(image, masks, unit.normalise)
+    settings = ExtractionSettings.from_mapping(unit.extraction)
+    long = extract(image, masks, settings=settings, threads=unit.threads)
+    return {"long": long.to_dict(as_series=False), "caption": _caption(raw, masks)}
+
+
+def draw(unit: Unit) -> str:
+    """Return a picture for quality control as base64 text; "" where the scan cannot be read."""
+    from radgen.io import read_image, read_masks
+    from radgen.report import thumbnail
+
+    try:
+        image = read_image(unit.image, modality=unit.modality)
+        masks = read_masks(unit.mask, labels=unit.regions, reference=image)
+        return base64.b64encode(thumbnail(image, masks)).decode()
+    except _BAD_SCAN:
+        return ""
+
+
+def picture_codec() -> Codec[str]:
+    """Return how pictures are stored."""
+    return Codec("picture", 1, lambda text: ({}, {"png": text}), lambda _, plain: str(plain["png"]))
+
+
+def _normalised(
+    image: ImageVolume, masks: Mapping[str, Mask], how: Mapping[str, Any]
+) -> ImageVolume:
+    from radgen.image.normalise import normalise
+
+    region = None
+    if how["within"] != "image":
+        union = np.logical_or.reduce([mask.array for mask in masks.values()])
+        inside = union if how["within"] == "mask" else ~union
+        region = Mask(inside, image.geometry, how["within"])
+    return normalise(image, region, method=how["method"], scale=how["scale"])
+
+
+def _caption(image: ImageVolume, masks: Mapping[str, Mask]) -> str:
+    size = image.geometry.spacing_mm
+    volumes = [
+        f"{name} {mask.n_voxels * float(np.prod(size)) / 1000:.3g} mL"
+        for name, mask in masks.items()
+    ]
+    spacing = " x ".join(f"{value:.3g}" for value in size)
+    return f"{image.modality or 'image'}, {spacing} mm (z, y, x); {', '.join(volumes)}"
+
+
+def lost_unit(_unit: Unit, reason: str) -> dict[str, Any]:
+    """Return what stands for a unit that killed its worker."""
+    from radgen.features.extraction import LONG_SCHEMA
+
+    return {"long": pl.DataFrame(schema=LONG_SCHEMA).to_dict(as_series=False), "reason": reason}
+
+
+def as_measured(plain: Mapping[str, Any]) -> Measured:
+    """Return what a worker sent as a table again."""
+    from radgen.features.extraction import LONG_SCHEMA
+
+    return Measured(
+        pl.DataFrame(plain["long"], schema=LONG_SCHEMA),
+        plain.get("caption", ""),
+        plain.get("reason", ""),
+    )
+
+
+def phenotypes_of(units: Sequence[Unit], found: Sequence[Measured]) -> PhenotypeTable:
+    """Return the phenotype matrix of all units: a row a sample, all sequences side by side."""
+    sequences = list(dict.fromkeys(unit.sequence for unit in units))
+    samples = list(dict.fromkeys(unit.sample for unit in units))
+    parts = [
+        _one_sequence(
+            name, [(u, m) for u, m in zip(units, found, strict=True) if u.sequence == name], samples
+        )
+        for name in sequences
+    ]
+    return PhenotypeTable(
+        tuple(samples),
+        np.hstack([part.values for part in parts]),
+        pl.concat([part.specs for part in parts]),
+        pl.concat([part.status for part in parts]),
+    )
+
+
+def _one_sequence(
+    name: str, items: Sequence[tuple[Unit, Measured]], samples: Sequence[str]
+) -> PhenotypeTable:
+    from radgen.features import to_phenotypes
+
+    label = f"{name}: " if name else ""
+    bad = [
+        (unit.sample, "", "failed", f"{label}{done.reason}") for unit, done in items if done.reason
+    ]
+    seen = {unit.sample for unit, _ in items}
+    bad += [(s, "", "failed", f"{label}no image is named") for s in samples if s not in seen]
+    frames = [
+        done.long.with_columns(pl.lit(unit.sample).alias("sample"))
+        for unit, done in items
+        if not done.reason
+    ]
+    status = pl.DataFrame(bad, schema=dict.fromkeys(STATUS_COLUMNS, pl.String), orient="row")
+    if not frames:
+        specs = pl.DataFrame(schema=dict.fromkeys(SPEC_COLUMNS, pl.String))
+        return PhenotypeTable(tuple(samples), np.empty((len(samples), 0)), specs, status)
+    table = to_phenotypes(pl.concat(frames))
+    row_of = {sample: row for row, sample in enumerate(table.samples)}
+    values = np.full((len(samples), table.n_phenotypes), np.nan)
+    for row, sample in enumerate(samples):
+        if sample in row_of:
+            values[row] = table.values[row_of[sample]]
+    specs, more = table.specs.select(SPEC_COLUMNS), table.status
+    if name:
+        specs = specs.with_columns(
+            (pl.lit(f"{name}|") + pl.col("name")).alias("name"), pl.lit(name).alias("image")
+        )
+        more = more.with_columns(
+            pl.when(pl.col("phenotype") == "")
+            .then(pl.lit(""))
+            .otherwise(pl.lit(f"{name}|") + pl.col("phenotype"))
+            .alias("phenotype")
+        )
+    return PhenotypeTable(tuple(samples), values, specs, pl.concat([status, more]))
+
+
+def drawn(units: Sequence[Unit], at_most: int) -> list[Unit]:
+    """Return at most so many units, spread evenly over the cohort, for pictures."""
+    if at_most <= 0:
+        return []
+    return list(units[:: max(1, -(-len(units) // at_most))])

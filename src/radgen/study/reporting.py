@@ -1,0 +1,94 @@
+"""Hand the results of a run to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from radgen.report import Notes, ReportInput, Section, Table, write_report
+from radgen.study.analyses import Analysed, Matrix
+from radgen.study.context import Context
+from radgen.study.facts import facts
+from radgen.study.gather import Gathered
+from radgen.study.imaging import Imaging
+
+__all__ = ["write_study_report"]
+
+_WORDS = {
+    "associate": "associations",
+    "genotypes": "quality control of genotypes",
+    "gwas": "genome-wide scan",
+    "survival": "survival",
+    "predict": "prediction",
+}
+
+
+def write_study_report(
+    found: Gathered,
+    imaging: Imaging,
+    matrix: Matrix,
+    analyses: list[Analysed],
+    context: Context,
+) -> Path:
+    """Write ``report.html`` into the output folder and return its path."""
+    settings = found.settings
+    sections = [_linkage(found, matrix)] if found.losses.lost else []
+    sections += [_section(item) for item in analyses]
+    pipeline = ["measurement of scans" if imaging.long is not None else "import of features"]
+    if matrix.harmonised is not None:
+        pipeline.append("harmonisation")
+    pipeline += list(dict.fromkeys(_WORDS[item.section] for item in analyses))
+    report = ReportInput(
+        study=settings.report.title or settings.study.name,
+        question=settings.study.question,
+        sections=tuple(sections),
+        flow=found.losses.flow(),
+        scans=imaging.pictures,
+        phenotypes=matrix.harmonised if matrix.harmonised is not None else matrix.raw,
+        before=matrix.raw if matrix.harmonised is not None else None,
+        samples=_samples(found, matrix),
+        facts=facts(found, pipeline=pipeline),
+        declarations=dict(settings.report.declarations),
+        limitations=tuple(context.limits),
+        provenance=context.recorder.as_mapping(finished=True),
+    )
+    return write_report(report, context.out / "report.html")
+
+
+def _section(item: Analysed) -> Section:
+    if item.result is None:
+        text = " ".join(item.reason.split())
+        note = Notes((text,), tone="warning", title="This analysis could not be done")
+        return Section(item.name, (note,))
+    return Section(item.name, (item.result,), item.result.methods())
+
+
+def _linkage(found: Gathered, matrix: Matrix) -> Section:
+    items = [
+        Table(
+            "Who was lost at which step, and why.",
+            found.losses.table(),
+        )
+    ]
+    compared = found.losses.compare(found.sheet.frame, matrix.raw.samples)
+    if compared.height:
+        items.append(
+            Table(
+                "How those kept differ from those lost: means or shares, and their difference in "
+                "standard deviations.",
+                compared,
+            )
+        )
+    return Section("Samples lost", tuple(items))
+
+
+def _samples(found: Gathered, matrix: Matrix) -> pl.DataFrame:
+    wanted = pl.DataFrame({"sample": list(matrix.raw.samples)}, schema={"sample": pl.String})
+    frame = found.sheet.frame
+    frame = frame.drop([name for name in frame.columns if frame[name].dtype == pl.Date])
+    if found.settings.harmonise is not None and "site" not in frame.columns:
+        frame = frame.with_columns(pl.col(found.settings.harmonise.batch).alias("site"))
+    if "site" in frame.columns:
+        frame = frame.with_columns(pl.col("site").cast(pl.String).fill_null("not known"))
+    return wanted.join(frame, on="sample", how="left", maintain_order="left")

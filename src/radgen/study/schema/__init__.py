@@ -1,0 +1,92 @@
+"""The schema of ``study.toml``: one pydantic model a section, every key described."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from radgen.study.schema._base import Section
+from radgen.study.schema.analyses import (
+    AssociateSettings,
+    FeatureSettings,
+    GwasSettings,
+    HarmoniseSettings,
+    LinkSettings,
+    PredictSettings,
+    PreprocessSettings,
+    ReportSettings,
+    SurvivalAnalysisSettings,
+)
+from radgen.study.schema.sources import (
+    ClinicalSettings,
+    GenotypeSettings,
+    IdRule,
+    ImageSettings,
+    OmicsSettings,
+)
+
+__all__ = ["IdRule", "StudyInfo", "StudySettings", "json_schema"]
+
+
+class StudyInfo(Section):
+    """What the study is called and what it asks."""
+
+    name: str = Field(min_length=1, description="Name of the study.")
+    question: str = Field(default="", description="The question it answers, one sentence.")
+    seed: int = Field(
+        default=1, ge=0, description="Seed of everything random (folds, permutations)."
+    )
+
+
+class StudySettings(Section):
+    """A whole ``study.toml``."""
+
+    study: StudyInfo = Field(description="Name, question and seed.")
+    images: ImageSettings | None = Field(default=None, description="Scans and masks.")
+    preprocess: PreprocessSettings = Field(
+        default_factory=PreprocessSettings, description="From scan to measured image."
+    )
+    features: FeatureSettings = Field(
+        default_factory=FeatureSettings, description="What is measured, or a finished table."
+    )
+    clinical: ClinicalSettings | None = Field(default=None, description="The table of patients.")
+    omics: dict[str, OmicsSettings] = Field(
+        default_factory=dict, description="Molecular layers: [omics.<name>]."
+    )
+    genotypes: GenotypeSettings | None = Field(default=None, description="Germline genotypes.")
+    link: LinkSettings = Field(
+        default_factory=LinkSettings, description="Rules that match scan, specimen and outcome."
+    )
+    harmonise: HarmoniseSettings | None = Field(
+        default=None, description="Removal of site effects."
+    )
+    associate: list[AssociateSettings] = Field(
+        default_factory=list, description="Phenotypes against molecular layers."
+    )
+    gwas: list[GwasSettings] = Field(default_factory=list, description="Genome-wide scans.")
+    survival: list[SurvivalAnalysisSettings] = Field(
+        default_factory=list, description="Hazard ratios of named variables."
+    )
+    predict: list[PredictSettings] = Field(
+        default_factory=list, description="Models of outcomes with validation."
+    )
+    report: ReportSettings = Field(default_factory=ReportSettings, description="The report.")
+
+    @model_validator(mode="after")
+    def _has_phenotypes(self) -> StudySettings:
+        if self.images is None and self.features.table is None:
+            raise ValueError(
+                "no image data: add [images], or [features.table] for finished features"
+            )
+        if self.images is not None and self.features.table is not None:
+            raise ValueError("set [images] or [features.table], not both")
+        return self
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of study files, for editors that complete and check TOML."""
+    schema = StudySettings.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "radgen study file"
+    return schema

@@ -1,0 +1,313 @@
+"""Sections of the study file that say what is done with the data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from radgen.study.schema._base import Section, Texts
+from radgen.study.schema.sources import FeatureTableSettings
+
+__all__ = [
+    "AssociateSettings",
+    "DiscretiseSettings",
+    "FeatureSettings",
+    "GwasSettings",
+    "HarmoniseSettings",
+    "LinkSettings",
+    "PredictSettings",
+    "PreprocessChanges",
+    "PreprocessSettings",
+    "ReportSettings",
+    "SurvivalAnalysisSettings",
+]
+
+
+NormaliseName = Literal["none", "zscore", "robust", "percentile", "white-stripe", "reference"]
+
+
+class DiscretiseSettings(Section):
+    """How intensities become grey levels."""
+
+    method: Literal["none", "width", "number"] = Field(description="Fixed width or fixed number.")
+    value: float = Field(
+        default=0.0, ge=0, description="Width in units of the image, or number of bins."
+    )
+    minimum: float | None = Field(
+        default=None, description="Lower edge of the first bin of fixed width."
+    )
+
+
+class PreprocessChanges(Section):
+    """Steps between the scan and its features; a key that is not set keeps its default."""
+
+    spacing_mm: list[float] | None = Field(
+        default=None,
+        min_length=3,
+        max_length=3,
+        description="Voxel size [z, y, x] after resampling; default: as scanned.",
+    )
+    by_slice: bool | None = Field(
+        default=None, description="Resample and measure within slices alone."
+    )
+    interpolation: Literal["nearest", "linear", "cubic", "cubic-convolution"] | None = Field(
+        default=None, description="How the image is resampled."
+    )
+    mask_interpolation: Literal["nearest", "linear", "cubic", "cubic-convolution"] | None = Field(
+        default=None, description="How the mask is resampled."
+    )
+    mask_threshold: float | None = Field(
+        default=None, gt=0, le=1, description="A resampled mask voxel is inside from this value on."
+    )
+    round_input: bool | None = Field(
+        default=None, description="Round intensities to whole numbers before anything else (CT)."
+    )
+    round_resampled: bool | None = Field(
+        default=None, description="Round intensities to whole numbers after resampling (CT)."
+    )
+    normalise: NormaliseName | None = Field(
+        default=None, description="Common intensity scale; never use it for CT or SUV."
+    )
+    normalise_within: Literal["image", "mask", "background"] | None = Field(
+        default=None,
+        description="Voxels that set the scale: all, the region's, or all but the region's.",
+    )
+    normalise_scale: float | None = Field(
+        default=None, gt=0, description="Normalised intensities are multiplied by this."
+    )
+    resegment_range: list[float] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=2,
+        description="Intensities outside [lowest, highest] are left out; inf = open end.",
+    )
+    outlier_sigma: float | None = Field(
+        default=None, gt=0, description="Intensities so many SD from the mean are left out."
+    )
+    discretise: DiscretiseSettings | None = Field(
+        default=None, description='Grey levels: {method = "width", value = 25}.'
+    )
+
+
+class PreprocessSettings(PreprocessChanges):
+    """Preprocessing of all scans, and changes for one modality."""
+
+    by_modality: dict[Literal["CT", "MR", "PT", "US", "MG"], PreprocessChanges] = Field(
+        default_factory=dict,
+        description="Other values for one modality: [preprocess.by_modality.CT].",
+    )
+
+
+class FeatureSettings(Section):
+    """Which numbers are measured in the images."""
+
+    preset: str | None = Field(
+        default=None,
+        description='Settings by name ("ibsi-a" …); what else is set here changes them.',
+    )
+    families: Texts | None = Field(
+        default=None, description="Feature families; default: all IBSI families."
+    )
+    aggregations: Texts | None = Field(
+        default=None, description="IBSI aggregation codes of texture families."
+    )
+    distance: int | None = Field(
+        default=None, ge=1, description="Distance of neighbours in voxels."
+    )
+    filters: list[dict[str, Any]] = Field(
+        default_factory=list, description="Filters whose responses are measured too (IBSI 2)."
+    )
+    spatial_autocorrelation: bool | None = Field(
+        default=None, description="Measure Moran's I and Geary's C (slow for large regions)."
+    )
+    enclosing_shapes: bool | None = Field(
+        default=None, description="Measure oriented bounding box and minimum enclosing ellipsoid."
+    )
+    table: FeatureTableSettings | None = Field(
+        default=None, description="Use features that were extracted before: [features.table]."
+    )
+    volume: str | None = Field(
+        default=None,
+        description="Phenotype that is the volume; default: recognised by its IBSI code.",
+    )
+    max_missing: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Phenotypes with a larger share of missing values are left out.",
+    )
+
+
+class LinkSettings(Section):
+    """Rules that match scans, specimens and outcomes; each loss is counted and explained."""
+
+    same_lesion: bool = Field(
+        default=False, description="Specimen and scan must name the same lesion."
+    )
+    max_days: float | None = Field(
+        default=None, ge=0, description="Largest distance between scan and specimen in days."
+    )
+    before: str | None = Field(
+        default=None, description="Clinical date column; scans after that date are left out."
+    )
+    several_scans: Literal["refuse", "first", "last"] = Field(
+        default="refuse", description="Which scan counts where a patient has several (by date)."
+    )
+    several_specimens: Literal["refuse", "first", "nearest", "mean"] = Field(
+        default="refuse", description="Which specimen counts where a patient has several."
+    )
+
+
+class HarmoniseSettings(Section):
+    """Removal of site or scanner effects from the phenotypes."""
+
+    method: Literal["combat", "none"] = Field(default="combat", description="The method.")
+    batch: str = Field(description="Clinical or carried column that names site or scanner.")
+    keep: Texts = Field(
+        default_factory=list,
+        description="Covariates whose effects are kept; never an outcome.",
+    )
+    small: int = Field(
+        default=3, ge=2, description='Batches with fewer samples are put together as "other".'
+    )
+
+
+class AssociateSettings(Section):
+    """Phenotypes against a molecular layer or clinical variables: [[associate]]."""
+
+    name: str = Field(description="Name of the analysis, as the report prints it.")
+    layer: str | None = Field(default=None, description="Name of an [omics.<name>] section.")
+    variables: Texts = Field(
+        default_factory=list, description="Or: clinical columns to test as if they were genes."
+    )
+    phenotypes: Texts = Field(
+        default_factory=list,
+        description="Phenotypes to test: names, families or IBSI codes (* = any text); "
+        "default: all.",
+    )
+    covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
+    test: str = Field(default="auto", description="Test; auto chooses by the declared types.")
+    transform: Literal["none", "rank"] = Field(
+        default="rank", description="rank: phenotypes become normal scores first."
+    )
+    harmonised: bool = Field(
+        default=True, description="Use the harmonised phenotypes, where there are any."
+    )
+    permutations: int = Field(
+        default=0, ge=0, description="Permutations for family-wise error (max-T)."
+    )
+    fdr: float = Field(
+        default=0.05, gt=0, lt=1, description="False-discovery rate of what is called found."
+    )
+
+    @model_validator(mode="after")
+    def _one_side(self) -> AssociateSettings:
+        if (self.layer is None) == (not self.variables):
+            raise ValueError("set either layer or variables")
+        return self
+
+
+class GwasSettings(Section):
+    """Genome-wide scan of phenotypes: [[gwas]]."""
+
+    name: str = Field(description="Name of the analysis.")
+    phenotypes: Texts = Field(
+        min_length=1, description="Phenotypes: names, families or IBSI codes (* = any text)."
+    )
+    covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
+    principal_components: int = Field(
+        default=0, ge=0, le=50, description="Genetic principal components to adjust for."
+    )
+    model: Literal["linear", "logistic"] = Field(default="linear", description="The regression.")
+    transform: Literal["none", "rank"] = Field(
+        default="rank", description="rank: phenotypes become normal scores first."
+    )
+    harmonised: bool = Field(
+        default=True, description="Use the harmonised phenotypes, where there are any."
+    )
+    threshold: float | None = Field(
+        default=None, gt=0, le=1, description="Store tests with p at most this; default: all."
+    )
+
+
+class PredictSettings(Section):
+    """One model of an outcome, validated beside simple baselines: [[predict]]."""
+
+    name: str = Field(description="Name of the analysis.")
+    outcome: str = Field(
+        description='Clinical column, survival time, or "layer:feature" of a molecular layer.'
+    )
+    positive: str | None = Field(
+        default=None,
+        description="Value of a category that counts as positive; the others are negative.",
+    )
+    images: bool = Field(default=True, description="Use the image phenotypes.")
+    clinical: Texts = Field(default_factory=list, description="Clinical columns to use.")
+    layers: Texts = Field(default_factory=list, description="Molecular layers to use.")
+    model: Literal["auto", "elastic_net", "forest", "boosting"] = Field(
+        default="auto", description="auto: ridge logistic, Cox or linear regression."
+    )
+    selection: Literal["none", "correlation", "univariate", "correlation+univariate"] = Field(
+        default="correlation", description="Selection of features, inside the folds."
+    )
+    harmonise: bool = Field(
+        default=False, description="Harmonise inside the folds, as [harmonise] says."
+    )
+    scheme: Literal["kfold", "leave-site-out"] = Field(default="kfold", description="Outer splits.")
+    folds: int = Field(default=5, ge=2, description="Outer folds.")
+    repeats: int = Field(default=5, ge=1, description="Repeats of the outer folds.")
+    inner_folds: int = Field(
+        default=5, ge=2, description="Folds for tuning within training samples."
+    )
+    permutations: int = Field(default=0, ge=0, description="Permutations of the whole pipeline.")
+    horizon: float | None = Field(
+        default=None, gt=0, description="Time of the predicted risk (survival)."
+    )
+    where: dict[str, Texts] = Field(
+        default_factory=dict, description='Samples to use: {grade = ["4"]}.'
+    )
+
+
+class SurvivalAnalysisSettings(Section):
+    """Hazard ratios of named variables: [[survival]]."""
+
+    name: str = Field(description="Name of the analysis.")
+    outcome: str = Field(description="A [clinical.survival.<name>] section.")
+    variables: Texts = Field(
+        default_factory=list, description="Clinical columns whose hazard ratio is asked."
+    )
+    phenotypes: Texts = Field(
+        default_factory=list, description="Phenotypes whose hazard ratio (per SD) is asked."
+    )
+    covariates: Texts = Field(
+        default_factory=list, description="Clinical columns to adjust each of them for."
+    )
+    where: dict[str, Texts] = Field(
+        default_factory=dict, description='Samples to use: {IDH = ["wildtype"]}.'
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> SurvivalAnalysisSettings:
+        if not self.variables and not self.phenotypes:
+            raise ValueError("name variables or phenotypes")
+        return self
+
+
+class ReportSettings(Section):
+    """The report."""
+
+    title: str | None = Field(default=None, description="Heading; default: the study's name.")
+    scans: int = Field(default=12, ge=0, description="At most so many scans are shown as pictures.")
+    declarations: dict[str, str] = Field(
+        default_factory=dict,
+        description='Checklist items only a person can answer: {"clear.8" = "IRB 12/345"}.',
+    )
+
+    @field_validator("declarations")
+    @classmethod
+    def _keys(cls, value: dict[str, str]) -> dict[str, str]:
+        for key in value:
+            if "." not in key:
+                raise ValueError(f"{key!r} is no checklist item; write it as in clear.8")
+        return value

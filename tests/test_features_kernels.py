@@ -1,0 +1,337 @@
+"""C kernels of texture and shape against their slow definitions in NumPy and Python."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+from radgen._native import _image
+from radgen.features._autocorrelation import inverse_distance_sums
+from radgen.features._enclose import enclosing_ellipsoid, hull_of, oriented_box
+from radgen.features._mesh import cube_triangles, mesh_of
+from radgen.features._view import directions
+from radgen.features.local_intensity import RADIUS_MM, _ball_rows
+
+SHAPES = [(1, 1, 1), (3, 5, 4), (1, 7, 6), (4, 1, 1), (5, 6, 9)]
+TYPES = [np.uint8, np.uint16]
+
+
+def volume(shape, dtype, *, n_levels=4, margin=1, seed=0, holes=0.3):
+    rng = np.random.default_rng(seed)
+    inner = rng.integers(1, n_levels + 1, shape)
+    inner[rng.random(shape) < holes] = 0
+    return np.pad(inner, margin).astype(dtype)
+
+
+def inside(levels):
+    return [tuple(int(i) for i in at) for at in np.argwhere(levels)]
+
+
+def shifted(at, step, times=1):
+    return tuple(a + times * int(s) for a, s in zip(at, step, strict=True))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("distance", [1, 2])
+@pytest.mark.parametrize("in_plane", [False, True])
+def test_glcm(dtype, shape, distance, in_plane):
+    levels = volume(shape, dtype, margin=distance)
+    steps = directions(in_plane=in_plane, distance=distance)
+    n_slices = levels.shape[0] if in_plane else 1
+    expected = np.zeros((n_slices, len(steps), 5, 5), np.uint32)
+    for at, (d, step) in itertools.product(inside(levels), enumerate(steps)):
+        other = levels[shifted(at, step)]
+        if other:
+            expected[at[0] if in_plane else 0, d, levels[at], other] += 1
+    out = np.zeros_like(expected)
+    _image.glcm(levels, steps, 4, int(in_plane), out)
+    np.testing.assert_array_equal(out[:, :, 1:, 1:], expected[:, :, 1:, 1:])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("in_plane", [False, True])
+def test_glrlm(dtype, shape, in_plane):
+    levels = volume(shape, dtype, n_levels=2, holes=0.1)
+    steps = directions(in_plane=in_plane)
+    n_slices = levels.shape[0] if in_plane else 1
+    longest = max(levels.shape[1:] if in_plane else levels.shape)
+    expected = np.zeros((n_slices, len(steps), 3, longest + 1), np.uint32)
+    for at, (d, step) in itertools.product(inside(levels), enumerate(steps)):
+        if levels[shifted(at, step, -1)] == levels[at]:
+            continue
+        run = 1
+        while levels[shifted(at, step, run)] == levels[at]:
+            run += 1
+        expected[at[0] if in_plane else 0, d, levels[at], run] += 1
+    out = np.zeros_like(expected)
+    _image.glrlm(levels, steps, 2, int(in_plane), out)
+    np.testing.assert_array_equal(out[:, :, 1:], expected[:, :, 1:])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (9, 17, 23)])
+@pytest.mark.parametrize("in_plane", [False, True])
+def test_zones(dtype, shape, in_plane):
+    levels = volume(shape, dtype, n_levels=2, holes=0.2)
+    far = np.random.default_rng(3).integers(1, 9, levels.shape).astype(np.uint16)
+    joined = np.ones((3, 3, 3))
+    if in_plane:
+        joined[[0, 2]] = 0
+    expected = []
+    for level in (1, 2):
+        labels, count = ndimage.label(levels == level, joined)
+        for zone in range(1, count + 1):
+            where = labels == zone
+            expected.append((level, where.sum(), far[where].min(), np.argwhere(where)[0, 0]))
+    n = np.count_nonzero(levels)
+    out = [np.zeros(n, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
+    back = np.ascontiguousarray(-directions(in_plane=in_plane))
+    count = _image.zones(levels, far, back, *out)
+    # The kernel counts slices from the first inside the margin.
+    first = 0 if in_plane else 1
+    found = [(a, b, c, d + first) for a, b, c, d in zip(*(x[:count] for x in out), strict=True)]
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("reach", [1, 2])
+@pytest.mark.parametrize("in_plane", [False, True])
+def test_neighbourhoods(dtype, shape, reach, in_plane):
+    levels = volume(shape, dtype, margin=reach)
+    side = range(-reach, reach + 1)
+    box = [s for s in itertools.product([0] if in_plane else side, side, side) if any(s)]
+    groups = levels.shape[0] if in_plane else 1
+    count = np.zeros((groups, 5, len(box) + 1), np.int64)
+    gap = np.zeros_like(count)
+    like = {alpha: np.zeros((groups, 5, len(box) + 2), np.uint32) for alpha in (0, 1)}
+    for at in inside(levels):
+        near = [int(levels[shifted(at, s)]) for s in box]
+        near = [level for level in near if level]
+        level, group = int(levels[at]), at[0] if in_plane else 0
+        count[group, level, len(near)] += 1
+        gap[group, level, len(near)] += abs(level * len(near) - sum(near))
+        for alpha, matrix in like.items():
+            matrix[group, level, 1 + sum(abs(other - level) <= alpha for other in near)] += 1
+    out_count, out_gap = np.zeros_like(count), np.zeros_like(gap)
+    _image.ngtdm(levels, reach, 4, int(in_plane), out_count, out_gap)
+    np.testing.assert_array_equal(out_count[:, 1:], count[:, 1:])
+    np.testing.assert_array_equal(out_gap[:, 1:], gap[:, 1:])
+    for alpha, matrix in like.items():
+        out = np.zeros_like(matrix)
+        _image.ngldm(levels, reach, 4, int(in_plane), alpha, out)
+        np.testing.assert_array_equal(out[:, 1:], matrix[:, 1:])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("in_plane", [False, True])
+def test_distance_map(shape, in_plane):
+    mask = (volume(shape, np.uint8, holes=0.1) > 0).astype(np.uint8)
+    out = np.zeros(mask.shape, np.uint16)
+    _image.distance_map(mask, int(in_plane), out)
+    if in_plane:
+        expected = np.stack([ndimage.distance_transform_cdt(part, "taxicab") for part in mask])
+    else:
+        expected = ndimage.distance_transform_cdt(mask, "taxicab")
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_cube_types():
+    mask = (volume((4, 5, 6), np.uint8) > 0).astype(np.uint8)
+    counts, sums = np.zeros(256, np.int64), np.zeros((256, 3), np.int64)
+    _image.cube_types(mask, counts, sums)
+    expected, places = np.zeros_like(counts), np.zeros_like(sums)
+    for at in itertools.product(*(range(n - 1) for n in mask.shape)):
+        kind = sum(
+            int(mask[at[0] + (b >> 1 & 1), at[1] + (b & 1), at[2] + (b >> 2 & 1)]) << b
+            for b in range(8)
+        )
+        expected[kind] += 1
+        places[kind] += 0 if kind in (0, 255) else np.array(at)
+    np.testing.assert_array_equal(counts, expected)
+    np.testing.assert_array_equal(sums, places)
+
+
+def edges_of(triangles):
+    for a, b, c in triangles:
+        yield from ((tuple(a), tuple(b)), (tuple(b), tuple(c)), (tuple(c), tuple(a)))
+
+
+def test_mesh_is_closed_and_its_volume_is_that_of_its_triangles():
+    mask = volume((5, 6, 7), np.uint8) > 0
+    spacing = (2.0, 1.0, 0.5)
+    triangles = []
+    for at in itertools.product(*(range(n - 1) for n in mask.shape)):
+        corner = mask[tuple(slice(i, i + 2) for i in at)]
+        kind = sum(int(corner[b >> 1 & 1, b & 1, b >> 2 & 1]) << b for b in range(8))
+        triangles.append(cube_triangles(kind) + np.array(at))
+    every = np.concatenate(triangles)
+    edges = list(edges_of(every))
+    # Each directed edge meets its opposite as often as it occurs: no holes.
+    for edge in set(edges):
+        assert edges.count(edge) == edges.count(edge[::-1])
+    points = every * spacing
+    normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]) / 2
+    mesh = mesh_of(mask[1:-1, 1:-1, 1:-1].copy(), spacing)
+    assert mesh.area_mm2 == pytest.approx(np.linalg.norm(normals, axis=1).sum())
+    assert mesh.volume_mm3 == pytest.approx(abs((points.mean(axis=1) * normals).sum() / 3))
+
+
+def test_outermost_vertices_span_the_hull_of_all():
+    from scipy.spatial import ConvexHull
+
+    mask = volume((5, 6, 7), np.uint8, margin=0) > 0
+    spacing = np.array((2.0, 1.0, 0.5))
+    points = []
+    padded = np.pad(mask, 1)
+    for axis in range(3):
+        crossed = np.argwhere(np.diff(padded.astype(int), axis=axis)).astype(float)
+        crossed[:, axis] += 0.5
+        points.append(crossed - 1)
+    every = np.concatenate(points) * spacing
+    hull, full = hull_of(mesh_of(mask, tuple(spacing)).vertices), ConvexHull(every)
+    assert hull.volume == pytest.approx(full.volume)
+    assert hull.area == pytest.approx(full.area)
+    assert hull.diameter == pytest.approx(cdist(every, every).max())
+
+
+def test_ball_sums():
+    spacing = (3.0, 2.5, 2.0)
+    rows = _ball_rows(spacing)
+    reach = np.abs(rows).max(axis=0) + np.array([0, 0, 1])
+    rng = np.random.default_rng(0)
+    shape = tuple(int(2 * r + n) for r, n in zip(reach, (2, 3, 3), strict=True))
+    values = rng.normal(size=shape)
+    mask = np.zeros(shape, np.uint8)
+    mask[tuple(slice(r, -r) for r in reach)] = 1
+    running = np.zeros((shape[0], shape[1], shape[2] + 1))
+    running[:, :, 1:] = values.cumsum(axis=2)
+    out = np.zeros_like(running)
+    _image.ball_sums(running, rows, np.pad(mask, ((0, 0), (0, 0), (0, 1))), out)
+    places = np.argwhere(np.ones(shape)) * spacing
+    for at in np.argwhere(mask):
+        near = np.linalg.norm(places - at * spacing, axis=1) <= RADIUS_MM
+        assert out[tuple(at)] == pytest.approx(values.ravel()[near].sum())
+
+
+def test_spatial_autocorrelation_is_the_sum_over_all_pairs():
+    rng = np.random.default_rng(2)
+    mask = rng.random((3, 6, 5)) < 0.6
+    spacing = (3.0, 1.0, 2.0)
+    y = rng.normal(size=np.count_nonzero(mask))
+    gaps = cdist(*[np.argwhere(mask) * spacing] * 2)
+    weight = np.divide(1.0, gaps, out=np.zeros_like(gaps), where=gaps > 0)
+    expected = (weight.sum(), y @ weight @ y, weight.sum(axis=1) @ y**2)
+    np.testing.assert_allclose(inverse_distance_sums(mask, y, spacing), expected, rtol=1e-11)
+
+
+def test_oriented_box_and_ellipsoid_of_a_turned_brick():
+    angle = 0.4
+    turn = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    brick = np.array(list(itertools.product((0.0, 7.0), (0.0, 3.0), (0.0, 2.0)))) @ turn
+    hull = hull_of(brick)
+    np.testing.assert_allclose(sorted(oriented_box(hull)), [2, 3, 7], rtol=1e-6)
+    # The smallest ellipsoid around a box has semi-axes sqrt(3) times its half edges; its
+    # volume is found within 0.01 %.
+    axes = enclosing_ellipsoid(hull.points)
+    np.testing.assert_allclose(axes, np.sqrt(3) * np.array([3.5, 1.5, 1.0]), rtol=1e-3)
+
+
+BAD = {
+    "wrong dtype": lambda a: a.astype(np.int16),
+    "wrong axes": lambda a: a[0],
+    "not contiguous": lambda a: a[:, :, ::2],
+    "margin not zero": lambda a: np.where(a == 0, 1, a).astype(a.dtype),
+    "level too high": lambda a: (a * 60).astype(a.dtype),
+    "no array": lambda _a: "levels",
+    "no inside": lambda a: a[:, :2].copy(),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+@pytest.mark.parametrize("kernel", ["glcm", "glrlm", "zones", "ngtdm", "ngldm"])
+def test_kernels_refuse_bad_levels(fault, kernel):
+    levels = volume((4, 5, 6), np.uint8, holes=0.0)
+    bad = BAD[fault](levels)
+    steps = directions(in_plane=False)
+    matrix = np.zeros((1, 13, 5, 5 if kernel == "glcm" else 9), np.uint32)
+    counts = [np.zeros((1, 5, 27), np.int64) for _ in range(2)]
+    zones = [np.zeros(120, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
+    calls = {
+        "glcm": lambda a: _image.glcm(a, steps, 4, 0, matrix),
+        "glrlm": lambda a: _image.glrlm(a, steps, 4, 0, matrix),
+        "zones": lambda a: _image.zones(a, np.zeros(levels.shape, np.uint16), -steps, *zones),
+        "ngtdm": lambda a: _image.ngtdm(a, 1, 4, 0, *counts),
+        "ngldm": lambda a: _image.ngldm(a, 1, 4, 0, 0, np.zeros((1, 5, 28), np.uint32)),
+    }
+    calls[kernel](levels)
+    if kernel == "zones" and fault == "level too high":
+        return
+    with pytest.raises(ValueError, match=":|inside"):
+        calls[kernel](bad)
+
+
+def test_kernels_refuse_bad_arguments():
+    levels = volume((4, 5, 6), np.uint8)
+    steps = directions(in_plane=False)
+    good = np.zeros((1, 13, 5, 5), np.uint32)
+    sealed = good.copy()
+    sealed.setflags(write=False)
+    for bad in (good[:, :5], good.astype(np.int32), np.zeros((1, 13, 5, 6), np.uint32), sealed):
+        with pytest.raises(ValueError, match="out"):
+            _image.glcm(levels, steps, 4, 0, bad)
+    with pytest.raises(ValueError, match="leaves the slice"):
+        _image.glcm(levels, steps, 4, 1, good)
+    with pytest.raises(ValueError, match="half space"):
+        _image.glrlm(levels, np.array([[0, 0, -1]], np.int32), 4, 0, good)
+    with pytest.raises(ValueError, match="half space or is zero"):
+        _image.glcm(levels, np.zeros((1, 3), np.int32), 4, 0, good)
+    with pytest.raises(ValueError, match="n_levels"):
+        _image.glcm(levels, steps, 70000, 0, good)
+    with pytest.raises(ValueError, match="distance"):
+        _image.ngldm(levels, 16, 4, 0, 0, np.zeros((1, 5, 28), np.uint32))
+    few = [np.zeros(3, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
+    with pytest.raises(ValueError, match="may each be a zone"):
+        _image.zones(levels, np.zeros(levels.shape, np.uint16), -steps, *few)
+
+
+def test_volume_histogram_of_distinct_values_is_that_of_steps():
+    from radgen.features.ivh import _of_steps, _of_values
+
+    rng = np.random.default_rng(5)
+    for values in (rng.normal(size=200), rng.integers(0, 9, 50) + 0.5, np.array([1.5, 1.5, 2.0])):
+        level, count = np.unique(values, return_counts=True)
+        expected = _of_steps(level, count.astype(float))
+        np.testing.assert_allclose(_of_values(np.sort(values)), expected, rtol=1e-12)
+
+
+def test_tiles_give_the_matrices_of_each_alone():
+    """Groups of slices kept apart by zeros (window maps) equal one call a group."""
+    tiles = [volume((3, 4, 5), np.uint8, margin=0, seed=seed) for seed in range(4)]
+    apart = [np.pad(tile, ((0, 1), (1, 1), (1, 1))) for tile in tiles]
+    stack = np.pad(np.concatenate(apart), ((1, 1), (0, 0), (0, 0)))
+    steps = directions(in_plane=False)
+    glcm, runs = np.zeros((4, 13, 5, 5), np.uint32), np.zeros((4, 13, 5, 8), np.uint32)
+    _image.glcm(stack, steps, 4, 4, glcm)
+    _image.glrlm(stack, steps, 4, 4, runs)
+    like = np.zeros((4, 5, 28), np.uint32)
+    _image.ngldm(stack, 1, 4, 4, 0, like)
+    for k, tile in enumerate(tiles):
+        alone = np.pad(tile, 1)
+        one = np.zeros((1, 13, 5, 5), np.uint32)
+        _image.glcm(alone, steps, 4, 0, one)
+        np.testing.assert_array_equal(glcm[k, :, 1:, 1:], one[0, :, 1:, 1:])
+        one = np.zeros((1, 13, 5, 8), np.uint32)
+        _image.glrlm(alone, steps, 4, 0, one)
+        np.testing.assert_array_equal(runs[k, :, 1:], one[0, :, 1:])
+        one = np.zeros((1, 5, 28), np.uint32)
+        _image.ngldm(alone, 1, 4, 0, 0, one)
+        np.testing.assert_array_equal(like[k, 1:], one[0, 1:])

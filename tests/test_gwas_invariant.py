@@ -1,0 +1,210 @@
+"""The linear scan against its definition, and what must not change a result."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+import pytest
+
+from radgen.associate import GwasResult, gwas
+from radgen.errors import AlignmentError, InputError
+from radgen.types import VARIANT_COLUMNS, ArrayDosages, GenotypeMatrix
+
+_NUMBERS = ("n", "alt_freq", "beta", "se", "t", "log10p")
+
+
+def cohort(seed, n=90, m=60, k=4, *, missing_calls=0.03, missing_traits=0.05, dosage=False):
+    rng = np.random.default_rng(seed)
+    freq = rng.uniform(0.05, 0.95, m)
+    calls = rng.binomial(2, freq[:, None], (m, n)).astype(np.float32)
+    if dosage:
+        calls = np.clip(calls + rng.normal(0, 0.2, (m, n)), 0, 2).astype(np.float32)
+    calls[rng.random((m, n)) < missing_calls] = np.nan
+    calls[1] = 1.0
+    samples = tuple(f"s{i}" for i in range(n))
+    variants = pl.DataFrame(
+        {
+            "chrom": [str(1 + i // 20) for i in range(m)],
+            "pos": list(range(100, 100 + m)),
+            "id": [f"v{i}" for i in range(m)],
+            "ref": ["A"] * m,
+            "alt": ["G"] * m,
+        }
+    ).select(VARIANT_COLUMNS)
+    genotypes = GenotypeMatrix(samples, variants, ArrayDosages(calls))
+    traits = rng.normal(size=(n, k)) + 0.8 * np.nan_to_num(calls[5])[:, None]
+    traits[rng.random((n, k)) < missing_traits] = np.nan
+    age = rng.normal(60, 9, n)
+    site = rng.choice(["a", "b", "c"], n)
+    order = rng.permutation(n)
+    phenotypes = pl.DataFrame(
+        {"sample": samples} | {f"y{j}": traits[:, j] for j in range(k)}
+    ).fill_nan(None)[order.tolist()]
+    covariates = pl.DataFrame({"IID": samples, "age": age, "site": site, "age_twice": 2 * age - 3})
+    return genotypes, phenotypes, covariates[rng.permutation(n).tolist()]
+
+
+def naive(genotypes, phenotypes, covariates, trait, row):
+    """Ordinary least squares on the complete cases, by the normal equations of the textbook."""
+    table = pl.DataFrame({"sample": genotypes.samples, "g": genotypes.read(row, row + 1)[0]})
+    table = table.join(phenotypes, on="sample")
+    if covariates is not None:
+        table = table.join(covariates, left_on="sample", right_on="IID")
+    table = table.filter(pl.col("g").is_not_nan() & pl.col(trait).is_not_null())
+    columns = [np.ones(table.height), table["g"].to_numpy().astype(float)]
+    if covariates is not None:
+        columns += [table["age"].to_numpy()]
+        columns += [(table["site"] == site).to_numpy().astype(float) for site in ("b", "c")]
+    x, y = np.column_stack(columns), table[trait].to_numpy()
+    beta = np.linalg.lstsq(x, y, rcond=None)[0]
+    df = len(y) - np.linalg.matrix_rank(x)
+    sigma2 = ((y - x @ beta) ** 2).sum() / df
+    return len(y), beta[1], np.sqrt(sigma2 * np.linalg.inv(x.T @ x)[1, 1])
+
+
+@pytest.mark.parametrize("with_covariates", [False, True])
+@pytest.mark.parametrize("dosage", [False, True])
+def test_equals_the_definition(with_covariates, dosage):
+    genotypes, phenotypes, covariates = cohort(1, dosage=dosage)
+    table = covariates if with_covariates else None
+    frame = gwas(genotypes, phenotypes, table).frame
+    for trait in ("y0", "y3"):
+        found = frame.filter(pl.col("phenotype") == trait)
+        for row in (0, 5, 17, 59):
+            n, beta, se = naive(genotypes, phenotypes, table, trait, row)
+            assert found["n"][row] == n
+            np.testing.assert_allclose(
+                [found["beta"][row], found["se"][row]], [beta, se], rtol=1e-9
+            )
+    flat = frame.filter(pl.col("id") == "v1")
+    assert flat["beta"].is_nan().all()
+    assert flat["alt_freq"].to_list() == [0.5] * 4
+
+
+def test_a_trait_does_not_depend_on_its_company():
+    genotypes, phenotypes, covariates = cohort(2, n=150, k=12)
+    together = gwas(genotypes, phenotypes, covariates).frame
+    for trait in ("y0", "y7"):
+        alone = gwas(genotypes, phenotypes, covariates, traits=[trait]).frame
+        found = together.filter(pl.col("phenotype") == trait)
+        for name in _NUMBERS:
+            np.testing.assert_allclose(alone[name], found[name], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.03])
+@pytest.mark.parametrize("threshold", [0.01, 1e-4])
+def test_the_screen_loses_nothing(missing, threshold):
+    genotypes, phenotypes, covariates = cohort(
+        3, n=200, m=300, k=30, missing_calls=missing, missing_traits=missing
+    )
+    full = gwas(genotypes, phenotypes, covariates)
+    kept = gwas(genotypes, phenotypes, covariates, threshold=threshold)
+    want = full.frame.filter(pl.col("p") <= threshold)
+    assert want.height > 10
+    assert kept.frame.select("phenotype", "id").equals(want.select("phenotype", "id"))
+    for name in _NUMBERS:
+        np.testing.assert_allclose(kept.frame[name], want[name], rtol=1e-12, atol=1e-12)
+    assert kept.params["screened"]
+    # Where calls are missing the counts of a screen are approximate, and 300 variants are few.
+    np.testing.assert_allclose(
+        kept.summary["lambda_gc"], full.summary["lambda_gc"], rtol=0.1 if missing else 0.005
+    )
+
+
+def test_blocks_workers_and_order_change_nothing(tmp_path):
+    genotypes, phenotypes, covariates = cohort(4)
+    want = gwas(genotypes, phenotypes, covariates, jobs=1).frame
+    other = gwas(genotypes, phenotypes, covariates, block_size=7, jobs=3).frame
+    with ThreadPoolExecutor(2) as pool:
+        third = gwas(genotypes, phenotypes, covariates, block_size=16, executor=pool).frame
+    for found in (other, third):
+        assert found.select("phenotype", "id").equals(want.select("phenotype", "id"))
+        for name in _NUMBERS:
+            np.testing.assert_allclose(found[name], want[name], rtol=1e-10, atol=1e-12)
+    out = tmp_path / "scan.parquet"
+    streamed = gwas(genotypes, phenotypes, covariates, out=out)
+    assert pl.read_parquet(out).equals(want)
+    assert streamed.frame.height < want.height
+    assert [item.name for item in tmp_path.iterdir()] == ["scan.parquet"]
+
+
+def test_an_interrupted_scan_is_taken_up(tmp_path, monkeypatch):
+    genotypes, phenotypes, covariates = cohort(5, m=200)
+    want = gwas(genotypes, phenotypes, covariates, block_size=2, jobs=1)
+    read = ArrayDosages.read
+    starts = []
+
+    def failing(self, start, stop):
+        starts.append(start)
+        if start >= 150:
+            raise OSError("the disk is gone")
+        return read(self, start, stop)
+
+    out = tmp_path / "scan.parquet"
+    monkeypatch.setattr(ArrayDosages, "read", failing)
+    with pytest.raises(OSError, match="disk"):
+        gwas(genotypes, phenotypes, covariates, block_size=2, jobs=1, out=out)
+    assert not out.exists()
+    monkeypatch.setattr(ArrayDosages, "read", read)
+    again = []
+    monkeypatch.setattr(
+        ArrayDosages, "read", lambda self, a, b: (again.append(a), read(self, a, b))[1]
+    )
+    resumed = gwas(genotypes, phenotypes, covariates, block_size=2, jobs=1, out=out)
+    assert min(again) >= 128
+    assert pl.read_parquet(out).equals(want.frame)
+    assert resumed.summary.equals(want.summary)
+
+
+def test_samples_are_matched_by_id():
+    genotypes, phenotypes, covariates = cohort(6)
+    less = phenotypes.filter(pl.col("sample") != "s3")
+    result = gwas(genotypes, less, covariates)
+    assert result.dropped.rows() == [("s3", "absent from phenotypes")]
+    assert result.n_used == 89
+    with pytest.raises(AlignmentError, match="more than one row"):
+        gwas(genotypes, pl.concat([phenotypes, phenotypes[:1]]), covariates)
+    stranger = phenotypes.with_columns(("x" + pl.col("sample")).alias("sample"))
+    with pytest.raises(AlignmentError):
+        gwas(genotypes, stranger, covariates)
+
+
+def test_bad_arguments():
+    genotypes, phenotypes, covariates = cohort(7)
+    with pytest.raises(InputError, match="Did you mean 'y1'"):
+        gwas(genotypes, phenotypes, covariates, traits=["y1x"])
+    with pytest.raises(InputError, match="threshold"):
+        gwas(genotypes, phenotypes, covariates, threshold=0.0)
+    with pytest.raises(InputError, match="model"):
+        gwas(genotypes, phenotypes, covariates, model="liner")
+    flat = phenotypes.with_columns(pl.lit(2.0).alias("y0"))
+    with pytest.raises(InputError, match="varies"):
+        gwas(genotypes, flat, covariates, traits=["y0"])
+    result = gwas(genotypes, flat, covariates)
+    assert any("do not vary" in note for note in result.warnings)
+    assert result.frame.filter(pl.col("phenotype") == "y0")["t"].is_nan().all()
+
+
+def test_tiny_p_does_not_underflow():
+    genotypes, *_ = cohort(8, n=2000, m=21, missing_calls=0, missing_traits=0)
+    dosage = genotypes.read(6, 7)[0]
+    noise = np.random.default_rng(0).normal(0, 0.02, 2000)
+    table = pl.DataFrame({"sample": genotypes.samples, "y": dosage + noise})
+    result = gwas(genotypes, table, threshold=1e-8)
+    row = result.frame.filter(pl.col("id") == "v6")
+    assert row["log10p"][0] < -1000
+    assert row["p"][0] == 0
+    assert "e-" in result.statements()[1]
+
+
+def test_the_result_is_stored_and_read_again():
+    genotypes, phenotypes, covariates = cohort(9)
+    result = gwas(genotypes, phenotypes, covariates)
+    again = GwasResult.decode(*result.encode())
+    assert again.frame.equals(result.frame)
+    assert again.summary.equals(result.summary)
+    assert "least squares" in again.methods()
+    assert "dropped variant by variant" in again.methods()
+    assert len(again.statements()) >= 3
