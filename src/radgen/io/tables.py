@@ -259,6 +259,8 @@ def table_problems(path: str | Path, *, sheet: str | None = None) -> list[DirtyC
     frame = read_table(path, sheet=sheet)
     found: list[DirtyCell] = []
     for name in frame.columns:
+        if frame[name].cast(pl.String).str.contains(r"^0\d").any():
+            continue  # ids and codes
         numbers, dirty = to_numbers(frame[name])
         wrong = [cell for cell in dirty if not is_spreadsheet_error(cell[2])]
         n_numbers = numbers.len() - numbers.null_count()
