@@ -101,7 +101,7 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
     "oncoprint": lambda ax: plot.oncoprint(
         RNG.integers(-1, 3, (5, 30)), genes=NAMES, kinds=["missense", HOSTILE[0]], ax=ax
     ),
-    "roc": lambda ax: plot.roc(dict.fromkeys(NAMES, (GRID, GRID ** 0.5)), ax=ax),
+    "roc": lambda ax: plot.roc(dict.fromkeys(NAMES, (GRID, GRID**0.5)), ax=ax),
     "precision_recall": lambda ax: plot.precision_recall(
         {NAMES[0]: (GRID, 1 - GRID / 2)}, prevalence=0.3, ax=ax
     ),

@@ -239,6 +239,8 @@ def _tasks_of(
     tasks = []
     for kind, response in responses.items():
         original = kind == "original"
+        if original and not settings.measure_original:
+            continue
         view = None
         if region is not None:
             how = None if original else settings.filter_discretisation

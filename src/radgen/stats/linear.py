@@ -66,6 +66,9 @@ class LinearFit:
         Complete samples of the pair.
     status : ndarray of int8 (n_predictors, n_traits)
         Index into `STATUS_TEXT`.
+    predictor_ss : ndarray of float64 (n_predictors, n_traits)
+        Sum of squares of the predictor given the covariates: the residual variance of an
+        ordinary fit is se**2 times this.
     """
 
     effect: Array
@@ -75,6 +78,7 @@ class LinearFit:
     log10p: Array
     n: NDArray[np.int64]
     status: NDArray[np.int8]
+    predictor_ss: Array
 
     def interval(self, confidence: float = 0.95) -> tuple[Array, Array]:
         """Return the lower and upper confidence limits of `effect`.
@@ -282,6 +286,7 @@ def _regress_complete(y: Array, x: Array, z: Array | None) -> LinearFit:
         log10p,
         np.broadcast_to(np.int64(n), shape),
         status,
+        np.broadcast_to(xx[:, None], shape),
     )
 
 
@@ -312,7 +317,7 @@ def _finish(
     with np.errstate(divide="ignore", invalid="ignore"):
         t = effect / se
     log10p = t_log10p(t, np.where(bad, np.nan, df))
-    return LinearFit(effect, se, t, df, log10p, n.astype(np.int64), status)
+    return LinearFit(effect, se, t, df, log10p, n.astype(np.int64), status, xx)
 
 
 def _matrix(values: ArrayLike, what: str) -> Array:

@@ -14,6 +14,7 @@ from radgen.study.look import Column, Found, look_at
 __all__ = ["Scaffold", "scaffold"]
 
 _TIME = re.compile(r"(days|months|time|^os$|^pfs$|^rfs$|survival)", re.I)
+_NO_OUTCOME = re.compile(r"(sex|gender|treat|site|scanner|cent(er|re))", re.I)
 _EVENT = re.compile(r"(event|died|dead|death|status|censor|progress)", re.I)
 
 
@@ -239,7 +240,11 @@ def _analyses(found: Found) -> str:
     layer = "mutations" if found.mafs else "expression" if found.matrices else ""
     if layer:
         lines += ["[[associate]]", f'name = "Image features and {layer}"', f'layer = "{layer}"', ""]
-    binary = [c for c in found.columns if c.kind == "binary" and not _EVENT.search(c.header)]
+    binary = [
+        c
+        for c in found.columns
+        if c.kind == "binary" and not _EVENT.search(c.header) and not _NO_OUTCOME.search(c.header)
+    ]
     for column in binary[:1]:
         lines += [
             "[[predict]]",
