@@ -168,6 +168,13 @@ class View:
         out.ravel()[self.region.padded_flat(self.margin)] = grey.levels
         return out
 
+    def share(self) -> None:
+        """Make what several families use, before threads ask for it at the same time."""
+        try:
+            _ = self.padded
+        except InputError:
+            return  # Each family that needs grey levels reports it.
+
     def wants(self, code: str) -> bool:
         """Return whether the settings ask for an aggregation."""
         return code in self.settings.aggregations
