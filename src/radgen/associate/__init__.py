@@ -6,12 +6,20 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "TESTS": "association",
     "AssociationResult": "association_result",
+    "BurdenResult": "gwas_sets",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
+    "HeritabilityResult": "gwas_heritability",
+    "MetaResult": "gwas_meta",
+    "OmnibusResult": "gwas_omnibus",
+    "TESTS": "association",
+    "burden": "gwas_sets",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
+    "heritability": "gwas_heritability",
+    "meta_gwas": "gwas_meta",
+    "omnibus": "gwas_omnibus",
     "scan": "association",
     "screen": "screening",
 }

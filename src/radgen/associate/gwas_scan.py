@@ -8,6 +8,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
 from radgen.associate._gwas_backend import open_backend
@@ -17,10 +19,11 @@ from radgen.associate._gwas_run import cut, run_blocks
 from radgen.associate._gwas_store import Store
 from radgen.associate.gwas_result import GwasResult, summarise
 from radgen.errors import InputError, shown
-from radgen.types import Covariates, FrameLike, GenotypeMatrix, Outcome, PhenotypeTable
+from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, Outcome, PhenotypeTable
 
 if TYPE_CHECKING:
     from radgen.associate._gwas_logistic import LogisticScan
+    from radgen.associate._gwas_mixed import MixedScan
 
 __all__ = ["gwas"]
 
@@ -32,8 +35,9 @@ def gwas(
     phenotypes: PhenotypeTable | Outcome | FrameLike,
     covariates: Covariates | FrameLike | None = None,
     *,
-    model: Literal["linear", "logistic"] = "linear",
+    model: Literal["linear", "logistic", "lmm"] = "linear",
     test: Literal["hybrid", "firth", "score"] = "hybrid",
+    kinship: Kinship | None = None,
     traits: Sequence[str] | None = None,
     threshold: float | None = None,
     out: str | Path | None = None,
@@ -54,14 +58,19 @@ def gwas(
     covariates : Covariates, data frame or None
         Text columns become indicators. A sample that misses a covariate is left out. The
         intercept is always there.
-    model : {"linear", "logistic"}
-        The regression. A logistic trait is coded 0/1 or 1/2 (control/case); beta is then the
-        log odds ratio of one more ALT allele, and t is a normal statistic.
+    model : {"linear", "logistic", "lmm"}
+        The regression. "lmm" is the exact linear mixed model with `kinship` as the covariance
+        of a polygenic background, its variance fitted anew for each variant; missing calls are
+        taken at the mean there. A logistic trait is coded 0/1 or 1/2 (control/case); beta is
+        then the log odds ratio of one more ALT allele, and t is a normal statistic.
     test : {"hybrid", "firth", "score"}
         Of the logistic model. "hybrid": maximum likelihood and Wald test, Firth's penalty
         where that does not converge (separation). "firth": Firth's penalty throughout.
         "score": score test, below p = 0.05 with the saddle-point approximation; beta is the
         one-step estimate and se is chosen so that beta / se has that p. By far the fastest.
+    kinship : Kinship or None
+        For "lmm": relationship matrix that holds the samples (others of its samples are
+        ignored; a sample that it lacks is left out).
     traits : sequence of str or None
         Which traits; None = all.
     threshold : float or None
@@ -108,18 +117,32 @@ def gwas(
     ----------
     Chang CC et al. (2015), doi:10.1186/s13742-015-0047-8 (the same tests in PLINK 2).
     """
-    require_choice(model, ("linear", "logistic"), what="model")
+    require_choice(model, ("linear", "logistic", "lmm"), what="model")
     require_choice(test, ("hybrid", "firth", "score"), what="test")
     if threshold is not None and not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}; needed is a p in (0, 1].")
     if block_size is not None and block_size < 1:
         raise InputError(f"block_size is {block_size}; needed is at least 1.")
+    if (kinship is not None) != (model == "lmm"):
+        raise InputError("A kinship goes with model='lmm', and that model needs one.")
     engine = open_backend(backend)
+    if kinship is not None:
+        known = set(kinship.samples)
+        inside = [row for row, name in enumerate(genotypes.samples) if name in known]
+        genotypes = genotypes.take_samples(inside)
     data = prepare(genotypes, phenotypes, covariates, traits)
-    scan: LinearScan | LogisticScan
+    scan: LinearScan | LogisticScan | MixedScan
     if model == "linear":
         scan = LinearScan.build(data.values, data.covariates, threshold=threshold, backend=engine)
         notes = _linear_notes(data, scan)
+    elif kinship is not None:
+        from radgen.associate._gwas_mixed import MixedScan
+
+        place = {name: row for row, name in enumerate(kinship.samples)}
+        at = np.array([place[name] for name in data.genotypes.samples])
+        matrix = kinship.values[np.ix_(at, at)]
+        scan = MixedScan.build(data.values, data.covariates, matrix, threshold=threshold)
+        notes = data.notes
     else:
         from radgen.associate._gwas_logistic import LogisticScan
 
@@ -129,7 +152,7 @@ def gwas(
         notes = data.notes
     params: dict[str, Any] = {
         "model": model,
-        "test": test if model == "logistic" else "t",
+        "test": test if model == "logistic" else "t" if model == "linear" else "lmm",
         "traits": data.names,
         "covariates": data.covariate_names,
         "n_variants": data.genotypes.n_variants,

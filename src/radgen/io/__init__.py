@@ -7,7 +7,9 @@ from typing import Any
 
 _HOMES = {
     "IdRule": "ids",
+    "Layout": "discover",
     "apply_spellings": "spelling",
+    "discover": "discover",
     "normalise_ids": "ids",
     "open_genotypes": "genotypes",
     "read_feature_table": "feature_tables",
@@ -15,10 +17,11 @@ _HOMES = {
     "read_gmt": "omics",
     "read_image": "images",
     "read_maf": "omics",
-    "read_masks": "images",
+    "read_masks": "masks",
     "read_omics": "omics",
     "read_people": "genotypes",
     "read_table": "tables",
+    "suv": "pet",
     "to_numbers": "tables",
     "write_image": "images",
     "write_mask": "images",
@@ -29,7 +32,9 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
+        value = getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
+        globals()[name] = value  # the function discover, not the module of that name
+        return value
     raise AttributeError(f"module 'radgen.io' has no attribute {name!r}")
 
 

@@ -59,6 +59,7 @@ def draw(figure: Figure, name: str) -> Drawing:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         ax = style.axes(*figure.size)
         figure.draw(ax)
+        ax.figure.draw_without_rendering()  # the layout settles in the second pass
         buffer = io.StringIO()
         ax.figure.savefig(
             buffer,
