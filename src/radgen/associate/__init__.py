@@ -13,6 +13,7 @@ _HOMES = {
     "HeritabilityResult": "gwas_heritability",
     "MetaResult": "gwas_meta",
     "OmnibusResult": "gwas_omnibus",
+    "RidgeResult": "gwas_ridge",
     "TESTS": "association",
     "burden": "gwas_sets",
     "gwas": "gwas_scan",
@@ -20,6 +21,7 @@ _HOMES = {
     "heritability": "gwas_heritability",
     "meta_gwas": "gwas_meta",
     "omnibus": "gwas_omnibus",
+    "polygenic_background": "gwas_ridge",
     "scan": "association",
     "screen": "screening",
 }
