@@ -362,9 +362,14 @@ def test_pointwise_hand_values() -> None:
         ({"filter": "lawss"}, "Did you mean 'laws'"),
         ({"filter": "mean", "sise": 3}, "Did you mean 'size'"),
         ({"filter": "mean", "size": 4}, "odd size"),
-        ({"filter": "mean", "boundary": "wrap"}, "Unknown boundary"),
+        ({"filter": "mean", "boundary": "wrap"}, "Unknown mean: boundary"),
         ({"filter": "log", "sigma_mm": -1}, "positive"),
-        ({"filter": "log", "sigma_mm": "2"}, "is a number"),
+        ({"filter": "log", "sigma_mm": "2"}, "needed is float"),
+        ({"filter": "log", "sigma_mm": True}, "needed is float"),
+        ({"filter": "mean", "dimensions": 4}, "dimensions is 4"),
+        ({"filter": "mean", "size": 3.0}, "needed is int"),
+        ({"filter": "laws", "rotation_invariant": "yes"}, "needed is bool"),
+        ({"filter": "gabor", "part": "modulous"}, "Did you mean 'modulus'"),
         ({"filter": "log", "sigma_mm": 1.0, "riesz_order": [1, 0]}, "3 whole numbers"),
         ({"filter": "log", "steering_sigma_mm": 1.0}, "give riesz_order"),
         ({"filter": "laws", "kernel": "L5E5"}, "needs 3"),
@@ -393,6 +398,21 @@ def test_unknown_presets_name_the_nearest_and_nan_is_refused() -> None:
         apply_filter(image.with_array(array), MeanFilter())
     with pytest.raises(InputError, match="beyond the image"):
         apply_filter(image, MeanFilter(), box=(slice(0, 99), slice(0, 1), slice(0, 1)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (3, 1, 7), (2, 2, 2), (1, 3, 3)])
+@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.label)
+def test_tiny_and_flat_images_give_finite_responses(one, shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(2)
+    for array in (rng.normal(size=shape), np.zeros(shape), np.full(shape, np.float32(1e30))):
+        image = ImageVolume(array.astype(np.float32), Geometry.from_spacing(shape))
+        if one.name == "pyradiomics-log":
+            with pytest.raises(InputError, match="at least 4 voxels"):
+                apply_filter(image, one)
+            continue
+        response = apply_filter(image, one).array
+        assert response.shape == shape
+        assert np.isfinite(response).all()
 
 
 def test_preset_names_are_unique_settings() -> None:

@@ -52,6 +52,24 @@ def test_stationary_transform_equals_pywavelets(wavelet: str, level: int) -> Non
         np.testing.assert_allclose(apply_filter(image, settings).array, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("wavelet", ["haar", "db2", "db3", "coif1"])
+def test_decimated_transform_equals_pywavelets(wavelet: str) -> None:
+    image = volume((32, 32, 32))
+    data = np.array(image.array)
+    for level in (1, 2):
+        bands = pywt.dwtn(data, wavelet, mode="periodization", axes=(2, 1, 0))
+        for name, expected in bands.items():
+            band = name.replace("a", "L").replace("d", "H")
+            settings = SeparableWavelet(
+                wavelet=wavelet, band=band, level=level, boundary="periodic", decimated=True
+            )
+            step = 2**level
+            found = apply_filter(image, settings).array
+            np.testing.assert_allclose(found[::step, ::step, ::step], expected, atol=1e-12)
+            np.testing.assert_array_equal(found, np.repeat(found[::step], step, axis=0))
+        data = bands["aaa"]
+
+
 def pyradiomics_wavelet(array: np.ndarray, band: str, level: int) -> np.ndarray:
     """The steps of PyRadiomics: pad odd axes by wrapping, one level at a time, crop."""
     data = np.pad(array, [(0, size % 2) for size in array.shape], mode="wrap")

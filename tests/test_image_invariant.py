@@ -258,3 +258,23 @@ def test_masks_at_the_border_equal_the_interpolated_indicator(method: str) -> No
         whole = resample(ImageVolume(array.astype(float), grid), spacing, method=method)
         found = resample_mask(mask, spacing, method=method)
         np.testing.assert_array_equal(found.array, whole.array >= 0.5 - 1e-9)
+
+
+def test_anti_aliasing_has_the_gain_it_is_given() -> None:
+    # a wave at the Nyquist frequency of the new grid: period 2 * 4 mm
+    x = np.arange(400.0)
+    wave = np.cos(2 * np.pi * x / 8)
+    image = ImageVolume(np.tile(wave, (3, 3, 1)), Geometry.from_spacing((3, 3, 400)))
+    out = resample(image, (None, None, 4.0), align="origin", anti_alias=0.3).array[1, 1, 10:-10]
+    np.testing.assert_allclose(np.abs(out), 0.3, atol=0.01)
+    plain = resample(image, (None, None, 4.0), align="origin").array[1, 1]
+    np.testing.assert_allclose(np.abs(plain), 1.0, atol=1e-9)
+
+
+def test_single_slices_and_tiny_volumes_are_resampled() -> None:
+    for shape in ((1, 9, 9), (1, 1, 5), (1, 1, 1)):
+        image = ImageVolume(np.full(shape, 7.0), Geometry.from_spacing(shape, (5.0, 1.0, 1.0)))
+        for method in ("nearest", "linear", "cubic", "cubic-convolution"):
+            out = resample(image, 0.7, method=method)
+            np.testing.assert_allclose(out.array, 7.0, atol=1e-12)
+            assert resample_mask(Mask(np.ones(shape), image.geometry), 0.7).array.all()

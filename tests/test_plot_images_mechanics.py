@@ -36,8 +36,8 @@ def test_montage_shows_the_largest_slices_with_exact_outlines() -> None:
     figure = montage(image, {"tumour": mask}, margin_mm=None, title="scan")
     axial, coronal, _ = panels(figure)
     assert axial.get_title() == "axial 5/10"
-    assert texts(axial) == {"R", "L", "A", "P"}
-    assert texts(coronal) == {"R", "L", "S", "I"}
+    assert texts(axial) >= {"R", "L", "A", "P"}
+    assert texts(coronal) >= {"R", "L", "S", "I"}
     outline = next(item for item in axial.collections if isinstance(item, LineCollection))
     segments = np.array(outline.get_segments())
     assert len(segments) == 2 * (4 + 10)  # the perimeter of 4 x 10 voxels

@@ -116,3 +116,14 @@ def test_z_is_inverse_of_the_tail() -> None:
 def test_t_quantile_inverts_the_tail() -> None:
     df = np.array([1.0, 4.0, 31.0, 1e5])
     np.testing.assert_allclose(from_log10p(t_log10p(t_quantile(0.975, df), df)), 0.05, rtol=1e-10)
+
+
+@pytest.mark.parametrize("df", [1.0, 2.0, 7.0, 31.0, 488.0, 5000.0, 1e5])
+def test_many_values_give_what_few_give(df: float) -> None:
+    t = np.concatenate([[0.0, np.nan, np.inf], 10 ** np.linspace(-5, 4, 25_000)])
+    few = np.concatenate([t_log10p(part, df) for part in np.array_split(t, 5)])
+    many = t_log10p(t, df)
+    np.testing.assert_allclose(many, few, rtol=1e-12, atol=1e-12)
+    mixed = t_log10p(t, np.where(np.arange(len(t)) == 5, np.nan, df))
+    np.testing.assert_array_equal(np.delete(mixed, 5), np.delete(many, 5))
+    assert np.isnan(mixed[5])

@@ -6,12 +6,27 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "AssociationResult": "result",
+    "AssociationResult": "association_result",
+    "BurdenResult": "gwas_sets",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
+    "HeritabilityResult": "gwas_heritability",
+    "ReplicationResult": "replication",
+    "MetaResult": "gwas_meta",
+    "OmnibusResult": "gwas_omnibus",
+    "RidgeResult": "gwas_ridge",
+    "TESTS": "association",
+    "burden": "gwas_sets",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
-    "scan": "scanning",
+    "heritability": "gwas_heritability",
+    "lock": "replication",
+    "replicate": "replication",
+    "meta_gwas": "gwas_meta",
+    "omnibus": "gwas_omnibus",
+    "polygenic_background": "gwas_ridge",
+    "scan": "association",
+    "screen": "screening",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -29,13 +29,14 @@ REASONS = (
     "fewer samples in one of the two groups than the declared minimum",
     "the outcome has one class only in the complete samples",
     "the model did not converge",
-    "the effect is infinite: the groups are perfectly separated",
+    "the classes are separated: effect and interval are Firth's",
+    "the classes are separated: the effect is infinite",
     "the test needs another type of data",
 )
-TOO_FEW_SAMPLES, TOO_FEW_CARRIERS, ONE_CLASS, NOT_CONVERGED, SEPARATED, WRONG_TYPE = range(
-    len(linear.STATUS_TEXT), len(REASONS)
+TOO_FEW_SAMPLES, TOO_FEW_CARRIERS, ONE_CLASS, NOT_CONVERGED, SEPARATED, INFINITE, WRONG_TYPE = (
+    range(len(linear.STATUS_TEXT), len(REASONS))
 )
-WARNED = (linear.PERFECT_FIT, SEPARATED)
+WARNED = (linear.PERFECT_FIT, SEPARATED, INFINITE)
 """Codes of pairs that have a p-value, but need a look."""
 
 

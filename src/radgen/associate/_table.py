@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen.associate._pairs import REASONS, WARNED, PairBlock
-from radgen.associate.result import COLUMNS
+from radgen.associate.association_result import COLUMNS
 from radgen.stats import multiplicity
 from radgen.stats.tail import from_log10p
 
@@ -31,6 +31,7 @@ class Piece:
     test: str
     model: str
     block: PairBlock
+    p_maxt: NDArray[np.float64] | None = None
 
 
 def assemble(
@@ -92,11 +93,17 @@ def assemble(
         "q_by": _nullable(multiplicity.by(p)),
         "q_storey": _nullable(multiplicity.storey(p)),
         "q_hierarchical": _nullable(multiplicity.hierarchical(p, label)),
-        "p_maxt": _nullable(np.full(len(p), np.nan)),
+        "p_maxt": _nullable(_maxt(pieces)[order]),
         "status": pl.Series(["ok", "warning", "not_tested"], dtype=pl.String).gather(status),
         "reason": pl.Series(list(REASONS), dtype=pl.String).gather(code),
     }
     return pl.DataFrame({name: data[name] for name in COLUMNS})
+
+
+def _maxt(pieces: Sequence[Piece]) -> NDArray[np.float64]:
+    return np.concatenate(
+        [np.full(p.block.n.size, np.nan) if p.p_maxt is None else p.p_maxt.ravel() for p in pieces]
+    )
 
 
 def _nullable(values: NDArray[np.float64]) -> pl.Series:

@@ -18,6 +18,7 @@ GENOME_WIDE = 5e-8
 """The usual p of genome-wide significance, before counting traits."""
 
 _TESTS = {
+    "lmm": "The ratio of the variances was fitted by REML anew for each variant, with Wald tests.",
     "t": "Degrees of freedom follow from the numerical rank of the design.",
     "hybrid": "Wald tests were used; where maximum likelihood did not converge, Firth's penalised "
     "likelihood was.",
@@ -25,6 +26,7 @@ _TESTS = {
     "score": "Score tests were used, below p = 0.05 with the saddle-point approximation.",
 }
 _MODELS = {
+    "lmm": "the linear mixed model with the relationship matrix as a random effect",
     "linear": "linear regression (ordinary least squares, exact t-tests)",
     "logistic": "logistic regression",
     "cox": "Cox proportional hazards regression",
@@ -152,7 +154,9 @@ class GwasResult(Result):
             f"Each of {p['n_variants']:,} variants was tested with {_MODELS[p['model']]} "
             f"as the number of ALT alleles, adjusted for {beside}.",
             _TESTS[p["test"]],
-            "Missing calls were "
+            "Missing calls were taken at the mean, missing trait values dropped trait by trait."
+            if p["model"] == "lmm"
+            else "Missing calls were "
             "dropped variant by variant and missing trait values trait by trait; nothing was "
             "imputed.",
         ]

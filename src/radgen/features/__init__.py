@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from radgen.features.cohort import extract_cohort
     from radgen.features.diagnostics import diagnose
     from radgen.features.extraction import LONG_SCHEMA, extract, process
-    from radgen.features.phenotypes import to_phenotypes, to_wide
+    from radgen.features.maps import feature_maps
+    from radgen.features.phenotypes import pair_differences, to_phenotypes, to_wide
 
 _LAZY = {
     "LONG_SCHEMA": "extraction",
     "diagnose": "diagnostics",
     "extract": "extraction",
     "extract_cohort": "cohort",
+    "feature_maps": "maps",
+    "pair_differences": "phenotypes",
     "process": "extraction",
     "to_phenotypes": "phenotypes",
     "to_wide": "phenotypes",
@@ -40,6 +43,8 @@ __all__ = [
     "diagnose",
     "extract",
     "extract_cohort",
+    "feature_maps",
+    "pair_differences",
     "preset",
     "preset_names",
     "process",

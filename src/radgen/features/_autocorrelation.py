@@ -50,7 +50,8 @@ def _power(
     weight: NDArray[np.float64], a: NDArray[np.complex128], b: NDArray[np.complex128]
 ) -> float:
     """Return the sum of weight times the real part of a conj(b)."""
-    return float(np.vdot(b, weight * a).real)
+    products = a.view(np.float64) * b.view(np.float64)
+    return float(np.einsum("i,ij->", weight.ravel(), products.reshape(-1, 2)))
 
 
 def inverse_distance_sums(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["Hull", "enclosing_ellipsoid", "hull_of", "oriented_box"]
 
 Array = NDArray[np.float64]
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-5
 _ANGLES = 8
 
 
@@ -51,11 +51,10 @@ def hull_of(points: Array) -> Hull:
 def diameter_of(points: Array) -> float:
     """Return the largest distance between two of the points (n, d)."""
     largest = 0.0
-    squares = np.einsum("ij,ij->i", points, points)
-    for first in range(0, len(points), 512):
-        part = slice(first, first + 512)
-        gaps = squares[part, None] + squares - 2.0 * (points[part] @ points.T)
-        largest = max(largest, float(gaps.max()))
+    columns = np.ascontiguousarray(points.T)
+    for first in range(0, len(points), 64):
+        gaps = sum((column[first : first + 64, None] - column) ** 2 for column in columns)
+        largest = max(largest, float(np.max(gaps)))
     return float(np.sqrt(largest))
 
 

@@ -12,6 +12,7 @@ from radgen.features.statistics import moments, percentile
 __all__ = ["intensity_histogram"]
 
 _FLAT = "there is one grey level"
+_EMPTY = "no level lies between the 10th and the 90th percentile"
 _ONE_BIN = "the histogram has one bin, so no gradient"
 
 SPECS = (
@@ -28,7 +29,7 @@ SPECS = (
     FeatureSpec("Discretised intensity interquartile range", "WR0O"),
     FeatureSpec("Discretised intensity range", "5Z3W"),
     FeatureSpec("Intensity histogram mean absolute deviation", "D2ZX"),
-    FeatureSpec("Intensity histogram robust mean absolute deviation", "WRZB"),
+    FeatureSpec("Intensity histogram robust mean absolute deviation", "WRZB", "", _EMPTY),
     FeatureSpec("Intensity histogram median absolute deviation", "4RNL"),
     FeatureSpec("Intensity histogram coefficient of variation", "CWYJ"),
     FeatureSpec("Intensity histogram quartile coefficient of dispersion", "SLWD"),
@@ -101,7 +102,7 @@ def intensity_histogram(view: View) -> Measured:
         p75 - p25,
         float(filled[-1] - filled[0]),
         spread(mean, counts),
-        spread(float(inner @ level / inner.sum()), inner),
+        spread(float(inner @ level / inner.sum()), inner) if inner.any() else float("nan"),
         spread(median, counts),
         float(np.sqrt(variance) / mean),
         (p75 - p25) / (p75 + p25),

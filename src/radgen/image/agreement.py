@@ -51,6 +51,16 @@ class ContourAgreement:
 def dice(first: Mask, second: Mask) -> float:
     """Return twice the common volume over the sum of volumes; NaN where both are empty.
 
+    Parameters
+    ----------
+    first, second : Mask
+        The contours, on one grid.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
     Raises
     ------
     GeometryError

@@ -58,7 +58,25 @@ def bounding_box(
 
 
 def crop_geometry(geometry: Geometry, box: Box) -> Geometry:
-    """Return the grid of a box of voxels; the box may reach beyond the grid."""
+    """Return the grid of a box of voxels; the box may reach beyond the grid.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The grid that the box counts in.
+    box : tuple of slice (3,)
+        Ranges along (z, y, x).
+
+    Returns
+    -------
+    Geometry
+        Same voxels, same places in the patient.
+
+    Raises
+    ------
+    InputError
+        If the box is empty.
+    """
     start = np.array([part.start for part in box], dtype=np.float64)
     affine = np.array(geometry.affine)
     affine[:3, 3] = geometry.to_world(start)

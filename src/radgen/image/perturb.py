@@ -155,8 +155,17 @@ def move(
     -------
     ImageVolume, Mask
         On the new grid, same shape and spacing. The region can be empty.
+
+    Raises
+    ------
+    GeometryError
+        If the mask is not on the scan's grid.
+    InputError
+        If the region is empty.
     """
     mask.require_on(image)
+    if not mask.n_voxels:
+        raise InputError(f"Region {mask.region!r} is empty, so it has no centre to turn about.")
     geometry = image.geometry
     centre = np.array(ndimage.center_of_mass(mask.array))[::-1]
     turn = np.deg2rad(angle_deg)
@@ -186,10 +195,17 @@ def noise_sigma(image: ImageVolume) -> float:
         Median absolute value of the in-plane HH band (Haar) / 0.6745, in units of the scan;
         flat voxels (air set to one value) are left out.
 
+    Raises
+    ------
+    InputError
+        If the scan is a series or holds values that are not finite.
+
     References
     ----------
     Donoho & Johnstone 1994, doi:10.1093/biomet/81.3.425.
     """
+    if image.array.ndim != 3 or not np.isfinite(image.array).all():
+        raise InputError("The noise level needs a single volume with finite values.")
     settings = SeparableWavelet(wavelet="haar", band="HH", dimensions=2)
     keep = tuple((0, size) for size in image.geometry.shape)
     detail = np.abs(
@@ -200,7 +216,27 @@ def noise_sigma(image: ImageVolume) -> float:
 
 
 def add_noise(image: ImageVolume, *, sigma: float, rng: np.random.Generator) -> ImageVolume:
-    """Return the scan with Gaussian noise of standard deviation `sigma` added."""
+    """Return the scan with Gaussian noise of standard deviation `sigma` added.
+
+    Parameters
+    ----------
+    image : ImageVolume
+        The scan.
+    sigma : float
+        In units of the scan.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ImageVolume
+        Same dtype and grid.
+
+    Raises
+    ------
+    InputError
+        If `sigma` is negative.
+    """
     if not (np.isfinite(sigma) and sigma >= 0):
         raise InputError(f"sigma is not negative, as is {sigma}.")
     noise = rng.normal(0.0, sigma, size=image.array.shape) if sigma > 0 else 0.0
@@ -266,13 +302,22 @@ def randomise_contour(
     Returns
     -------
     Mask
-        Without holes that the region did not have; can be empty.
+        Made of whole supervoxels; can be empty.
+
+    Raises
+    ------
+    GeometryError
+        If the mask is not on the scan's grid.
+    InputError
+        If the region is empty, or the scan holds values that are not finite around it.
     """
     mask.require_on(image)
     spacing = image.geometry.spacing_mm
     width = voxel_mm if voxel_mm is not None else _width(mask)
     margin = [int(np.ceil(2 * width / step)) + 1 for step in spacing]
     box = bounding_box(mask, margin=margin)
+    if image.array.ndim != 3 or not np.isfinite(image.array[box]).all():
+        raise InputError("Supervoxels need a single volume with finite values around the region.")
     labels = supervoxels(image.array[box], spacing, width)
     inside = mask.array[box]
     count = int(labels.max()) + 1

@@ -114,13 +114,49 @@ def shrink(mask: Mask, distance_mm: float) -> Mask:
 
 
 def opening(mask: Mask, radius_mm: float) -> Mask:
-    """Return the region without parts thinner than twice a radius: shrunk, then grown."""
+    """Return the region without parts thinner than twice a radius: shrunk, then grown.
+
+    Parameters
+    ----------
+    mask : Mask
+        The region; not empty.
+    radius_mm : float
+        Radius in millimetres.
+
+    Returns
+    -------
+    Mask
+        A part of the region; can be empty.
+
+    Raises
+    ------
+    InputError
+        If the region is empty or the radius negative.
+    """
     small = shrink(mask, radius_mm)
     return grow(small, radius_mm) if small.n_voxels else small
 
 
 def closing(mask: Mask, radius_mm: float) -> Mask:
-    """Return the region with gaps narrower than twice a radius filled: grown, then shrunk."""
+    """Return the region with gaps narrower than twice a radius filled: grown, then shrunk.
+
+    Parameters
+    ----------
+    mask : Mask
+        The region; not empty.
+    radius_mm : float
+        Radius in millimetres.
+
+    Returns
+    -------
+    Mask
+        Holds the region.
+
+    Raises
+    ------
+    InputError
+        If the region is empty or the radius negative.
+    """
     _require(mask, radius_mm)
     steps = [int(np.ceil(radius_mm / step)) + 1 for step in mask.geometry.spacing_mm]
     wide = np.pad(mask.array, [(step, step) for step in steps])
@@ -130,7 +166,18 @@ def closing(mask: Mask, radius_mm: float) -> Mask:
 
 
 def fill_holes(mask: Mask) -> Mask:
-    """Return the region with all holes filled that no path in space leads out of."""
+    """Return the region with all holes filled that no path in space leads out of.
+
+    Parameters
+    ----------
+    mask : Mask
+        The region.
+
+    Returns
+    -------
+    Mask
+        Holds the region.
+    """
     return replace(mask, array=ndimage.binary_fill_holes(mask.array))
 
 
@@ -257,7 +304,25 @@ def components(mask: Mask, *, connectivity: Literal[6, 18, 26] = 26) -> tuple[Ma
 
 
 def largest_component(mask: Mask, *, connectivity: Literal[6, 18, 26] = 26) -> Mask:
-    """Return the largest connected part of a region, under the region's own name."""
+    """Return the largest connected part of a region, under the region's own name.
+
+    Parameters
+    ----------
+    mask : Mask
+        The region; an empty one is returned as it is.
+    connectivity : {6, 18, 26}
+        Whether voxels touch by faces, edges or corners.
+
+    Returns
+    -------
+    Mask
+        One connected part; of equal ones the first in array order.
+
+    Raises
+    ------
+    InputError
+        If the connectivity is none of the three.
+    """
     parts = components(mask, connectivity=connectivity)
     return replace(parts[0], region=mask.region) if parts else mask
 

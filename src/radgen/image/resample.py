@@ -272,7 +272,18 @@ def resample_to(
 
 
 def round_intensities(image: ImageVolume) -> ImageVolume:
-    """Return the image with values rounded to the nearest whole number (halves to even)."""
+    """Return the image with values rounded to the nearest whole number (halves to even).
+
+    Parameters
+    ----------
+    image : ImageVolume
+        The scan.
+
+    Returns
+    -------
+    ImageVolume
+        Same dtype and grid; NaN stays NaN.
+    """
     return image.with_array(np.rint(image.array))
 
 

@@ -30,8 +30,9 @@ class BatchGauge(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        ``stage, batch, auc, ci_low, ci_high, n, n_batch``: each batch against the rest; stage is
-        "before" or "after".
+        ``stage, batch, auc, ci_low, ci_high, n, n_batch``: each batch against the rest. Stages are
+        "before", "after" (harmonised within training folds, as a model of new patients meets
+        it) and "after, fitted to all rows" (as a table is usually harmonised once).
     """
 
     kind: ClassVar[str] = "batch_gauge"
@@ -44,9 +45,11 @@ class BatchGauge(Result):
     def statements(self) -> tuple[str, ...]:
         """Return what the features say about the batch before and after harmonisation."""
         before, after = self.mean("before"), self.mean("after")
+        every = self.mean("after, fitted to all rows")
         text = (
-            f"The batch can be read from the features with a mean AUC of {before:.2f} before and "
-            f"{after:.2f} after harmonisation (0.50 = not at all)."
+            f"The batch can be read from the features with a mean AUC of {before:.2f} before "
+            f"harmonisation, {every:.2f} after it was fitted to all rows, and {after:.2f} in new "
+            "rows after it was fitted to training folds (0.50 = not at all)."
         )
         return (text,)
 
@@ -105,7 +108,7 @@ def batch_gauge(
         If fewer than two batches are large enough.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     matched = align({"phenotypes": table.samples, "batches": list(batch)})
     labels = np.array([str(batch[item]) for item in matched.samples], dtype=object)
@@ -123,15 +126,45 @@ def batch_gauge(
     fold = _folds(labels, folds, seed)
     remover = ComBat() if harmoniser is None else harmoniser
     model = LogisticRegression(C=1 / penalty, max_iter=1000)
+    with threadpool_limits(limits=1):
+        rows = _measure(values, labels, fold, usable, remover=remover, model=model)
+    columns = ["stage", "batch", "auc", "ci_low", "ci_high", "n", "n_batch"]
+    params = {
+        "folds": folds, "harmoniser": type(remover).__name__, "min_size": min_size, "seed": seed,
+    }  # fmt: skip
+    return BatchGauge(
+        frame=pl.DataFrame(rows, schema=columns, orient="row"), params=params, n_used=len(labels)
+    )
+
+
+def _measure(
+    values: FloatArray,
+    labels: NDArray[Any],
+    fold: NDArray[np.int64],
+    usable: list[str],
+    *,
+    remover: Any,
+    model: Any,
+) -> list[tuple[Any, ...]]:
+    from sklearn.preprocessing import StandardScaler
+
     rows = []
-    for stage in ("before", "after"):
+    everything = _impute(values, values)[0]
+    flat = (
+        clone(remover)
+        .fit(RankNormaliser().fit_transform(everything), batch=labels)
+        .transform(RankNormaliser().fit_transform(everything), batch=labels)
+    )
+    for stage in ("before", "after", "after, fitted to all rows"):
         score = np.zeros((len(labels), len(usable)))
-        for k in range(folds):
+        for k in range(int(fold.max()) + 1):
             train, test = fold != k, fold == k
             x_train, x_test = _impute(values[train], values[test])
             ranks = RankNormaliser().fit(x_train)
             x_train, x_test = ranks.transform(x_train), ranks.transform(x_test)
-            if stage == "after":
+            if stage == "after, fitted to all rows":
+                x_train, x_test = flat[train], flat[test]
+            elif stage == "after":
                 fitted = clone(remover).fit(x_train, batch=labels[train])
                 x_train = fitted.transform(x_train, batch=labels[train])
                 x_test = fitted.transform(x_test, batch=labels[test])
@@ -144,13 +177,7 @@ def batch_gauge(
             found = auc_interval(labels == name, score[:, j])
             size = int((labels == name).sum())
             rows.append((stage, name, found.auc, found.ci_low, found.ci_high, len(labels), size))
-    columns = ["stage", "batch", "auc", "ci_low", "ci_high", "n", "n_batch"]
-    params = {
-        "folds": folds, "harmoniser": type(remover).__name__, "min_size": min_size, "seed": seed,
-    }  # fmt: skip
-    return BatchGauge(
-        frame=pl.DataFrame(rows, schema=columns, orient="row"), params=params, n_used=len(labels)
-    )
+    return rows
 
 
 def _folds(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:

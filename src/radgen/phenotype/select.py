@@ -44,7 +44,9 @@ class VarianceFilter(SelectorMixin, BaseEstimator):
         InputError
             If no column varies.
         """
-        values = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        values = validate_data(
+            self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
+        )
         ordered = np.sort(values, axis=0)
         n = len(ordered)
         width = int(np.floor(self.max_share * n)) + 1

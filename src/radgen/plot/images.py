@@ -461,6 +461,7 @@ def _panel(
     _directions(ax, image.geometry, plane)
     if width > 45:
         ax.plot([5, 25], [height - 5, height - 5], color="white", linewidth=2, clip_on=True)
+        ax.text(15, height - 7, "20 mm", color="white", fontsize=6, ha="center", va="bottom")
 
 
 def _outline(ax: Axes, inside: NDArray[np.bool_], size: tuple[float, float], colour: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 _HOMES = {
     "AuditResult": "leakage",
+    "ExternalResult": "external",
+    "FittedModel": "fitting",
     "HazardResult": "hazards",
     "PredictionResult": "result",
     "RidgeCox": "ridge",
@@ -14,11 +16,17 @@ _HOMES = {
     "RidgeLogistic": "ridge",
     "audit": "leakage",
     "evaluate": "evaluation",
+    "fit_model": "fitting",
+    "read_bundle": "bundle",
     "survival_hazards": "hazards",
+    "validate_external": "external",
+    "write_bundle": "bundle",
 }
 
 __all__ = [
     "AuditResult",
+    "ExternalResult",
+    "FittedModel",
     "HazardResult",
     "PredictionResult",
     "RidgeCox",
@@ -26,7 +34,11 @@ __all__ = [
     "RidgeLogistic",
     "audit",
     "evaluate",
+    "fit_model",
+    "read_bundle",
     "survival_hazards",
+    "validate_external",
+    "write_bundle",
 ]
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from radgen.errors import InputError, shown
 from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, align, to_polars
 
-__all__ = ["ROLES", "Block", "Design", "build_design"]
+__all__ = ["ROLES", "Block", "Design", "build_design", "read_blocks"]
 
 FloatArray = NDArray[np.float64]
 Role = Literal["clinical", "imaging", "genomic"]
@@ -118,7 +118,7 @@ def build_design(
     """
     if not blocks:
         raise InputError("There is no block of predictors to evaluate.")
-    read = {name: _read(name, table, roles) for name, table in blocks.items()}
+    read = read_blocks(blocks, roles)
     known = np.flatnonzero(outcome.known)
     tables = {name: item[0] for name, item in read.items()}
     tables[f"outcome {outcome.name}"] = [outcome.samples[i] for i in known]
@@ -144,6 +144,19 @@ def build_design(
         matched.samples, target, kind, parts, code.astype(np.int64), tuple(names.tolist()), place,
         _dropped(matched.dropped, outcome, known), (), outcome.name, outcome.unit,
     )  # fmt: skip
+
+
+def read_blocks(
+    blocks: Mapping[str, Any], roles: Mapping[str, str] | None
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], FloatArray, Role]]:
+    """Return samples, columns, values and role of each block.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read as numbers or its role is unknown.
+    """
+    return {name: _read(name, table, roles) for name, table in blocks.items()}
 
 
 def _dropped(frame: pl.DataFrame, outcome: Outcome, known: NDArray[Any]) -> pl.DataFrame:

@@ -52,9 +52,13 @@ class UnivariateSelector(SelectorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> Self:
         """Rank the columns by their association with y."""
         values = validate_data(self, X, dtype=np.float64)
+        if y is None:
+            raise InputError(
+                "UnivariateSelector requires y to be passed, but the target y is None."
+            )
         target = np.asarray(y)
-        if len(target) != len(values):
-            raise InputError(f"X has {len(values)} rows and y has {len(target)}.")
+        if target.shape[:1] != (len(values),):
+            raise InputError(f"X has {len(values)} rows and y has shape {target.shape}.")
         self.statistic_ = _association(values, target)
         keep = np.argsort(-self.statistic_, kind="stable")[: max(int(self.k), 1)]
         self.support_ = np.zeros(values.shape[1], dtype=bool)

@@ -428,6 +428,8 @@ def _newton(
                 break
             move = move / 2
         gain, objective, beta = trial - objective, trial, candidate
+        if np.abs(z @ beta).max() > 15 and np.linalg.eigvalsh(curved)[0] < 1e-5:
+            break
         if abs(gain) <= tolerance * (1 + abs(objective)) and np.abs(z @ move).max() < 1e-7:
             return beta, value, null, score, null_info, step
         if np.abs(z @ beta).max() > 200:

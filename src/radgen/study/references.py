@@ -120,7 +120,7 @@ def _extraction(found: Gathered) -> None:
 
 
 def _associate(found: Gathered) -> None:
-    from radgen.associate.scanning import TESTS
+    from radgen.associate.association import TESTS
 
     for place, item in enumerate(found.settings.associate):
         at: Location = ("associate", place)

@@ -80,7 +80,7 @@ static PyObject *py_distance_map(PyObject *self, PyObject *args)
 /* Count the 256 types of cubes between eight voxels, and add up where they lie. Bit 0 of a
  * type is voxel (z, y, x), bit 1 (z, y+1, x), bit 2 (z+1, y, x), bit 3 (z+1, y+1, x), and
  * bits 4 to 7 the same four at x+1. */
-static void cube_types(const uint8_t *mask, const Grid *g, int64_t *counts, int64_t *sums,
+static void cube_types(const uint8_t *mask, const Grid *g, uint64_t *counts, uint64_t *sums,
                        uint8_t *column)
 {
     for (ptrdiff_t z = 0; z + 1 < g->nz; z++) {
@@ -93,16 +93,16 @@ static void cube_types(const uint8_t *mask, const Grid *g, int64_t *counts, int6
                 any |= column[x];
             }
             if (!any) {
-                counts[0] += g->nx - 1;
+                counts[0] += (uint64_t)(g->nx - 1);
                 continue;
             }
             for (ptrdiff_t x = 0; x + 1 < g->nx; x++) {
                 int type = column[x] | column[x + 1] << 4;
                 counts[type]++;
                 if (type != 0 && type != 255) {
-                    sums[3 * type] += z;
-                    sums[3 * type + 1] += y;
-                    sums[3 * type + 2] += x;
+                    sums[3 * type] += (uint64_t)z;
+                    sums[3 * type + 1] += (uint64_t)y;
+                    sums[3 * type + 2] += (uint64_t)x;
                 }
             }
         }

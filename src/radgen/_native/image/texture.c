@@ -25,11 +25,13 @@ static int32_t join(int32_t *parent, int32_t root, int32_t other)
     return root;
 }
 
-/* Of neighbours (bits), keep the first of each group that is connected through `near`, where
- * near[d] holds the neighbours that touch neighbour d. */
-static uint16_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
+/* Of neighbours (bits), list the first of each group that is connected through `near`, where
+ * near[d] holds the neighbours that touch neighbour d: four bits each, 15 ends the list. */
+static uint64_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
 {
-    uint16_t kept = 0, left = bits;
+    uint64_t list = 0;
+    int shift = 0;
+    uint16_t left = bits;
     for (int d = 0; d < n_steps; d++) {
         if (!(left >> d & 1)) {
             continue;
@@ -41,10 +43,11 @@ static uint16_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
                 group |= group >> e & 1 ? near[e] & bits : 0;
             }
         }
-        kept |= (uint16_t)(1u << d);
+        list |= (uint64_t)d << shift;
+        shift += 4;
         left &= (uint16_t)~group;
     }
-    return kept;
+    return list | (uint64_t)15 << shift;
 }
 
 /* Which neighbours touch which: their offsets differ by at most one voxel along each axis, and
@@ -262,8 +265,8 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
         read_steps(&a[0], &a[2], -1, 0, &grid, &steps) == 0) {
         inside = check_levels(&a[0], &grid, 65535);
     }
-    if (inside >= 0 && a[2].view.shape[0] > 16) {
-        refuse("offsets: at most 16 neighbours are joined.");
+    if (inside >= 0 && a[2].view.shape[0] > 15) {
+        refuse("offsets: at most 15 neighbours are joined.");
         inside = -1;
     }
     for (int i = 3; i < 7 && inside >= 0; i++) {
@@ -276,7 +279,8 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
     if (inside >= 0) {
         int32_t *parent = malloc((size_t)(grid.nz * grid.ny * grid.nx) * sizeof *parent);
         uint16_t *bits = malloc((size_t)grid.nx * sizeof *bits);
-        uint16_t *few = calloc(65536, sizeof *few), near[16];
+        uint64_t *few = calloc((size_t)1 << a[2].view.shape[0], sizeof *few);
+        uint16_t near[16];
         if (parent == NULL || bits == NULL || few == NULL) {
             PyErr_NoMemory();
         } else {

@@ -101,7 +101,7 @@ static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step
  * that touch each other are joined already, so one of each touching group will do. */
 static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
                                const ptrdiff_t *step, int n_steps, const uint16_t *near,
-                               uint16_t *few, int32_t *parent, uint16_t *bits,
+                               uint64_t *few, int32_t *parent, uint16_t *bits,
                                uint16_t *out_level, uint32_t *out_size,
                                uint16_t *out_far, int32_t *out_slice)
 {
@@ -129,11 +129,8 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
             if (few[bits[x]] == 0) {
                 few[bits[x]] = one_of_each(bits[x], near, n_steps);
             }
-            unsigned left = few[bits[x]];
-            for (int d = 0; left; d++, left >>= 1) {
-                if (left & 1) {
-                    root = join(parent, root, (int32_t)(at + x + step[d]));
-                }
+            for (uint64_t list = few[bits[x]]; (list & 15) != 15; list >>= 4) {
+                root = join(parent, root, (int32_t)(at + x + step[list & 15]));
             }
         }
     }
@@ -163,8 +160,8 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
 /* For each level and number of neighbours: how many voxels, and the sum of |level * number -
  * sum of the neighbours' levels|; whole numbers, so the order of summation does not matter. */
 static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
-                          ptrdiff_t period, uint32_t *sums, uint32_t *counts, int64_t *out_count,
-                          int64_t *out_gap)
+                          ptrdiff_t period, uint32_t *sums, uint32_t *counts, uint64_t *out_count,
+                          uint64_t *out_gap)
 {
     ptrdiff_t dz = g->mz, dy = g->my, dx = g->mx;
     FOR_ROWS
@@ -192,7 +189,7 @@ static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, p
             ptrdiff_t cell = slice + row[x] * width + number;
             int64_t gap = row[x] * number - sum;
             out_count[cell]++;
-            out_gap[cell] += gap < 0 ? -gap : gap;
+            out_gap[cell] += (uint64_t)(gap < 0 ? -gap : gap);
         }
     }
 }

@@ -182,6 +182,7 @@ def first_order(levels: Levels) -> dict[str, float]:
     m2, m3, m4 = (float((gap**k).mean()) for k in (2, 3, 4))
     flat = m2 == 0
     inner = x[(x >= p10) & (x <= p90)]
+    robust = float(np.abs(inner - inner.mean()).mean()) if inner.size else float("nan")
     p = np.bincount(levels.levels)[levels.present] / x.size
     return {
         "10Percentile": float(p10),
@@ -196,7 +197,7 @@ def first_order(levels: Levels) -> dict[str, float]:
         "Median": float(p50),
         "Minimum": float(x.min()),
         "Range": float(x.max() - x.min()),
-        "RobustMeanAbsoluteDeviation": float(np.abs(inner - inner.mean()).mean()),
+        "RobustMeanAbsoluteDeviation": robust,
         "RootMeanSquared": float(np.sqrt(energy / x.size)),
         "Skewness": 0.0 if flat else m3 / m2**1.5,
         "TotalEnergy": energy * float(np.prod(levels.crop.spacing_mm)),

@@ -9,9 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen._core.naming import did_you_mean
 from radgen._native._filter import correlate_axis
-from radgen.errors import InputError
 
 __all__ = [
     "BOUNDARIES",
@@ -19,7 +17,6 @@ __all__ = [
     "Keep",
     "Pooling",
     "along",
-    "check_boundary",
     "convolve_axis",
     "crop_source",
     "full",
@@ -285,9 +282,3 @@ def _positive(chain: Chain) -> tuple[int, Chain]:
         sign *= turn
         out.append(tuple(turn * weight + 0.0 for weight in kernel))
     return sign, tuple(out)
-
-
-def check_boundary(boundary: str) -> None:
-    """Raise where the boundary is not one of the four of the standard."""
-    if boundary not in BOUNDARIES:
-        raise InputError(f"Unknown boundary {boundary!r}. {did_you_mean(boundary, BOUNDARIES)}")

@@ -204,7 +204,7 @@ def _structure_axes(
     first = [monomial(tuple(int(part) for part in unit[k])) for k in range(count)]
     tensor = np.empty((*first[0].shape, count, count))
     for i, j in combinations_with_replacement(range(count), 2):
-        square = (first[i] * first[j]).astype(np.float64)
+        square = first[i].astype(np.float64) * first[j]
         tensor[..., i, j] = tensor[..., j, i] = ndimage.gaussian_filter(square, sigma, mode="wrap")
     directions = np.linalg.eigh(tensor)[1][..., ::-1]
     largest = np.abs(directions).argmax(axis=-2, keepdims=True)

@@ -26,36 +26,35 @@ def apply_filter(
 ) -> ImageVolume:
     """Return the response map of an image to a filter.
 
-        Parameters
-        ----------
-        image : ImageVolume (n_z, n_y, n_x)
-            The scan, without NaN.
-        settings : FilterSettings
-            Which filter, and its settings.
-        box : tuple of slice (3,) or None
-            Only this part of the response is wanted (`bounding_box` of a mask, say): what lies
-            too far away to matter is not computed.
+    Parameters
+    ----------
+    image : ImageVolume (n_z, n_y, n_x)
+        The scan, without NaN.
+    settings : FilterSettings
+        Which filter, and its settings.
+    box : tuple of slice (3,) or None
+        Only this part of the response is wanted (`bounding_box` of a mask, say): what lies
+        too far away to matter is not computed.
 
-        Returns
-        -------
-        ImageVolume
-            Response in the image's dtype, on its grid, or on the grid of the box. The values in a
-            box equal those of the whole response, but for rounding.
+    Returns
+    -------
+    ImageVolume
+        Response in the image's dtype, on its grid, or on the grid of the box. The values in a
+        box equal those of the whole response, but for rounding.
 
-        Raises
-        ------
-        InputError
-            If the image is a series or holds values that are not finite, or the box reaches beyond
-            the image.
+    Raises
+    ------
+    InputError
+        If the image is a series or holds values that are not finite, or the box reaches beyond
+        the image.
 
-        Examples
-        --------
-        >>> from radgen.image.filters import MeanFilter
-        >>> from radgen.image.resample import sealed
-    from radgen.types import Geometry
-        >>> scan = ImageVolume(np.eye(3)[None], Geometry.from_spacing((1, 3, 3)))
-        >>> apply_filter(scan, MeanFilter(size=3, dimensions=2)).array[0, 1].round(3).tolist()
-        [0.333, 0.333, 0.333]
+    Examples
+    --------
+    >>> from radgen.image.filters import MeanFilter
+    >>> from radgen.types import Geometry
+    >>> scan = ImageVolume(np.eye(3)[None], Geometry.from_spacing((1, 3, 3)))
+    >>> apply_filter(scan, MeanFilter(size=3, dimensions=2)).array[0, 1].round(3).tolist()
+    [0.333, 0.333, 0.333]
     """
     return apply_filters(image, [settings], box=box)[0]
 
@@ -92,7 +91,7 @@ def apply_filters(
     """
     if image.array.ndim != 3:
         raise InputError("A filter needs one volume (z, y, x); filter a series frame by frame.")
-    if not np.isfinite(image.array).all():
+    if not _all_finite(image.array):
         raise InputError(
             "The image holds NaN or infinite values, which a filter would spread. "
             "Replace them first (the value of air, say)."
@@ -123,6 +122,13 @@ def apply_filters(
         )
         for one in settings
     ]
+
+
+def _all_finite(array: NDArray[Any]) -> bool:
+    """Tell by the sum, which is finite only where all values are (twice as fast)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    return bool(np.isfinite(total) or np.isfinite(array).all())
 
 
 def _grouped(settings: Sequence[FilterSettings]) -> list[list[FilterSettings]]:

@@ -11,7 +11,6 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from radgen._core.naming import require_choice
 from radgen.errors import InputError
 from radgen.image.filters._engine import Boundary, Keep, pad_boundary
 from radgen.image.filters.settings import FilterSettings, positive, register
@@ -50,9 +49,8 @@ class LocalBinaryPattern2D(FilterSettings):
         positive(self.radius, "radius")
         if self.dimensions != 2:
             raise InputError("lbp-2d filters slices; dimensions is 2.")
-        if not isinstance(self.n_points, int) or not 3 <= self.n_points <= 24:
+        if not 3 <= self.n_points <= 24:
             raise InputError(f"n_points is a whole number from 3 to 24, not {self.n_points}.")
-        require_choice(self.method, ("uniform", "rotation-invariant", "plain"), what="LBP method")
 
     def respond(
         self, array: NDArray[Any], spacing_mm: tuple[float, float, float], keep: Keep
@@ -94,7 +92,7 @@ class LocalBinaryPattern3D(FilterSettings):
 
     References
     ----------
-    Banerjee et al. 2013, doi:10.1109/ISBI.2013.6556682 (rotation-invariant LBP in 3D).
+    Banerjee et al. 2013, doi:10.1007/978-3-642-37410-4_3 (rotation-invariant LBP in 3D).
     """
 
     boundary: Boundary = "nearest"
@@ -106,7 +104,7 @@ class LocalBinaryPattern3D(FilterSettings):
         positive(self.radius, "radius")
         if self.dimensions != 3:
             raise InputError("lbp-3d filters volumes; dimensions is 3.")
-        if not isinstance(self.degree, int) or not 0 <= self.degree <= 3:
+        if not 0 <= self.degree <= 3:
             raise InputError(f"degree is a whole number from 0 to 3, not {self.degree}.")
 
     def respond(

@@ -39,7 +39,7 @@ class LocalEntropy(FilterSettings):
 
     def check(self) -> None:
         """Raise `InputError` where a setting is not allowed."""
-        if not isinstance(self.size, int) or self.size < 1 or self.size % 2 == 0:
+        if self.size < 1 or self.size % 2 == 0:
             raise InputError(f"The window has an odd size in voxels, not {self.size}.")
         if (self.bin_width is None) == (self.bin_number is None):
             raise InputError("Give exactly one of bin_width and bin_number (the other None).")

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from radgen._core.naming import require_choice
 from radgen.errors import InputError
 from radgen.image.filters._engine import Keep, Pooling, pad_boundary
 from radgen.image.filters.settings import FilterSettings, positive, register
@@ -53,7 +52,7 @@ class GaborFilter(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: Q88H.
+    IBSI 2 reference manual, arXiv:2006.05470: Q88H.
     """
 
     dimensions: Literal[2, 3] = 2
@@ -74,8 +73,6 @@ class GaborFilter(FilterSettings):
             raise InputError(f"theta_deg is a finite angle, not {self.theta_deg}.")
         if self.theta_step_deg is not None:
             positive(self.theta_step_deg, "theta_step_deg")
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
-        require_choice(self.part, ("modulus", "real", "imaginary", "angle"), what="part")
 
     @property
     def angles_deg(self) -> list[float]:

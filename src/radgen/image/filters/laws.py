@@ -45,9 +45,14 @@ class LawsFilter(FilterSettings):
         Chebyshev distance in voxels over which absolute responses are averaged to an energy
         map; None = the response itself.
 
+    Notes
+    -----
+    Kernels count voxels: on anisotropic grids the response depends on the direction, so resample
+    to isotropic voxels first (in the plane, for a 2D filter).
+
     References
     ----------
-    IBSI 2 reference manual: JTXT (Laws), E4R0 ff. (kernels), PQSD (energy).
+    IBSI 2 reference manual, arXiv:2006.05470: JTXT.
     """
 
     kernel: str = "L5E5E5"
@@ -64,7 +69,6 @@ class LawsFilter(FilterSettings):
                 f"Laws kernel {self.kernel!r} names {len(self.parts)} kernels; a filter of "
                 f"{self.dimensions} dimensions needs {self.dimensions}."
             )
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
         if self.energy_distance is not None and self.energy_distance < 0:
             raise InputError(f"energy_distance is not negative, as is {self.energy_distance}.")
 

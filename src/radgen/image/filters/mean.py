@@ -27,14 +27,14 @@ class MeanFilter(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: S60F.
+    IBSI 2 reference manual, arXiv:2006.05470: S60F.
     """
 
     size: int = 3
 
     def check(self) -> None:
         """Raise `InputError` where the size is not odd and positive."""
-        if not isinstance(self.size, int) or self.size < 1 or self.size % 2 == 0:
+        if self.size < 1 or self.size % 2 == 0:
             raise InputError(f"A mean filter has an odd size in voxels, not {self.size}.")
 
     def respond(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radgen.errors import InputError
 from radgen.image._sitk import from_sitk, to_sitk
 from radgen.image.filters._engine import Boundary, Keep, separable
 from radgen.image.filters.settings import FilterSettings, positive, register
@@ -44,6 +45,11 @@ class PyradiomicsLoG(FilterSettings):
         self, array: NDArray[Any], spacing_mm: tuple[float, float, float], keep: Keep
     ) -> NDArray[Any]:
         """Return the scaled Laplacian of the smoothed image."""
+        if min(array.shape) < 4:
+            raise InputError(
+                f"The recursive LoG needs at least 4 voxels along each axis, not {array.shape}. "
+                "Use the filter 'log', which has no such limit."
+            )
         import SimpleITK as sitk
 
         image = to_sitk(array, Geometry.from_spacing(array.shape, spacing_mm))

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, TypeVar
+from types import UnionType
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radgen._core.digest import digest
-from radgen._core.naming import did_you_mean
+from radgen._core.naming import did_you_mean, require_choice
 from radgen._core.registry import Registry
 from radgen.errors import InputError
-from radgen.image.filters._engine import Boundary, Keep, check_boundary
+from radgen.image.filters._engine import Boundary, Keep
 
 __all__ = ["FILTERS", "FilterSettings", "filter_from_mapping", "register"]
 
@@ -36,9 +46,10 @@ class FilterSettings:
     boundary: Boundary = "mirror"
 
     def __post_init__(self) -> None:
-        if self.dimensions not in (2, 3):
-            raise InputError(f"A filter has 2 or 3 dimensions, not {self.dimensions}.")
-        check_boundary(self.boundary)
+        hints = get_type_hints(type(self))
+        for item in fields(self):
+            value = _typed(getattr(self, item.name), hints[item.name], f"{self.name}: {item.name}")
+            object.__setattr__(self, item.name, value)
         self.check()
 
     def check(self) -> None:
@@ -75,13 +86,52 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _typed(value: Any, hint: Any, what: str) -> Any:
+    """Return a value of the annotated type: whole numbers become float, lists tuples.
+
+    Raises
+    ------
+    InputError
+        If the value has another type or is none of the choices.
+    """
+    if hint is Any:
+        return value
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for kind in kinds:
+        origin = get_origin(kind)
+        if origin is Literal:
+            if isinstance(value, str) and all(isinstance(item, str) for item in get_args(kind)):
+                return require_choice(value, get_args(kind), what=what)
+            if value in get_args(kind) and not isinstance(value, bool):
+                return value
+        elif origin is tuple and isinstance(value, tuple | list):
+            return tuple(_typed(item, get_args(kind)[0], what) for item in value)
+        elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        elif isinstance(kind, type) and type(value) is kind:
+            return value
+    names = " or ".join(str(getattr(kind, "__name__", kind)) for kind in kinds)
+    raise InputError(f"{what} is {value!r}; needed is {names.replace('NoneType', 'None')}.")
+
+
 Settings = TypeVar("Settings", bound=type[FilterSettings])
 
 FILTERS: Registry[type[FilterSettings]] = Registry("filter", entry_point_group="radgen.filters")
 
 
 def register(name: str) -> Callable[[Settings], Settings]:
-    """Return a decorator that registers a settings class under a filter name."""
+    """Return a decorator that registers a settings class under a filter name.
+
+    Parameters
+    ----------
+    name : str
+        As it stands in settings files.
+
+    Returns
+    -------
+    callable
+        Returns the class it is given, with ``name`` set.
+    """
 
     def add(cls: Settings) -> Settings:
         cls.name = name
@@ -125,18 +175,10 @@ def filter_from_mapping(values: Mapping[str, Any]) -> FilterSettings:
             raise InputError(
                 f"Filter {cls.name!r} has no setting {key!r}. {did_you_mean(key, known)}"
             )
-    cleaned = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
-    }
-    try:
-        return cls(**cleaned)
-    except TypeError as error:
-        raise InputError(f"Filter {cls.name!r}: {error}") from error
+    return cls(**given)
 
 
 def positive(value: float, what: str) -> None:
     """Raise where `value` is not a positive finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise InputError(f"{what} is a number, not {value!r}.")
     if not (np.isfinite(value) and value > 0):
         raise InputError(f"{what} is positive, not {value}.")

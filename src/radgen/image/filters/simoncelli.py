@@ -8,9 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen._core.naming import require_choice
 from radgen.errors import InputError
-from radgen.image.filters._engine import Keep, full, pad_boundary
+from radgen.image.filters._engine import Boundary, Keep, full, pad_boundary
 from radgen.image.filters._fourier import RieszOrder, check_riesz, frequencies, riesz_response
 from radgen.image.filters.settings import FilterSettings, register
 
@@ -40,19 +39,18 @@ class NonSeparableWavelet(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: LODD (non-separable wavelets), PRT7 (Simoncelli), AYRS (Riesz).
+    IBSI 2 reference manual, arXiv:2006.05470: LODD; chapter on Riesz transformations.
     """
 
     wavelet: Literal["simoncelli", "shannon"] = "simoncelli"
     level: int = 1
-    boundary: Any = "periodic"
+    boundary: Boundary = "periodic"
     riesz_order: RieszOrder | None = None
     steering_sigma_mm: float | None = None
 
     def check(self) -> None:
         """Raise `InputError` where level, wavelet or Riesz order is not allowed."""
-        require_choice(self.wavelet, ("simoncelli", "shannon"), what="non-separable wavelet")
-        if not isinstance(self.level, int) or not 1 <= self.level <= 12:
+        if not 1 <= self.level <= 12:
             raise InputError(f"The level is a whole number from 1 to 12, not {self.level}.")
         check_riesz(self.riesz_order, self.steering_sigma_mm, self.dimensions)
 

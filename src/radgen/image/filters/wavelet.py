@@ -73,10 +73,14 @@ class SeparableWavelet(FilterSettings):
         Drop every second voxel after each level and repeat the others, so that the response
         stays on the image's grid; otherwise the transform is stationary (à trous).
 
+    Notes
+    -----
+    Kernels count voxels: on anisotropic grids the response depends on the direction, so resample
+    to isotropic voxels first (in the plane, for a 2D filter).
+
     References
     ----------
-    IBSI 2 reference manual: 25BO (separable wavelets), UK1F (Daubechies family), PH3R
-    (Coiflet), 7L5A (Haar).
+    IBSI 2 reference manual, arXiv:2006.05470: 25BO.
     """
 
     wavelet: str = "coif1"
@@ -94,9 +98,8 @@ class SeparableWavelet(FilterSettings):
                 f"A band of a {self.dimensions}D wavelet has {self.dimensions} letters L or H, "
                 f"not {self.band!r}."
             )
-        if not isinstance(self.level, int) or not 1 <= self.level <= 10:
+        if not 1 <= self.level <= 10:
             raise InputError(f"The level is a whole number from 1 to 10, not {self.level}.")
-        require_choice(self.pooling, ("mean", "max", "min"), what="pooling")
         if self.decimated and self.rotation_invariant:
             raise InputError("A decimated transform is not pooled over rotations.")
 

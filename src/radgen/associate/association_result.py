@@ -43,6 +43,8 @@ COLUMNS = (
 
 _AT_MOST = 5
 _LEVEL = 0.05
+_FOREST_ROWS = 20
+_HEATMAP_NAMES = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class AssociationResult(Result):
 
     kind: ClassVar[str] = "association"
     version: ClassVar[int] = 1
-    plots: ClassVar[tuple[str, ...]] = ()
+    plots: ClassVar[tuple[str, ...]] = ("volcano", "heatmap", "forest")
 
     def significant(self, level: float = _LEVEL, *, by: str = "q_bh") -> pl.DataFrame:
         """Return the pairs whose adjusted value is at most `level`, smallest p first.
@@ -158,7 +160,65 @@ class AssociationResult(Result):
         InputError
             If there is no such plot.
         """
+        if kind == "volcano":
+            return self._volcano(ax)
+        if kind == "heatmap":
+            return self._heatmap(ax)
+        if kind == "forest":
+            return self._forest(ax)
         return super().plot(kind, ax=ax)
+
+    def _volcano(self, ax: Any) -> Any:
+        from radgen.plot import volcano
+
+        rows = self.frame.filter(pl.col("log10p").is_not_null() & pl.col("effect").is_not_null())
+        labels = [f"{a} - {b}" for a, b in rows.select("phenotype", "omics").iter_rows()]
+        return volcano(
+            rows["effect"].to_numpy(),
+            rows["log10p"].to_numpy(),
+            significant=(rows["q_bh"] <= _LEVEL).to_numpy(),
+            labels=labels,
+            ax=ax,
+        )
+
+    def _heatmap(self, ax: Any) -> Any:
+        """Signed -log10 p of the phenotypes and features with the smallest p."""
+        from radgen.plot import heatmap
+
+        rows = self.frame.filter(pl.col("log10p").is_not_null())
+        names = [_strongest(rows, column) for column in ("phenotype", "omics")]
+        values = np.full((len(names[0]), len(names[1])), np.nan)
+        marks = np.zeros(values.shape, dtype=bool)
+        place = [{name: i for i, name in enumerate(part)} for part in names]
+        columns = ("phenotype", "omics", "effect", "log10p", "q_bh")
+        for a, b, effect, log10p, q in rows.select(columns).iter_rows():
+            if a in place[0] and b in place[1]:
+                sign = -1.0 if (effect or 0.0) < 0 else 1.0
+                values[place[0][a], place[1][b]] = sign * min(-log10p, 300.0)
+                marks[place[0][a], place[1][b]] = q <= _LEVEL
+        label = "-log10 p with the sign of the effect"
+        return heatmap(
+            values, row_names=names[0], column_names=names[1], marks=marks, label=label, ax=ax
+        )
+
+    def _forest(self, ax: Any) -> Any:
+        from radgen.plot import forest
+
+        known = pl.col("log10p").is_not_null() & pl.col("ci_low").is_finite()
+        rows = self.frame.filter(known & pl.col("ci_high").is_finite()).sort("log10p")
+        rows = rows.head(_FOREST_ROWS)
+        return forest(
+            [f"{a} - {b}" for a, b in rows.select("phenotype", "omics").iter_rows()],
+            rows["effect"].to_numpy(),
+            rows["ci_low"].to_numpy(),
+            rows["ci_high"].to_numpy(),
+            ax=ax,
+        )
+
+
+def _strongest(rows: pl.DataFrame, column: str) -> list[str]:
+    best = rows.group_by(column, maintain_order=True).agg(pl.col("log10p").min())
+    return list(best.sort("log10p").head(_HEATMAP_NAMES)[column].to_list())
 
 
 _TEST_TEXT = {
@@ -206,12 +266,20 @@ def _finding(row: dict[str, Any]) -> str:
     way = "higher" if effect > 0 else "lower"
     if row["n_group1"] is not None and row["model"] == "phenotype ~ omics":
         return (
-            f"{row['phenotype']} is {way} in the {row['n_group1']} samples with {row['omics']} = 1 "
-            f"({row['layer']}): {numbers}."
+            f"{row['phenotype']} is {way} in the {row['n_group1']} samples with "
+            f"{_group(row)}: {numbers}."
         )
     return (
         f"{row['phenotype']} is {way} where {row['omics']} ({row['layer']}) is higher: {numbers}."
     )
+
+
+def _group(row: dict[str, Any]) -> str:
+    """Return what marks the samples that are coded 1, as a person says it."""
+    name, layer = row["omics"], row["layer"]
+    if "=" in name:  # a category that was expanded: "IDH=mutant"
+        return " ".join(name.partition("="))
+    return f"a {name} mutation" if layer == "mutation" else f"{name} ({layer})"
 
 
 def _detectable(tested: pl.DataFrame) -> str:

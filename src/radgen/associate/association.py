@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from radgen._core.blocks import block_ranges, map_units
 from radgen._core.naming import require_choice
 from radgen.associate import _pairs
-from radgen.associate._kernels import KERNELS
+from radgen.associate._kernels import KERNELS, PERMUTED, UNADJUSTED
+from radgen.associate._maxt import Permuted, max_t_blocks
+from radgen.associate._models import negbinom_block
 from radgen.associate._table import Piece, assemble
-from radgen.associate.result import AssociationResult
+from radgen.associate.association_result import AssociationResult
 from radgen.errors import InputError, shown
+from radgen.omics.normalise import median_ratio_factors
 from radgen.types import Alignment, Covariates, OmicsTable, PhenotypeTable, align
 
 __all__ = ["TESTS", "scan"]
@@ -61,6 +64,7 @@ class _Unit:
     confidence: float
     min_n: int
     min_group: int
+    offset: Array | None
 
 
 def scan(
@@ -136,7 +140,10 @@ def scan(
     Notes
     -----
     Adjusted values count tested pairs of all layers together. A missing value drops the
-    sample from the pairs of that column only.
+    sample from the pairs of that column only. P-values of logistic, ordinal and
+    negative-binomial models come from the score test of the covariates' model with a t
+    reference: it keeps its level in small samples; effects and intervals come from the model of
+    the pair. "negbinom" takes raw counts, with median-ratio size factors as offset.
 
     Examples
     --------
@@ -149,6 +156,11 @@ def scan(
     >>> scan(images, genes).table["effect"].round(6).to_list()
     [1.0]
     """
+    if covariates is not None and test in UNADJUSTED:
+        raise InputError(
+            f"test={test!r} cannot adjust for covariates. Leave them out, or use 'linear', "
+            "'spearman' (partial), 'firth' or 'ordinal'."
+        )
     _check_options(
         test,
         min_n=min_n,
@@ -166,6 +178,7 @@ def scan(
     found: list[Alignment] = []
     reasons: dict[str, str] = {}
     labels = _layer_labels(layers)
+    permuted: list[tuple[int, bool, Permuted]] = []
     for label, layer in zip(labels, layers, strict=True):
         matched = _match(phenotypes, layer, covariates, label, reasons)
         found.append(matched.alignment)
@@ -179,7 +192,13 @@ def scan(
             block_size=block_size,
         )
         blocks = map_units(_run_unit, units, executor=executor, what=f"Testing {label}")
-        for (rows, columns, name, swapped), block in zip(places, blocks, strict=True):
+        for unit, place, block in zip(units, places, blocks, strict=True):
+            rows, columns, name, swapped = place
+            if permutations and name in PERMUTED:
+                tested = np.isfinite(block.log10p)
+                sides = (unit.traits, unit.predictors, unit.covariates)
+                entry = Permuted(matched.alignment.samples, *sides, tested, name == "spearman")
+                permuted.append((len(pieces), swapped, entry))
             pieces.append(
                 Piece(
                     rows,
@@ -191,6 +210,16 @@ def scan(
             )
         names += layer.features
         layer_of += [label] * layer.n_features
+    if permuted:
+        found_p = max_t_blocks(
+            [entry for _, _, entry in permuted],
+            n_permutations=permutations,
+            seed=seed,
+            strata=strata,
+            executor=executor,
+        )
+        for (index, swapped, _), values in zip(permuted, found_p, strict=True):
+            pieces[index] = replace(pieces[index], p_maxt=values if swapped else values.T)
     frame = assemble(
         pieces,
         phenotypes=phenotypes.names,
@@ -288,6 +317,9 @@ def _units(
     if standardise:
         traits = _scaled(traits, np.array([kind == "continuous" for kind in types]))
         values = _scaled(values, np.array([kind == "continuous" for kind in omics_types]))
+    offset = None
+    if layer.scale == "counts" and test == "negbinom":
+        offset = np.log(median_ratio_factors(values))
     units, places = [], []
     for kind in dict.fromkeys(types):
         rows = np.array([i for i, item in enumerate(types) if item == kind], dtype=np.int64)
@@ -296,17 +328,23 @@ def _units(
             columns = np.array(
                 [j for j, item in enumerate(omics_types) if item == omics_kind], dtype=np.int64
             )
-            for start, stop in block_ranges(len(columns), block_size):
+            # Moderation borrows strength from all features of the layer: it is not cut.
+            size = max(len(columns), 1) if name == "moderated" else block_size
+            for start, stop in block_ranges(len(columns), size):
                 block = columns[start:stop]
                 sides = (traits[:, rows], values[:, block])
                 left, right = sides[::-1] if swapped else sides
-                units.append(_Unit(left, right, matched.covariates, name, *options))
+                units.append(_Unit(left, right, matched.covariates, name, *options, offset))
                 places.append((rows, block, name, swapped))
     return units, places
 
 
 def _run_unit(unit: _Unit) -> _pairs.PairBlock:
-    block = KERNELS[unit.test](unit.traits, unit.predictors, unit.covariates, unit.confidence)
+    sides = (unit.traits, unit.predictors, unit.covariates, unit.confidence)
+    if unit.test == "negbinom":
+        block = negbinom_block(*sides, offset=unit.offset)
+    else:
+        block = KERNELS[unit.test](*sides)
     small = np.fmin(block.n_group1, block.n - block.n_group1) < unit.min_group
     if _pairs.is_binary(unit.traits).any():
         ones = _pairs.group_sizes(unit.traits, np.isfinite(unit.predictors)).T

@@ -1,0 +1,285 @@
+/* Co-occurrence features in a window around each voxel. A window holds few pairs, so counts
+ * are kept in small tables whose touched cells alone are read and cleared. */
+#include "arrays.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_FEATURES = 25 };
+
+typedef struct {
+    int n_levels, most;       /* highest level; most pairs in one matrix */
+    const double *n_log_n;    /* n log2 n, up to 2 * most */
+    const double *weights;    /* by gap: inverse difference and its kin, 5 a gap */
+    int *level_a, *level_b;   /* the pairs */
+    int32_t *by_level;        /* counts of levels, gaps, sums: (1 + 1 + 2) * (n_levels + 1) */
+    int32_t *by_gap, *by_sum;
+    uint16_t *rank;           /* level -> place among the window's levels, from 1 */
+    int32_t *joint;           /* places x places */
+    int *seen;                /* levels of the window */
+    ptrdiff_t places;
+    int too_many;             /* set where a window holds more levels than places */
+} Work;
+
+static void gap_weights(double *weights, int n_levels)
+{
+    for (int d = 0; d <= n_levels; d++) {
+        double share = (double)d / n_levels;
+        weights[5 * d] = 1.0 / (1.0 + d);
+        weights[5 * d + 1] = 1.0 / (1.0 + share);
+        weights[5 * d + 2] = 1.0 / (1.0 + (double)d * d);
+        weights[5 * d + 3] = 1.0 / (1.0 + share * share);
+        weights[5 * d + 4] = d ? 1.0 / ((double)d * d) : 0.0;
+    }
+}
+
+static int place_of(Work *w, int level, int *n_seen)
+{
+    if (w->rank[level] == 0) {
+        if (*n_seen == w->places) {
+            w->too_many = 1;
+            return 0;
+        }
+        w->seen[*n_seen] = level;
+        w->rank[level] = (uint16_t)++*n_seen;
+    }
+    return w->rank[level] - 1;
+}
+
+/* The 25 features of `n` pairs, in the order of the family's specs. */
+static void features_of(Work *w, int n, double *f)
+{
+    int n_seen = 0;
+    double total = 2.0 * n, mean = 0, auto_sum = 0, gap_sum = 0, gap_square = 0;
+    double joint_log = 0, joint_square = 0, level_log = 0, gap_log = 0, sum_log = 0, top = 0;
+    double means[5] = {0, 0, 0, 0, 0};
+    for (int k = 0; k < n; k++) {
+        int a = w->level_a[k], b = w->level_b[k], d = a > b ? a - b : b - a;
+        int pa = place_of(w, a, &n_seen), pb = place_of(w, b, &n_seen);
+        w->joint[pa < pb ? pa * w->places + pb : pb * w->places + pa]++;
+        w->by_level[a]++;
+        w->by_level[b]++;
+        w->by_gap[d]++;
+        w->by_sum[a + b]++;
+        mean += a + b;
+        auto_sum += (double)a * b;
+        gap_sum += d;
+        gap_square += (double)d * d;
+        for (int i = 0; i < 5; i++) {
+            means[i] += w->weights[5 * d + i];
+        }
+    }
+    mean /= total;
+    double variance = 0, second = 0, third = 0, fourth = 0;
+    for (int k = 0; k < n; k++) {
+        int a = w->level_a[k], b = w->level_b[k], d = a > b ? a - b : b - a;
+        double away = a + b - 2.0 * mean, square = away * away;
+        second += square;
+        third += square * away;
+        fourth += square * square;
+        variance += (a - mean) * (a - mean) + (b - mean) * (b - mean);
+        int pa = w->rank[a] ? w->rank[a] - 1 : 0, pb = w->rank[b] ? w->rank[b] - 1 : 0;
+        int32_t *cell = &w->joint[pa < pb ? pa * w->places + pb : pb * w->places + pa];
+        if (*cell) {
+            int count = pa == pb ? 2 * *cell : *cell, times = pa == pb ? 1 : 2;
+            joint_log += times * w->n_log_n[count];
+            joint_square += times * (double)count * count;
+            top = count > top ? count : top;
+            *cell = 0;
+        }
+        gap_log += w->n_log_n[w->by_gap[d]];
+        w->by_gap[d] = 0;
+        sum_log += w->n_log_n[w->by_sum[a + b]];
+        w->by_sum[a + b] = 0;
+    }
+    for (int k = 0; k < n_seen; k++) {
+        int level = w->seen[k];
+        level_log += w->n_log_n[w->by_level[level]];
+        w->by_level[level] = 0;
+        w->rank[level] = 0;
+    }
+    variance /= total;
+    double log_total = w->n_log_n[2 * n] / total, log_n = n > 1 ? w->n_log_n[n] / n : 0.0;
+    double joint = log_total - joint_log / total, single = log_total - level_log / total;
+    double gap_mean = gap_sum / n, contrast = gap_square / n;
+    int flat = n_seen == 1;
+    f[0] = top / total;
+    f[1] = mean;
+    f[2] = variance;
+    f[3] = joint;
+    f[4] = f[12] = gap_mean;
+    f[5] = contrast - gap_mean * gap_mean;
+    f[6] = log_n - gap_log / n;
+    f[7] = 2.0 * mean;
+    f[8] = f[20] = second / n;
+    f[9] = log_n - sum_log / n;
+    f[10] = joint_square / (total * total);
+    f[11] = contrast;
+    for (int i = 0; i < 5; i++) {
+        f[13 + i] = means[i] / n;
+    }
+    f[18] = flat ? NAN : (auto_sum / n - mean * mean) / variance;
+    f[19] = auto_sum / n;
+    f[21] = third / n;
+    f[22] = fourth / n;
+    f[23] = flat ? NAN : (joint - 2.0 * single) / single;
+    double shared = 2.0 * single - joint;
+    f[24] = shared > 1e-12 ? sqrt(1.0 - exp(-2.0 * shared)) : 0.0;
+}
+
+/* Collect the pairs of one direction; `pair` holds steps from the centre voxel. */
+static int collect(const uint16_t *centre, const int32_t *pair, ptrdiff_t n_pairs, Work *w, int n)
+{
+    for (ptrdiff_t k = 0; k < n_pairs; k++) {
+        int a = centre[pair[2 * k]], b = centre[pair[2 * k + 1]];
+        w->level_a[n] = a;
+        w->level_b[n] = b;
+        n += (a != 0) & (b != 0);
+    }
+    return n;
+}
+
+static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxels,
+                 const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int merged,
+                 Work *w, double *out)
+{
+    double f[N_FEATURES], sum[N_FEATURES];
+    int used[N_FEATURES];
+    for (ptrdiff_t v = 0; v < n_voxels; v++) {
+        const uint16_t *centre = levels + voxel[v];
+        memset(sum, 0, sizeof sum);
+        memset(used, 0, sizeof used);
+        int n = 0;
+        for (ptrdiff_t d = 0; d < n_directions; d++) {
+            n = collect(centre, pair + 2 * first[d], first[d + 1] - first[d], w, n);
+            if (n == 0 || (merged && d + 1 < n_directions)) {
+                continue;
+            }
+            features_of(w, n, f);
+            for (int i = 0; i < N_FEATURES; i++) {
+                if (!isnan(f[i])) {
+                    sum[i] += f[i];
+                    used[i]++;
+                }
+            }
+            n = 0;
+        }
+        for (int i = 0; i < N_FEATURES; i++) {
+            out[i * n_voxels + v] = used[i] ? sum[i] / used[i] : NAN;
+        }
+    }
+}
+
+static int work_of(Work *w, long n_levels, ptrdiff_t most, ptrdiff_t places, double **tables)
+{
+    size_t levels = (size_t)n_levels + 1, pairs = (size_t)most + 1;
+    w->n_levels = (int)n_levels;
+    w->most = (int)most;
+    w->places = places;
+    *tables = malloc((2 * pairs + 5 * levels) * sizeof **tables);
+    w->level_a = malloc(2 * pairs * sizeof *w->level_a);
+    w->by_level = calloc(4 * levels + 2, sizeof *w->by_level);
+    w->rank = calloc(levels, sizeof *w->rank);
+    w->joint = calloc((size_t)(places * places), sizeof *w->joint);
+    w->seen = malloc((size_t)places * sizeof *w->seen);
+    if (!*tables || !w->level_a || !w->by_level || !w->rank || !w->joint || !w->seen) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    w->level_b = w->level_a + pairs;
+    w->by_gap = w->by_level + levels;
+    w->by_sum = w->by_gap + levels;
+    w->n_log_n = *tables;
+    w->weights = *tables + 2 * pairs;
+    for (size_t n = 0; n < 2 * pairs; n++) {
+        (*tables)[n] = n > 1 ? (double)n * log2((double)n) : 0.0;
+    }
+    gap_weights(*tables + 2 * pairs, (int)n_levels);
+    return 0;
+}
+
+static void drop_work(Work *w, double *tables)
+{
+    free(tables);
+    free(w->level_a);
+    free(w->by_level);
+    free(w->rank);
+    free(w->joint);
+    free(w->seen);
+}
+
+/* Steps and voxels must stay within the volume, and levels within the tables. */
+static ptrdiff_t check_windows(const Array *a, long n_levels)
+{
+    const int32_t *pair = a[2].view.buf, *first = a[3].view.buf;
+    const int64_t *voxel = a[1].view.buf;
+    const uint16_t *levels = a[0].view.buf;
+    ptrdiff_t size = a[0].view.shape[0], n_pairs = a[2].view.shape[0];
+    ptrdiff_t n_directions = a[3].view.shape[0] - 1, low = 0, high = 0;
+    int good = a[2].view.shape[1] == 2 && n_directions >= 1 && n_levels >= 1 && n_levels <= 65535 &&
+               first[0] == 0 && first[n_directions] == n_pairs && n_pairs <= 1000000;
+    for (ptrdiff_t d = 0; good && d < n_directions; d++) {
+        good = first[d] <= first[d + 1];
+    }
+    for (ptrdiff_t k = 0; good && k < 2 * n_pairs; k++) {
+        low = pair[k] < low ? pair[k] : low;
+        high = pair[k] > high ? pair[k] : high;
+    }
+    for (ptrdiff_t v = 0; good && v < a[1].view.shape[0]; v++) {
+        good = voxel[v] + low >= 0 && voxel[v] < size - high;
+    }
+    for (ptrdiff_t i = 0; good && i < size; i++) {
+        good = levels[i] <= n_levels;
+    }
+    return good ? n_directions : -1;
+}
+
+static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[5];
+    long n_levels, places;
+    int merged;
+    if (!PyArg_ParseTuple(args, "OOOOlliO", &given[0], &given[1], &given[2], &given[3], &n_levels,
+                          &places, &merged, &given[4])) {
+        return NULL;
+    }
+    const Need needs[5] = {{"levels", 'u', 2, 1, 0},
+                           {"voxels", 'i', 8, 1, 0},
+                           {"pairs", 'i', 4, 2, 0},
+                           {"first", 'i', 4, 1, 0},
+                           {"out", 'f', 8, 2, 1}};
+    Array a[5];
+    if (take_arrays(given, needs, 5, a) < 0) {
+        return NULL;
+    }
+    ptrdiff_t n_directions = check_windows(a, n_levels);
+    ptrdiff_t shape[2] = {N_FEATURES, a[1].view.shape[0]}, n_pairs = a[2].view.shape[0];
+    if (n_directions < 0 || places < 1 || places > 4096) {
+        refuse("pairs, voxels or levels: out of range.");
+    } else if (need_shape(&a[4], "out", shape) == 0) {
+        Work work = {0};
+        double *tables = NULL;
+        if (work_of(&work, n_levels, n_pairs, places, &tables) == 0) {
+            Py_BEGIN_ALLOW_THREADS
+            maps(a[0].view.buf, a[1].view.buf, shape[1], a[2].view.buf, a[3].view.buf,
+                 n_directions, merged, &work, a[4].view.buf);
+            Py_END_ALLOW_THREADS
+            if (work.too_many) {
+                refuse("places: a window holds more than %zd levels.", (Py_ssize_t)work.places);
+            }
+        }
+        drop_work(&work, tables);
+    }
+    give_back(a, 5);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+PyMethodDef voxel_methods[] = {
+    {"glcm_maps", py_glcm_maps, METH_VARARGS,
+     "glcm_maps(levels, voxels, pairs, first, n_levels, places, merged, out): write the 25 "
+     "co-occurrence features of the window of each voxel; pairs hold steps from the centre, "
+     "sorted by direction, and first says where each direction starts."},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,195 @@
+"""Rare-variant tests of gene sets against image traits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from radgen._core.naming import require_choice
+from radgen._core.progress import progress
+from radgen.associate._gwas_input import prepare
+from radgen.associate._gwas_logistic import binary
+from radgen.errors import InputError, shown
+from radgen.genome.burden import beta_weights, null_binary, null_continuous, set_test
+from radgen.types import Covariates, FrameLike, GenotypeMatrix, PhenotypeTable, Result
+
+__all__ = ["BurdenResult", "burden"]
+
+
+@dataclass(frozen=True, eq=False)
+class BurdenResult(Result):
+    """Tests of variant sets against traits.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        phenotype, set, n, n_variants, p_burden, p_skat, p_skato, rho, p_acatv, p_acato; the
+        traits in order, then the sets.
+    """
+
+    kind: ClassVar[str] = "burden"
+
+    def statements(self) -> tuple[str, ...]:
+        """Return the findings in plain words."""
+        tested = self.frame.filter(pl.col("p_skato").is_not_null())
+        limit = 0.05 / max(tested.height, 1)
+        hits = tested.filter(pl.col("p_skato") < limit).sort("p_skato")
+        words = [
+            f"{tested.height} tests of sets and traits were made in {self.n_used} people; "
+            f"{hits.height} reached p < {limit:.2g} by SKAT-O (0.05 over the tests)."
+        ]
+        words += [
+            f"{row['set']} and {row['phenotype']}: SKAT-O p = {row['p_skato']:.2g}, burden p = "
+            f"{row['p_burden']:.2g}, {row['n_variants']} variants."
+            for row in hits.head(5).iter_rows(named=True)
+        ]
+        return tuple(words)
+
+    def methods(self) -> str:
+        """Return the methods paragraph, generated from the parameters."""
+        p = self.params
+        return (
+            f"Variants with a minor allele frequency of at most {p['max_maf']:g} were tested by "
+            f"set with burden, SKAT, SKAT-O and ACAT-V under a {p['model']} model, weighted by "
+            f"{p['weighting']}, adjusted for {len(p['covariates'])} covariates; p-values are those "
+            "of the exact chi-square mixture. Missing calls were taken at the mean."
+        )
+
+
+def burden(
+    genotypes: GenotypeMatrix,
+    phenotypes: PhenotypeTable | FrameLike,
+    sets: Mapping[str, Sequence[str]],
+    covariates: Covariates | FrameLike | None = None,
+    *,
+    model: Literal["linear", "logistic"] = "linear",
+    traits: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    beta: tuple[float, float] = (1.0, 25.0),
+    max_maf: float = 1.0,
+    min_mac: float = 10.0,
+    quadrature: Literal["exact", "skat"] = "exact",
+) -> BurdenResult:
+    """Return burden, SKAT, SKAT-O and ACAT-V of sets of variants with traits.
+
+    Parameters
+    ----------
+    genotypes : GenotypeMatrix
+        Read once a set and pattern of missing traits.
+    phenotypes : PhenotypeTable or data frame
+        One row a sample, one column a trait; missing values leave the sample out of that trait.
+    sets : mapping of str to sequence of str
+        Variant ids of each set (gene, mask). Ids that the genotypes do not have are ignored; a
+        set without any is reported in ``warnings``.
+    covariates : Covariates, data frame or None
+        As for `gwas`.
+    model : {"linear", "logistic"}
+        Logistic traits are coded 0/1 or 1/2.
+    traits : sequence of str or None
+        Which traits; None = all.
+    weights : mapping of str to float or None
+        Weight of each variant by id (annotation, codon usage); absent = 0. None = the Beta
+        density of the minor allele frequency.
+    beta : (float, float), default (1, 25)
+        Parameters of the Beta density.
+    max_maf : float, default 1
+        Largest minor allele frequency over the samples at hand.
+    min_mac : float, default 10
+        ACAT-V tests variants with fewer minor alleles together.
+    quadrature : {"exact", "skat"}
+        See `radgen.genome.burden.set_test`.
+
+    Returns
+    -------
+    BurdenResult
+        One row a trait and set; null where no variant of the set varies.
+
+    Raises
+    ------
+    InputError
+        If there is no set, an option is out of range, or ids in the genotypes are repeated.
+    AlignmentError
+        If too few samples are common.
+    FitError
+        If the covariates separate the classes of a binary trait.
+    """
+    require_choice(model, ("linear", "logistic"), what="model")
+    require_choice(quadrature, ("exact", "skat"), what="quadrature")
+    if not sets:
+        raise InputError("There is no set of variants.")
+    data = prepare(genotypes, phenotypes, covariates, traits)
+    ids = data.genotypes.variants["id"].to_list()
+    wanted = {name for members in sets.values() for name in members}
+    place: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        if name in wanted and name in place:
+            raise InputError(f"The genotypes hold two variants called {name!r}: make ids unique.")
+        if name in wanted:
+            place[name] = row
+    models = []
+    for name, column in zip(data.names, data.values.T, strict=True):
+        used = np.flatnonzero(np.isfinite(column))
+        x = np.column_stack([np.ones(len(used)), data.covariates[used]])
+        y = column[used]
+        models.append(
+            (
+                name,
+                used,
+                null_continuous(y, x) if model == "linear" else null_binary(binary(name, y), x),
+            )
+        )
+    rows: list[dict[str, Any]] = []
+    empty = [name for name, members in sets.items() if not any(item in place for item in members)]
+    with progress("Testing sets", len(sets)) as tick:
+        for label, members in sets.items():
+            known = sorted({place[item] for item in members if item in place})
+            view = data.genotypes.take_variants(known)
+            dosage = np.asarray(view.read(0, len(known)), float)
+            mean = np.nanmean(dosage, axis=1) if known else np.empty(0)
+            rare = np.minimum(mean, 2.0 - mean) / 2.0 <= max_maf
+            own = np.array([ids[i] for i in known])[rare]
+            weight = None if weights is None else np.array([weights.get(i, 0.0) for i in own])
+            for trait, used, null in models:
+                g = dosage[rare][:, used]
+                rows.append(
+                    {"phenotype": trait, "set": label, "n": len(used)}
+                    | _tests(g, null, weight, beta, (min_mac, quadrature))
+                )
+            tick(1)
+    order = {name: number for number, name in enumerate(data.names)}
+    rows.sort(key=lambda row: order[row["phenotype"]])
+    notes = list(data.notes)
+    if empty:
+        notes.append(f"{len(empty)} sets have no variant in the genotypes: {shown(empty)}.")
+    params = {
+        "model": model,
+        "traits": data.names,
+        "covariates": data.covariate_names,
+        "n_sets": len(sets),
+        "weighting": "supplied weights" if weights is not None else f"Beta{beta} of the frequency",
+        "max_maf": max_maf,
+        "min_mac": min_mac,
+        "quadrature": quadrature,
+    }
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return BurdenResult(frame, params, data.genotypes.n_samples, data.dropped, tuple(notes))
+
+
+def _tests(
+    g: Any, null: Any, weight: Any, beta: tuple[float, float], rest: tuple[Any, Any]
+) -> dict[str, int | float | None]:
+    names = ("p_burden", "p_skat", "p_skato", "rho", "p_acatv", "p_acato")
+    if not len(g):
+        return {"n_variants": 0} | dict.fromkeys(names)
+    if weight is None:
+        mean = np.nanmean(g, axis=1)
+        weight = beta_weights(np.minimum(mean, 2.0 - mean) / 2.0, *beta)
+    min_mac, quadrature = rest
+    found = set_test(g, null, weights=weight, min_mac=min_mac, quadrature=quadrature)
+    values = {name: getattr(found, name) for name in names}
+    clean = {name: None if np.isnan(value) else value for name, value in values.items()}
+    return {"n_variants": found.n_variants} | clean

@@ -1,0 +1,137 @@
+"""The mixed model against GEMMA, and against dense algebra."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import polars as pl
+import pytest
+
+from radgen import genome
+from radgen.associate import gwas, heritability
+from radgen.errors import InputError
+from radgen.stats.lmm import MixedModel, fit_variance, haseman_elston
+from radgen.types import ArrayDosages, GenotypeMatrix, Kinship
+
+
+@pytest.fixture(scope="module")
+def mice(data):
+    folder = data("genetics/mouse_hs1940")
+    with gzip.open(folder / "mouse_hs1940.geno.txt.gz", "rt") as stream:
+        rows = [line.split(",") for line in stream]
+    calls = np.array([[float(item) for item in row[3:]] for row in rows], np.float32)
+    names = tuple(f"m{i}" for i in range(calls.shape[1]))
+    variants = pl.DataFrame(
+        {
+            "chrom": ["1"] * len(rows),
+            "pos": range(len(rows)),
+            "id": [row[0].strip() for row in rows],
+            "ref": [row[2].strip() for row in rows],
+            "alt": [row[1].strip() for row in rows],
+        }
+    )
+    trait = np.genfromtxt(folder / "mouse_hs1940.pheno.txt")[:, 0]
+    genotypes = GenotypeMatrix(names, variants, ArrayDosages(calls))
+    known = calls[:, np.isfinite(trait)]
+    freq = known.mean(axis=1) / 2
+    kept = np.flatnonzero(np.minimum(freq, 1 - freq) >= 0.01)
+    table = pl.DataFrame({"sample": names, "CD8": trait})
+    return folder, genotypes, table, genome.grm(genotypes.take_variants(kept), method="centred")
+
+
+def test_centred_kinship(mice):
+    folder, _, _, kinship = mice
+    np.testing.assert_allclose(
+        kinship.values[:100, :100], np.loadtxt(folder / "cXX_first100.txt"), atol=2e-9
+    )
+
+
+def test_heritability_by_reml(mice):
+    _, _, table, kinship = mice
+    result = heritability(table, kinship)
+    row = result.frame.row(0, named=True)
+    # gemma_demo_expected.txt and the log of the scan
+    assert row["n"] == 1410
+    assert row["h2"] == pytest.approx(0.608801, abs=6e-7)
+    assert row["se"] == pytest.approx(0.032774, abs=6e-7)
+    assert row["genetic"] == pytest.approx(1.47657, abs=6e-6)
+    assert row["residual"] == pytest.approx(0.341097, abs=6e-7)
+    assert row["log_likelihood"] == pytest.approx(-1584.34, abs=6e-3)
+    assert row["p"] < 1e-50
+    assert "0.609" in result.statements()[0]
+    assert "restricted maximum likelihood" in result.methods()
+
+
+def test_scan(mice):
+    folder, genotypes, table, kinship = mice
+    with gzip.open(folder / "mouse_hs1940_CD8_lmm.assoc.txt.gz", "rb") as stream:
+        want = pl.read_csv(stream.read(), separator="\t")[::40]
+    place = {name: row for row, name in enumerate(genotypes.variants["id"])}
+    rows = [place[name] for name in want["rs"]]
+    found = gwas(genotypes.take_variants(rows), table, model="lmm", kinship=kinship).frame
+    assert found["alt"].to_list() == want["allele1"].to_list()
+    np.testing.assert_allclose(found["beta"], want["beta"], rtol=1e-4)
+    np.testing.assert_allclose(found["se"], want["se"], rtol=1e-5)
+    np.testing.assert_allclose(found["log10p"], np.log10(want["p_wald"]), atol=5e-5)
+
+
+def test_equals_dense_algebra():
+    rng = np.random.default_rng(3)
+    n = 60
+    root = rng.normal(size=(n, 200))
+    k = root @ root.T / 200
+    x = np.column_stack([np.ones(n), rng.normal(size=n)])
+    y = rng.multivariate_normal(np.zeros(n), 0.7 * k + 0.5 * np.eye(n)) + x @ [1.0, 0.5]
+    fit = fit_variance(MixedModel.build(y, x, k))
+
+    def reml(genetic, residual):
+        v = genetic * k + residual * np.eye(n)
+        inverse = np.linalg.inv(v)
+        xvx = x.T @ inverse @ x
+        p = inverse - inverse @ x @ np.linalg.inv(xvx) @ x.T @ inverse
+        logs = [np.linalg.slogdet(m)[1] for m in (v, xvx, x.T @ x)]
+        return -0.5 * ((n - 2) * np.log(2 * np.pi) + logs[0] + logs[1] - logs[2] + y @ p @ y)
+
+    top = reml(fit.genetic, fit.residual)
+    assert fit.log_likelihood == pytest.approx(top, rel=1e-9)
+    for step in (0.98, 1.02):
+        assert reml(fit.genetic * step, fit.residual) < top
+        assert reml(fit.genetic, fit.residual * step) < top
+
+
+def test_simulated_heritability_is_covered():
+    rng = np.random.default_rng(8)
+    n, h2 = 200, 0.5
+    calls = rng.binomial(2, 0.4, (500, n)).astype(float)
+    # Families of five make the relationship informative at this size.
+    for first in range(0, n, 5):
+        calls[:, first + 1 : first + 5] = np.where(
+            rng.random((500, 4)) < 0.5, calls[:, [first]], calls[:, first + 1 : first + 5]
+        )
+    z = (calls - calls.mean(axis=1, keepdims=True)) / calls.std(axis=1, keepdims=True)
+    k = z.T @ z / 500
+    values, vectors = np.linalg.eigh(k)
+    x = np.ones((n, 1))
+    inside = {"reml": 0, "he": 0}
+    for _ in range(40):
+        u = vectors @ (np.sqrt(np.maximum(values, 0)) * rng.normal(size=n))
+        y = np.sqrt(h2) * u + np.sqrt(1 - h2) * rng.normal(size=n)
+        fit = fit_variance(MixedModel.build(y, x, k))
+        inside["reml"] += abs(fit.heritability - h2) < 1.96 * fit.heritability_se
+        slope, se = haseman_elston(y, x, k)
+        inside["he"] += abs(slope - h2) < 1.96 * se
+    # 95 % less 4 standard errors of 40 draws
+    assert min(inside.values()) >= 40 * (0.95 - 4 * np.sqrt(0.95 * 0.05 / 40))
+
+
+def test_samples_of_the_kinship_are_matched_by_id(mice):
+    _, genotypes, table, kinship = mice
+    order = np.random.default_rng(1).permutation(len(kinship.samples))
+    mixed = Kinship(tuple(kinship.samples[i] for i in order), kinship.values[np.ix_(order, order)])
+    some = genotypes.take_variants([5, 900])
+    one = gwas(some, table, model="lmm", kinship=kinship).frame
+    two = gwas(some, table, model="lmm", kinship=mixed).frame
+    np.testing.assert_allclose(two["beta"], one["beta"], rtol=1e-9)
+    with pytest.raises(InputError, match="kinship"):
+        gwas(some, table, model="lmm")

@@ -1,0 +1,210 @@
+"""Throw malformed input at every C kernel: each call must return or raise ValueError.
+
+Run it under the sanitizers, which see what a crash does not show:
+
+    CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -g" \
+        python setup.py -q build_ext --inplace --force
+    LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+        ASAN_OPTIONS=detect_leaks=0 python verification/fuzz_kernels.py 10000
+
+Prints how many calls were refused and how many computed; exit 1 on any other exception, or
+where a kernel accepts input and disagrees with itself when called again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from radgen._native import _image
+
+DTYPES = (np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float64, np.int16, np.float32)
+
+
+class Fuzzer:
+    """Makes arguments that are right, or wrong in one or more ways."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def chance(self, p: float) -> bool:
+        return bool(self.rng.random() < p)
+
+    def spoil(self, array: np.ndarray) -> Any:
+        """Return an array that is often changed in type, shape, order or content."""
+        if self.chance(0.75):
+            return array
+        kind = self.rng.integers(0, 9)
+        if kind == 0:
+            return array.astype(self.rng.choice(np.array(DTYPES, dtype=object)))
+        if kind == 1:
+            return array[..., ::2]
+        if kind == 2:
+            return array.ravel()
+        if kind == 3:
+            return np.asfortranarray(array)
+        if kind == 4:
+            return array[:0].copy()
+        if kind == 5:
+            return bytes(array)
+        if kind == 6:
+            return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
+        if kind == 7 and array.size:
+            changed = array.copy()
+            top = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else np.nan
+            changed.flat[self.rng.integers(0, array.size)] = top
+            return changed
+        return None if self.chance(0.5) else np.pad(array, [(0, 1)] * array.ndim)
+
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.rng.integers(1, 7, 3))
+
+    def volume(self, margin: int, top: int) -> np.ndarray:
+        dtype = np.uint8 if self.chance(0.5) else np.uint16
+        inner = self.rng.integers(0, top + 1, self.shape())
+        return np.pad(inner, margin).astype(dtype)
+
+    def offsets(self, n: int, reach: int) -> np.ndarray:
+        found = self.rng.integers(-reach, reach + 1, (n, 3)).astype(np.int32)
+        return -np.abs(found) if self.chance(0.3) else np.abs(found)
+
+    def number(self, low: int, high: int) -> int:
+        if self.chance(0.05):
+            return int(self.rng.choice([-1, 0, 10**6, 2**31 - 1, -(2**31)]))
+        return int(self.rng.integers(low, high))
+
+
+def glcm_call(f: Fuzzer, *, runs: bool) -> tuple[Any, ...]:
+    top, reach = f.number(1, 6), int(f.rng.integers(1, 3))
+    levels = f.volume(reach, max(1, min(top, 200)))
+    period = f.number(0, 4)
+    offsets = f.offsets(int(f.rng.integers(1, 14)), reach)
+    margin = np.abs(offsets).max(axis=0)
+    inner = levels.shape[0] - 2 * margin[0]
+    groups = -(-inner // period) if 0 < period < 100 else 1
+    long = max(period if 0 < period < 100 else levels.shape[0], *levels.shape[1:])
+    k = max(1, min(top, 200)) + 1
+    out = np.zeros((max(1, groups), len(offsets), k, long + 1 if runs else k), np.uint32)
+    return f.spoil(levels), f.spoil(offsets), top, period, f.spoil(out)
+
+
+def zones_call(f: Fuzzer) -> tuple[Any, ...]:
+    levels = f.volume(1, 3)
+    n = int(np.count_nonzero(levels)) + int(f.rng.integers(-1, 3))
+    outs = [np.zeros(max(0, n), t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
+    far = f.rng.integers(0, 9, levels.shape).astype(np.uint16)
+    offsets = -np.abs(f.offsets(int(f.rng.integers(1, 18)), 1))
+    return (f.spoil(levels), f.spoil(far), f.spoil(offsets), *[f.spoil(out) for out in outs])
+
+
+def near_call(f: Fuzzer, *, dependence: bool) -> tuple[Any, ...]:
+    reach, top, period = f.number(1, 3), f.number(1, 6), f.number(0, 4)
+    levels = f.volume(max(1, min(reach, 3)), max(1, min(top, 200)))
+    r, p, k = max(1, min(reach, 3)), period if 0 <= period < 100 else 0, max(1, min(top, 200)) + 1
+    inner = levels.shape[0] - (0 if p == 1 else 2 * r)
+    width = (2 * r + 1) ** (2 if p == 1 else 3)
+    shape = (max(1, -(-inner // p)) if p else 1, k, width + dependence)
+    if dependence:
+        out = np.zeros(shape, np.uint32)
+        return f.spoil(levels), reach, top, period, f.number(0, 3), f.spoil(out)
+    outs = [np.zeros(shape, np.int64) for _ in range(2)]
+    return f.spoil(levels), reach, top, period, f.spoil(outs[0]), f.spoil(outs[1])
+
+
+def mask_call(f: Fuzzer, *, cubes: bool) -> tuple[Any, ...]:
+    mask = (f.volume(int(f.rng.integers(0, 2)), 1) > 0).astype(np.uint8)
+    if cubes:
+        return (
+            f.spoil(mask),
+            f.spoil(np.zeros(256, np.int64)),
+            f.spoil(np.zeros((256, 3), np.int64)),
+        )
+    return f.spoil(mask), f.number(0, 2), f.spoil(np.zeros(mask.shape, np.uint16))
+
+
+def ball_call(f: Fuzzer) -> tuple[Any, ...]:
+    rows = f.rng.integers(-2, 3, (int(f.rng.integers(1, 9)), 3)).astype(np.int32)
+    shape = tuple(int(n) for n in f.rng.integers(3, 9, 3))
+    mask = f.rng.integers(0, 2, shape).astype(np.uint8)
+    return (
+        f.spoil(f.rng.normal(size=shape)),
+        f.spoil(rows),
+        f.spoil(mask),
+        f.spoil(np.zeros(shape)),
+    )
+
+
+def maps_call(f: Fuzzer) -> tuple[Any, ...]:
+    top = f.number(1, 9)
+    levels = f.rng.integers(0, max(1, min(top, 200)) + 1, 80).astype(np.uint16)
+    pairs = f.rng.integers(-12, 13, (int(f.rng.integers(1, 30)), 2)).astype(np.int32)
+    cut = np.sort(f.rng.integers(0, len(pairs) + 1, 2))
+    first = np.array([0, *cut, len(pairs)], np.int32)
+    voxels = f.rng.integers(10, 70, 6).astype(np.int64)
+    out = np.zeros((25, 6))
+    given = [f.spoil(item) for item in (levels, voxels, pairs, first)]
+    return (*given, top, f.number(1, 30), f.number(0, 2), f.spoil(out))
+
+
+CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
+    "glcm": lambda f: glcm_call(f, runs=False),
+    "glrlm": lambda f: glcm_call(f, runs=True),
+    "zones": zones_call,
+    "ngtdm": lambda f: near_call(f, dependence=False),
+    "ngldm": lambda f: near_call(f, dependence=True),
+    "distance_map": lambda f: mask_call(f, cubes=False),
+    "cube_types": lambda f: mask_call(f, cubes=True),
+    "ball_sums": ball_call,
+    "glcm_maps": maps_call,
+}
+
+
+def fresh(argument: Any) -> Any:
+    return (
+        argument.copy()
+        if isinstance(argument, np.ndarray) and argument.flags.writeable
+        else argument
+    )
+
+
+def run(name: str, seed: int) -> str:
+    """Return "refused" or "computed"; let any other exception pass."""
+    arguments = CALLS[name](Fuzzer(seed))
+    results = []
+    for _ in range(2):
+        given = [fresh(argument) for argument in arguments]
+        try:
+            getattr(_image, name)(*given)
+        except (ValueError, OverflowError):
+            return "refused"
+        results.append([item for item in given if isinstance(item, np.ndarray)])
+    for a, b in zip(*results, strict=True):
+        if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+            raise AssertionError(f"{name}, seed {seed}: two calls gave two answers")
+    return "computed"
+
+
+def main(n_calls: int) -> int:
+    counts: Counter[tuple[str, str]] = Counter()
+    names = list(CALLS)
+    bad = 0
+    for seed in range(n_calls):
+        name = names[seed % len(names)]
+        try:
+            counts[name, run(name, seed)] += 1
+        except Exception as error:  # noqa: BLE001 - the point is to see every kind
+            bad += 1
+            print(f"{name}, seed {seed}: {type(error).__name__}: {error}")
+    print(f"{'kernel':14} {'computed':>9} {'refused':>9}")
+    for name in names:
+        print(f"{name:14} {counts[name, 'computed']:9} {counts[name, 'refused']:9}")
+    print(f"{bad} bad of {n_calls}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
