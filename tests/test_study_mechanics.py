@@ -202,8 +202,9 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_result(
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_cluster_that_does_not_answer_is_explained() -> None:
+def test_a_cluster_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
+    monkeypatch.setattr("radgen.study.executors._PATIENCE", "1s")
     with (
         pytest.raises(InputError, match="No Dask scheduler answers"),
         executor(1, "tcp://127.0.0.1:1"),

@@ -23,7 +23,7 @@ def undisturbed(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Study
     return Study.load(small_study(folder / "cohort")).run(shared)
 
 
-_SOME = [*REFUSED, *STATUS[::3], *SAME[::2]]
+_SOME = [*REFUSED[::2], *STATUS[::5], *SAME[::4]]
 
 
 @pytest.mark.parametrize("mutation", _SOME, ids=[item[0] for item in _SOME])

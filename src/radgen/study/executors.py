@@ -22,6 +22,7 @@ __all__ = ["executor", "map_surviving"]
 T = TypeVar("T")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
+_PATIENCE = "10s"
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def _dask(address: str) -> Iterator[Executor]:
     distributed = require("distributed", extra="cluster")
     target = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
     try:
-        client = distributed.Client(**target, set_as_default=False, timeout="10s")
+        client = distributed.Client(**target, set_as_default=False, timeout=_PATIENCE)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(
             f"No Dask scheduler answers at {address!r} ({type(error).__name__}). Start one with "

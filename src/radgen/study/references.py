@@ -76,13 +76,19 @@ def _phenotypes(found: Gathered, at: Location, patterns: Sequence[str]) -> None:
             )
 
 
-def _declared_features() -> set[str]:
+def _families() -> tuple[str, ...]:
     from radgen.features import FAMILIES
     from radgen.features._families import load
 
     load()
+    return FAMILIES.names()
+
+
+def _declared_features() -> set[str]:
+    from radgen.features import FAMILIES
+
     names: set[str] = set()
-    for family_name in FAMILIES.names():
+    for family_name in _families():
         family = FAMILIES.get(family_name)
         names.add(family_name)
         for spec in family.specs:
@@ -107,9 +113,23 @@ def _harmonise(found: Gathered) -> None:
 
 
 def _extraction(found: Gathered) -> None:
+    from radgen.features._filtering import filter_jobs
+
     images = found.settings.images
     if images is None:
         return
+    features = found.settings.features
+    known = _families()
+    for name in features.families or []:
+        if name not in known:
+            found.complain(
+                ("features", "families"),
+                f"No feature family is named {name!r}.",
+                did_you_mean(name, known),
+            )
+    for place, item in enumerate(features.filters):
+        with found.noting(("features", "filters", place)):
+            filter_jobs(item)
     try:
         modalities: set[str] = {item.modality or "" for item in images.all_sequences().values()}
         modalities |= {scan.modality for scan in found.scans if scan.modality is not None}
