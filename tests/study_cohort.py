@@ -70,7 +70,9 @@ scans = 2
 
 @cache
 def _original(folder: Path) -> Path:
-    settings = CohortSettings(n_samples=24, n_sites=2, n_variants=40, n_genes=24, n_modules=2, seed=5)
+    settings = CohortSettings(
+        n_samples=24, n_sites=2, n_variants=40, n_genes=24, n_modules=2, seed=5
+    )
     simulate_cohort(settings).write(folder)
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     return folder

@@ -41,7 +41,10 @@ def reference(data: Find, configuration: str) -> dict[tuple[str, str, str], tupl
 
 @pytest.mark.parametrize(
     ("study", "configuration", "at_least"),
-    [("real_scans/ibsi_digital.toml", "digital_phantom", 482), ("real_scans/ibsi_a.toml", "A", 346)],
+    [
+        ("real_scans/ibsi_digital.toml", "digital_phantom", 482),
+        ("real_scans/ibsi_a.toml", "A", 346),
+    ],
 )
 def test_a_study_reproduces_the_ibsi_reference_values(
     data: Find, tmp_path: Path, study: str, configuration: str, at_least: int

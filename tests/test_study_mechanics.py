@@ -15,7 +15,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from study_cohort import small_study
 
 from radgen.errors import InputError
 from radgen.study import Study, StudyRun, executor
@@ -23,6 +22,7 @@ from radgen.study.cache import Cache, FileDigests, codec_of, frame_codec
 from radgen.study.executors import map_surviving
 from radgen.study.lock import lock_folder
 from radgen.types import PhenotypeTable
+from study_cohort import small_study
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,10 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_result(
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_that_does_not_answer_is_explained() -> None:
     pytest.importorskip("distributed")
-    with pytest.raises(InputError, match="No Dask scheduler answers"), executor(1, "tcp://127.0.0.1:1"):
+    with (
+        pytest.raises(InputError, match="No Dask scheduler answers"),
+        executor(1, "tcp://127.0.0.1:1"),
+    ):
         pass
 
 
