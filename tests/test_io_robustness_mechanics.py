@@ -125,7 +125,7 @@ def test_wrong_masks_are_refused(tmp_path: Path) -> None:
     for value, match in ((0.5, "nearest neighbour"), (-1, "negative"), (np.nan, "NaN")):
         wrong = base.copy()
         wrong[1, 1, 1] = value
-        with pytest.raises(FormatError, match=match):
+        with pytest.raises(RadgenError, match=match):
             read_masks(mask_file(path, wrong))
     with pytest.raises(FormatError, match="empty"):
         read_masks(mask_file(path, base * 0))

@@ -26,12 +26,12 @@ def rounded(value: float) -> float:
     return float(f"{value:.3g}") if math.isfinite(value) else value
 
 
-def reference(data: Find, configuration: str) -> dict[tuple[str, str], tuple[float, float]]:
+def reference(data: Find, configuration: str) -> dict[tuple[str, str, str], tuple[float, float]]:
     """Return (value, tolerance) by IBSI code and aggregation code of one configuration."""
     table = read_table(data("ibsi") / "reference" / "ibsi1_reference_values.csv")
     rows = table.filter(pl.col("config") == configuration).iter_rows(named=True)
     return {
-        (row["ibsi_code"], row["aggregation_code"] or ""): (
+        (row["feature"], row["ibsi_code"], row["aggregation_code"] or ""): (
             float(row["value"]),
             float(row["tolerance"]),
         )
@@ -41,7 +41,7 @@ def reference(data: Find, configuration: str) -> dict[tuple[str, str], tuple[flo
 
 @pytest.mark.parametrize(
     ("study", "configuration", "at_least"),
-    [("real_scans/ibsi_digital.toml", "digital", 480), ("real_scans/ibsi_a.toml", "A", 340)],
+    [("real_scans/ibsi_digital.toml", "digital_phantom", 482), ("real_scans/ibsi_a.toml", "A", 346)],
 )
 def test_a_study_reproduces_the_ibsi_reference_values(
     data: Find, tmp_path: Path, study: str, configuration: str, at_least: int
@@ -52,7 +52,7 @@ def test_a_study_reproduces_the_ibsi_reference_values(
     long = pl.read_parquet(tmp_path / "tables" / "features-long.parquet")
     compared = 0
     for row in long.iter_rows(named=True):
-        key = (row["ibsi_code"], row["aggregation"])
+        key = (row["feature"], row["ibsi_code"], row["aggregation"])
         if key in known:
             value, tolerance = known[key]
             # IBSI compares values rounded to three significant digits.
@@ -69,8 +69,7 @@ def test_real_scans_of_two_modalities_are_measured(data: Find, tmp_path: Path) -
     assert done.phenotypes.n_samples == 6
     assert done.phenotypes.n_phenotypes > 100
     assert np.isfinite(done.phenotypes.values).mean() > 0.95
-    html = done.report.read_text(encoding="utf-8")
-    assert "IBSI" not in html or len(html) > 10_000
+    assert done.report.stat().st_size > 10_000
 
 
 def quick(name: str, folder: Path, *, keep: tuple[str, ...]) -> Path:

@@ -14,6 +14,7 @@ _HOMES = {
     "ReplicationResult": "replication",
     "MetaResult": "gwas_meta",
     "OmnibusResult": "gwas_omnibus",
+    "RidgeResult": "gwas_ridge",
     "TESTS": "association",
     "burden": "gwas_sets",
     "gwas": "gwas_scan",
@@ -23,6 +24,7 @@ _HOMES = {
     "replicate": "replication",
     "meta_gwas": "gwas_meta",
     "omnibus": "gwas_omnibus",
+    "polygenic_background": "gwas_ridge",
     "scan": "association",
     "screen": "screening",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,10 +12,10 @@ import numpy as np
 
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
-from radgen.associate._gwas_backend import open_backend
+from radgen.associate._gwas_backend import Backend, open_backend
 from radgen.associate._gwas_input import GwasInput, prepare
 from radgen.associate._gwas_linear import LinearScan
-from radgen.associate._gwas_run import cut, run_blocks
+from radgen.associate._gwas_run import Scan, cut, run_blocks
 from radgen.associate._gwas_store import Store
 from radgen.associate.gwas_result import GwasResult, summarise
 from radgen.errors import InputError, shown
@@ -24,6 +24,7 @@ from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, Outcome
 if TYPE_CHECKING:
     from radgen.associate._gwas_logistic import LogisticScan
     from radgen.associate._gwas_mixed import MixedScan
+    from radgen.associate.gwas_ridge import RidgeResult
 
 __all__ = ["gwas"]
 
@@ -38,6 +39,7 @@ def gwas(
     model: Literal["linear", "logistic", "lmm"] = "linear",
     test: Literal["hybrid", "firth", "score"] = "hybrid",
     kinship: Kinship | None = None,
+    loco: RidgeResult | FrameLike | None = None,
     traits: Sequence[str] | None = None,
     threshold: float | None = None,
     out: str | Path | None = None,
@@ -71,6 +73,10 @@ def gwas(
     kinship : Kinship or None
         For "lmm": relationship matrix that holds the samples (others of its samples are
         ignored; a sample that it lacks is left out).
+    loco : RidgeResult, data frame or None
+        For "linear": leave-one-chromosome-out predictions from `polygenic_background` (or a
+        table with the columns chrom, sample and the traits), taken off each trait before its
+        chromosome is tested.
     traits : sequence of str or None
         Which traits; None = all.
     threshold : float or None
@@ -125,6 +131,8 @@ def gwas(
         raise InputError(f"block_size is {block_size}; needed is at least 1.")
     if (kinship is not None) != (model == "lmm"):
         raise InputError("A kinship goes with model='lmm', and that model needs one.")
+    if loco is not None and model != "linear":
+        raise InputError("loco goes with model='linear'.")
     engine = open_backend(backend)
     if kinship is not None:
         known = set(kinship.samples)
@@ -132,9 +140,13 @@ def gwas(
         genotypes = genotypes.take_samples(inside)
     data = prepare(genotypes, phenotypes, covariates, traits)
     scan: LinearScan | LogisticScan | MixedScan
+    scan_of: Callable[[str], Scan] | None = None
+    beside: Any = None
     if model == "linear":
         scan = LinearScan.build(data.values, data.covariates, threshold=threshold, backend=engine)
         notes = _linear_notes(data, scan)
+        if loco is not None:
+            scan_of, beside = _by_chromosome(data, loco, threshold, engine)
     elif kinship is not None:
         from radgen.associate._gwas_mixed import MixedScan
 
@@ -142,6 +154,7 @@ def gwas(
         at = np.array([place[name] for name in data.genotypes.samples])
         matrix = kinship.values[np.ix_(at, at)]
         scan = MixedScan.build(data.values, data.covariates, matrix, threshold=threshold)
+        beside = matrix
         notes = data.notes
     else:
         from radgen.associate._gwas_logistic import LogisticScan
@@ -158,20 +171,45 @@ def gwas(
         "n_variants": data.genotypes.n_variants,
         "build": genotypes.build,
         "threshold": threshold,
+        "loco": loco is not None,
         "screened": isinstance(scan, LinearScan) and scan.weights is not None,
         "out": None if out is None else str(out),
     }
     return _run(
         data,
-        lambda _chrom: scan,
+        scan_of or (lambda _chrom: scan),
         params,
         notes,
         scan.dof(),
+        beside=beside,
         out=out,
         block_size=block_size,
         jobs=jobs,
         executor=executor,
     )
+
+
+def _by_chromosome(
+    data: GwasInput, loco: RidgeResult | FrameLike, threshold: float | None, engine: Backend
+) -> tuple[Callable[[str], Scan], dict[str, Any]]:
+    """Return the scan of each chromosome, the others' predictions taken off, and these."""
+    from radgen.associate.gwas_ridge import offsets
+
+    known = offsets(loco, data.genotypes.samples, data.names)
+    lost = set(data.genotypes.variants["chrom"].unique().to_list()) - set(known)
+    if lost:
+        raise InputError(f"The loco predictions lack the chromosomes {shown(sorted(lost))}.")
+    last: dict[str, LinearScan] = {}
+
+    def scan_of(chrom: str) -> Scan:
+        if chrom not in last:
+            last.clear()
+            last[chrom] = LinearScan.build(
+                data.values - known[chrom], data.covariates, threshold=threshold, backend=engine
+            )
+        return last[chrom]
+
+    return scan_of, known
 
 
 def _linear_notes(data: GwasInput, scan: LinearScan) -> tuple[str, ...]:
@@ -200,6 +238,7 @@ def _run(
     notes: tuple[str, ...],
     size: tuple[Any, Any],
     *,
+    beside: Any,
     out: str | Path | None,
     block_size: int | None,
     jobs: int | None,
@@ -213,7 +252,7 @@ def _run(
         len(data.names),
     )
     key = (
-        digest(params, block_size or 0, data.values, data.covariates, list(genotypes.samples))
+        digest(params, block_size or 0, data.values, data.covariates, genotypes.samples, beside)
         if out
         else ""
     )

@@ -1,14 +1,63 @@
-"""What the genetics commands share: files in, functions called."""
+"""What the genetics commands share: files in, functions called, files out."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from radgen.associate import GwasResult
+import typer
 
-__all__ = ["run_gwas"]
+from radgen.io.sample_table import read_sample_table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from radgen.types import GenotypeMatrix, Kinship, Result
+
+__all__ = [
+    "burden_of",
+    "opened",
+    "optional_table",
+    "parted",
+    "read_kinship",
+    "report",
+    "run_gwas",
+    "write_kinship",
+    "write_table",
+]
+
+
+def parted(text: str) -> list[str] | None:
+    """Return names parted by commas; None where there is none."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return names or None
+
+
+def optional_table(path: Path | None) -> pl.DataFrame | None:
+    """Return the table of a file, or None without one."""
+    return None if path is None else read_sample_table(path)
+
+
+def report(result: Result, out: Path) -> None:
+    """Print what a result says and where it was written."""
+    for line in (*result.warnings, *result.statements(), f"Results: {out}"):
+        typer.echo(line)
+
+
+def write_table(frame: pl.DataFrame, out: Path) -> None:
+    """Write a table: Parquet, or text parted by tabs (.tsv) or commas (.csv)."""
+    import polars as pl
+
+    from radgen._core.files import atomic_path
+
+    lists = [name for name, kind in frame.schema.items() if kind == pl.List]
+    with atomic_path(out) as path:
+        if out.suffix.lower() == ".parquet":
+            frame.write_parquet(path)
+        else:
+            flat = frame.with_columns(pl.col(name).list.join(",") for name in lists)
+            flat.write_csv(path, separator="," if out.suffix.lower() == ".csv" else "\t")
 
 
 def run_gwas(
@@ -19,12 +68,12 @@ def run_gwas(
     traits: str,
     cluster: str,
     build: str,
+    kinship: Path | None,
     **options: Any,
-) -> GwasResult:
+) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas
     from radgen.io import open_genotypes
-    from radgen.io.sample_table import read_sample_table
 
     with ExitStack() as stack:
         executor = None
@@ -38,8 +87,74 @@ def run_gwas(
         return gwas(
             open_genotypes(genotypes, build=build),
             read_sample_table(phenotypes),
-            None if covariates is None else read_sample_table(covariates),
-            traits=[name.strip() for name in traits.split(",")] if traits else None,
+            optional_table(covariates),
+            traits=parted(traits),
             executor=executor,
+            kinship=None if kinship is None else read_kinship(kinship),
             **options,
         )
+
+
+def burden_of(genotypes: Path, phenotypes: Path, sets: Path, **options: Any) -> Result:
+    """Return the set tests of a two-column file: set, variant id."""
+    from radgen.associate import burden
+    from radgen.errors import FormatError
+    from radgen.io import open_genotypes
+
+    members: dict[str, list[str]] = {}
+    for number, line in enumerate(sets.read_text("utf-8").splitlines(), 1):
+        fields = line.split()
+        if len(fields) not in (0, 2):
+            raise FormatError(
+                "needs two fields a line: set and variant id.", path=sets, line=number
+            )
+        if fields:
+            members.setdefault(fields[0], []).append(fields[1])
+    people = read_sample_table(phenotypes)
+    return burden(open_genotypes(genotypes), people, members, **options)
+
+
+def write_kinship(kinship: Kinship, out: Path) -> None:
+    """Write a kinship matrix as a table: the ids, then one column a sample."""
+    import polars as pl
+
+    columns = {name: kinship.values[:, at] for at, name in enumerate(kinship.samples)}
+    write_table(pl.DataFrame({"sample": list(kinship.samples)} | columns), out)
+
+
+def read_kinship(path: Path) -> Kinship:
+    """Return the kinship matrix that `write_kinship` wrote, or compute it from genotypes.
+
+    Raises
+    ------
+    FormatError
+        If the table is not square with the same names in rows and columns.
+    """
+    from radgen.errors import FormatError
+    from radgen.types import Kinship
+
+    if path.suffix.lower() not in (".parquet", ".tsv", ".csv"):
+        from radgen.genome import grm
+        from radgen.io import open_genotypes
+
+        return grm(open_genotypes(path))
+    table = read_sample_table(path)
+    names = table.columns[1:]
+    if table.columns[0] != "sample" or table["sample"].to_list() != names:
+        raise FormatError("is no kinship table: rows and columns name other samples.", path=path)
+    return Kinship(tuple(names), table.select(names).to_numpy())
+
+
+def opened(path: Path, variants: Path | None = None) -> GenotypeMatrix:
+    """Return genotypes, of the variants whose ids a file lists where one is given."""
+    from radgen.errors import InputError
+    from radgen.io import open_genotypes
+
+    found = open_genotypes(path)
+    if variants is None:
+        return found
+    wanted = set(variants.read_text("utf-8").split())
+    rows = [row for row, name in enumerate(found.variants["id"]) if name in wanted]
+    if not rows:
+        raise InputError(f"None of the variants of {variants} is in {path}.")
+    return found.take_variants(rows)

@@ -17,7 +17,9 @@ def gwas(
     out: Annotated[Path, typer.Option(help="Results, Parquet.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
     traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
-    model: Annotated[str, typer.Option(help="linear or logistic.")] = "linear",
+    model: Annotated[str, typer.Option(help="linear, logistic or lmm.")] = "linear",
+    test: Annotated[str, typer.Option(help="Logistic: hybrid, firth or score.")] = "hybrid",
+    kinship: Annotated[Path | None, typer.Option(help="For lmm: matrix or genotypes.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Keep tests with p at most this.")] = None,
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
@@ -28,8 +30,7 @@ def gwas(
 
     result = _genetics.run_gwas(
         genotypes, phenotypes, covariates,
-        traits=traits, model=model, threshold=threshold, out=out, build=build, jobs=jobs,
-        cluster=cluster,
+        traits=traits, model=model, test=test, kinship=kinship, threshold=threshold, out=out,
+        build=build, jobs=jobs, cluster=cluster,
     )  # fmt: skip
-    for line in (*result.warnings, *result.statements(), f"Results: {out}"):
-        typer.echo(line)
+    _genetics.report(result, out)

@@ -27,7 +27,7 @@ def decode(data: bytes, path: Path) -> str:
             raise FormatError("The UTF-16 text is cut off.", path=path) from error
     if b"\x00" in data[: 1 << 20] or (data and b"\x00" in data[-4096:]):
         raise FormatError(
-            "Binary content; needed is a CSV, TSV, Parquet or Excel table.", path=path
+            "This is a binary file; needed is a CSV, TSV, Parquet or Excel table.", path=path
         )
     try:
         return data.decode("utf-8-sig")

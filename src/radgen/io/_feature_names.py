@@ -81,7 +81,7 @@ def name_spec(name: str) -> dict[str, str]:
         return row | {
             "image": found["image"] or "",
             "region": found["region"] or "",
-            "filter": found["filter"],
+            "filter": "" if found["filter"] == "original" else found["filter"],
             "family": family,
             "feature": found["feature"],
             "ibsi_code": code,
@@ -92,7 +92,6 @@ def name_spec(name: str) -> dict[str, str]:
         return row | {
             "image": found["image"],
             "region": found["region"],
-            "filter": "original",
             "family": family,
             "feature": found["feature"],
             "aggregation": found["settings"].rstrip("_"),
@@ -113,7 +112,7 @@ def _mirp(name: str, row: dict[str, str]) -> dict[str, str]:
     if not known:
         return row
     return row | {
-        "filter": found["filter"] or "original",
+        "filter": found["filter"] or "",
         "family": _MIRP_FAMILY[prefix],
         "feature": feature,
         "aggregation": (tail["aggregation"] + tail["bins"]).strip("_"),

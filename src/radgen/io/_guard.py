@@ -82,7 +82,7 @@ def inflate(path: Path, *, what: str) -> bytes:
                 _refuse_bomb(out.tell(), packed, path, what)
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(
-            f"The gzip stream of this {what} is broken or cut off: {error}. Copy it again.",
+            f"The gzip stream of this {what} is damaged or truncated: {error}. Copy it again.",
             path=path,
         ) from error
     return out.getvalue()
@@ -100,7 +100,9 @@ def check_zip(path: Path, *, what: str) -> None:
         with zipfile.ZipFile(path) as archive:
             total = sum(item.file_size for item in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise FormatError(f"The {what} is broken: {error}. Save it again.", path=path) from error
+        raise FormatError(
+            f"Not a readable {what} or Excel file: {error}. Save it again.", path=path
+        ) from error
     _refuse_bomb(total, path.stat().st_size, path, what)
 
 

@@ -124,23 +124,26 @@ def whole_numbers(array: NDArray[Any], path: Path) -> NDArray[np.int64]:
 
     Raises
     ------
+    InputError
+        If a value is a fraction.
     FormatError
-        If a value is fractional, negative or NaN.
+        If a value is negative or NaN.
     """
     if array.ndim != 3:
         raise FormatError(f"A mask has three axes; this file has {array.ndim}.", path=path)
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
-            raise FormatError("The mask holds NaN or infinity. Set the background to 0.", path=path)
+            raise FormatError(
+                "The mask holds voxels without a value (NaN). Set the background to 0.", path=path
+            )
         whole = np.round(array)
         off = np.abs(array - whole)
         if off.max() > _WHOLE:
             n = int(np.count_nonzero(off > _WHOLE))
-            raise FormatError(
-                f"{n} voxels hold fractions, {array.min():g} to {array.max():g}: a mask holds "
-                "whole labels. If it was resampled linearly, resample it again with nearest "
-                "neighbour; if it is a probability map, threshold it on purpose first.",
-                path=path,
+            raise InputError(
+                f"{path}: {n} voxels hold fractions, {array.min():g} to {array.max():g}; a mask "
+                "holds whole labels. If it was resampled linearly, resample it again with nearest "
+                "neighbour. Threshold a probability map (0.5, say) and store whole labels."
             )
         if np.abs(whole).max() > 2**53:
             raise FormatError("Labels are too large to be exact.", path=path)

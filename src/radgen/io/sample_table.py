@@ -11,7 +11,7 @@ from radgen.errors import FormatError, InputError
 __all__ = ["read_sample_table"]
 
 _MISSING = ["NA", "NaN", "nan", "."]
-_IDS = ("FID", "#FID", "IID", "#IID", "sample", "id", "ID")
+_IDS = ("FID", "IID", "sample", "id", "ID", "chrom", "CHROM", "ref", "alt", "allele", "A1")
 
 
 def read_sample_table(path: str | Path) -> pl.DataFrame:
@@ -27,7 +27,7 @@ def read_sample_table(path: str | Path) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        Id columns (FID, IID, sample, id) as text, other columns as numbers where all their
+        Ids, chromosomes and alleles as text, other columns as numbers where all their
         values are numbers, else as text.
 
     Raises

@@ -132,7 +132,10 @@ def forest(
                    edgecolors=style.PAPER, linewidths=0.7)  # fmt: skip
     ax.axvline(null, color=style.INK, linewidth=0.8, linestyle="--")
     if log:
+        from matplotlib.ticker import LogLocator
+
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.xaxis.set_minor_formatter(lambda *_: "")
     ax.set_yticks(place, [style.safe(name, 46) for name in names], parse_math=False)

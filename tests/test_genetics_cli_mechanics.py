@@ -1,0 +1,91 @@
+"""The genetics commands, run as a user runs them."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from radgen.cli.app import app
+
+
+@pytest.fixture(scope="module")
+def run():
+    runner = CliRunner()
+
+    def call(*arguments):
+        result = runner.invoke(app, [str(item) for item in arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(data):
+    return data("genetics/regenie_example")
+
+
+def test_scan_structure_and_scores(run, folder, tmp_path):
+    bed = folder / "example.bed"
+    text = run(
+        "gwas", "--genotypes", bed, "--phenotypes", folder / "phenotype.txt",
+        "--covariates", folder / "covariates.txt", "--out", tmp_path / "scan.parquet",
+        "--traits", "Y1",
+    )  # fmt: skip
+    assert "1,000 variants were tested against 1 trait in 500 people" in text
+    scan = pl.read_parquet(tmp_path / "scan.parquet")
+    assert scan.height == 1000
+
+    assert "kept" in run("genotypes", "ld", "--genotypes", bed, "--out", tmp_path / "in.txt")
+    use = ("--genotypes", bed, "--variants", tmp_path / "in.txt")
+    run("genotypes", "pca", *use, "--components", 3, "--out", tmp_path / "pcs.tsv")
+    assert pl.read_csv(tmp_path / "pcs.tsv", separator="\t").columns == [
+        "sample",
+        "PC1",
+        "PC2",
+        "PC3",
+    ]
+    run("genotypes", "grm", *use, "--out", tmp_path / "grm.parquet")
+    text = run(
+        "heritability", "--kinship", tmp_path / "grm.parquet",
+        "--phenotypes", folder / "phenotype.txt", "--out", tmp_path / "h2.tsv",
+    )  # fmt: skip
+    assert "heritability" in text
+    text = run("genotypes", "qc", "--genotypes", bed, "--out", tmp_path / "qc", "--min-maf", 0.05)
+    assert "passed quality control" in text
+
+    top = scan.sort("log10p").head(20).select("id", "p")
+    top.write_parquet(tmp_path / "top.parquet")
+    clumps = tmp_path / "clumps.tsv"
+    run(
+        "genotypes", "clump", "--genotypes", bed, "--results", tmp_path / "top.parquet",
+        "--p1", 0.05, "--p2", 0.05, "--out", clumps,
+    )  # fmt: skip
+    assert pl.read_csv(clumps, separator="\t").height > 0
+    weights = scan.head(30).select("id", allele="alt", weight="beta")
+    weights.write_parquet(tmp_path / "weights.parquet")
+    text = run(
+        "score", "--genotypes", bed, "--weights", tmp_path / "weights.parquet",
+        "--out", tmp_path / "scores.tsv",
+    )  # fmt: skip
+    assert "30 of 30 variants" in text
+
+
+def test_sets_and_meta(run, folder, tmp_path):
+    bed = folder / "example_3chr.bed"
+    rng = np.random.default_rng(0)
+    sets = tmp_path / "sets.txt"
+    sets.write_text("".join(f"g{rng.integers(5)} {i + 1}\n" for i in range(100)))
+    text = run(
+        "burden", "--genotypes", bed, "--phenotypes", folder / "phenotype.txt", "--sets", sets,
+        "--max-maf", 0.5, "--traits", "Y1", "--out", tmp_path / "sets.tsv",
+    )  # fmt: skip
+    assert "SKAT-O" in text
+    frame = pl.DataFrame({"chrom": ["1"], "pos": [1], "ref": ["A"], "alt": ["C"]})
+    frame = frame.with_columns(beta=pl.lit(0.1), se=pl.lit(0.05), n=pl.lit(100))
+    for name in "ab":
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    run("meta", tmp_path / "a.parquet", tmp_path / "b.parquet", "--out", tmp_path / "m.tsv")
+    assert pl.read_csv(tmp_path / "m.tsv", separator="\t")["z"][0] == pytest.approx(2 * 2**0.5)
