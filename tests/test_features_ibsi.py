@@ -86,3 +86,19 @@ def test_diagnostics(config: str, data: Callable[[str], Path]) -> None:
         if abs(value - target) > tolerance and not agrees(value, row):
             wrong.append((row["tag"], value, target, tolerance))
     assert not wrong
+
+
+def test_filter_presets(data: Callable[[str], Path]) -> None:
+    """IBSI 2 phase 2 through `extract`: the cheap filters; the others are tested with them."""
+    path = data("ibsi") / "reference" / "ibsi2_phase2_reference_values.csv"
+    image, mask = read_phantom(data("ibsi") / "ct_phantom")
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream, delimiter=";") if row["consensus_value"]]
+    for name in ("1.A", "1.B", "2.A", "3.B", "6.A"):
+        table = extract(image, mask, settings=preset(f"ibsi2-{name}"))
+        # Both lists have the order of the manual.
+        expected = [row for row in rows if row["filter_id"] == name]
+        assert len(expected) == table.height == 18
+        for row, value in zip(expected, table["value"].to_list(), strict=True):
+            gap = abs(value - float(row["consensus_value"]))
+            assert gap <= float(row["tolerance"]) * (1 + 1e-9), (name, row, value)

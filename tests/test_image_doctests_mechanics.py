@@ -12,6 +12,7 @@ MODULES = (
     "radgen.image.discretise",
     "radgen.image.filters.apply",
     "radgen.image.filters.settings",
+    "radgen.image.habitat",
     "radgen.image.normalise",
     "radgen.image.region",
     "radgen.image.resample",

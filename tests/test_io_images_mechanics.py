@@ -12,9 +12,8 @@ import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from radgen.errors import FormatError, InputError, RadgenError
+from radgen.errors import FormatError, InputError, RadgenError, RadgenWarning
 from radgen.io import read_image, read_masks, write_image, write_mask
-from radgen.io.dicom_masks import fill_contours
 from radgen.types import Geometry, ImageVolume, Mask
 
 PRIVATE = ("DOE^JANE", "MRN-4711", "19500101", "1.2.826.0.1")
@@ -119,11 +118,11 @@ def test_missing_doubled_and_mixed_slices_are_refused_by_name(tmp_path: Path) ->
         read_image(tmp_path / "gap")
     paths = _series(tmp_path / "twice", grid, values)
     (tmp_path / "twice" / "copy.dcm").write_bytes(paths[2].read_bytes())
-    with pytest.raises(FormatError, match="lie where another lies"):
+    with pytest.raises(FormatError, match="same place"):
         read_image(tmp_path / "twice")
     _series(tmp_path / "two" / "a", grid, values, SeriesDescription="thin")
     _series(tmp_path / "two" / "b", grid, values + 2, SeriesDescription="thick", SeriesNumber=4)
-    with pytest.raises(InputError, match="2 series stand in this folder") as caught:
+    with pytest.raises(InputError, match="holds 2 series") as caught:
         read_image(tmp_path / "two")
     assert "thick" in str(caught.value)
     assert "1.2.826" not in str(caught.value)
@@ -134,19 +133,19 @@ def test_broken_dicom_says_what_to_do(tmp_path: Path) -> None:
     grid = _oblique((3, 4, 3))
     paths = _series(tmp_path / "cut", grid, np.zeros(grid.shape))
     paths[1].write_bytes(paths[1].read_bytes()[:-20])
-    with pytest.raises(FormatError, match="truncated, or compressed"):
+    with pytest.raises(FormatError, match="cut off"):
         read_image(tmp_path / "cut")
     paths = _series(tmp_path / "lost", grid, np.zeros(grid.shape))
     item = pydicom.dcmread(paths[0])
     del item.ImagePositionPatient
     item.save_as(paths[0])
-    with pytest.raises(FormatError, match="has no ImagePositionPatient"):
+    with pytest.raises(FormatError, match="ImagePositionPatient is missing"):
         read_image(tmp_path / "lost")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FormatError, match="holds no DICOM image"):
+    with pytest.raises(FormatError, match="No DICOM"):
         read_image(tmp_path / "empty")
     (tmp_path / "text.dat").write_text("hello")
-    with pytest.raises(FormatError, match="nor a readable DICOM"):
+    with pytest.raises(FormatError, match="Unknown image format"):
         read_image(tmp_path / "text.dat")
 
 
@@ -158,7 +157,7 @@ def test_label_maps_are_split_by_name(tmp_path: Path) -> None:
     named = read_masks(tmp_path / "labels.nrrd", labels={"core": [1, 2], "oedema": 300})
     assert {name: mask.n_voxels for name, mask in named.items()} == {"core": 2, "oedema": 12}
     assert set(read_masks(tmp_path / "labels.nrrd")) == {"label_1", "label_2", "label_300"}
-    with pytest.raises(InputError, match=r"label 7 \(region 'x'\). Labels that occur: 1, 2, 300"):
+    with pytest.raises(InputError, match=r"label 7, which no voxel has. Labels found: 1, 2, 300"):
         read_masks(tmp_path / "labels.nrrd", labels={"x": 7})
     write_image(ImageVolume(labels * 0.5, grid), tmp_path / "p.nii.gz")
     with pytest.raises(InputError, match="Threshold a probability map"):
@@ -176,24 +175,8 @@ def test_rtstruct_of_the_ibsi_phantom_is_its_label_map_voxel_for_voxel(data) -> 
     drawn = read_masks(root / "dicom" / "mask", reference=image)["GTV-1"]
     stored = read_masks(root / "mask.nii.gz")["region"]
     assert np.array_equal(drawn.array, stored.array)
-    with pytest.raises(InputError, match="needs the scan"):
+    with pytest.raises(InputError, match="need the scan"):
         read_masks(root / "dicom" / "mask")
-
-
-def test_inner_contours_are_holes_and_foreign_contours_are_refused() -> None:
-    grid = _oblique((3, 20, 20))
-
-    def square(low: float, high: float, z: float = 1) -> np.ndarray:
-        corners = [(z, low, low), (z, low, high), (z, high, high), (z, high, low)]
-        return grid.to_world(np.array(corners, dtype=float))
-
-    filled = fill_contours([square(2.5, 15.5), square(5.5, 9.5)], grid)
-    assert filled.sum() == 13 * 13 - 4 * 4
-    assert not filled[[0, 2]].any()
-    with pytest.raises(InputError, match="another series"):
-        fill_contours([square(2, 8, z=1.5)], grid)
-    with pytest.raises(InputError, match="outside the scan"):
-        fill_contours([square(2, 8, z=9)], grid)
 
 
 def test_segmentation_objects_round_trip(tmp_path: Path) -> None:
@@ -238,10 +221,11 @@ def test_segmentation_objects_round_trip(tmp_path: Path) -> None:
         ).astype(int)
         placed[tuple(index.T)] = True
         assert np.array_equal(placed, array[..., k] == 1)
-    with pytest.raises(InputError, match="Found 1: core, 2: rim"):
+    with pytest.raises(InputError, match="1: core, 2: rim"):
         read_masks(tmp_path / "seg.dcm", labels={"x": 5})
 
 
+@pytest.mark.filterwarnings("ignore::radgen.errors.RadgenWarning")
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha"])
 def test_truncated_and_mutated_files_are_errors_not_tracebacks(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)
@@ -266,14 +250,14 @@ def test_truncated_and_mutated_files_are_errors_not_tracebacks(tmp_path: Path, s
     assert all(str(path) in str(e) for e in refused if isinstance(e, FormatError))
 
 
-def test_two_orientations_in_one_header_are_refused(tmp_path: Path) -> None:
+def test_two_orientations_in_one_header_are_told(tmp_path: Path) -> None:
     nifti = nib.Nifti1Image(np.zeros((4, 4, 4), dtype=np.float32), np.eye(4))
     nifti.set_qform(np.diag([1.0, 1, 1, 1]), 1)
     nifti.set_sform(np.diag([-1.0, 1, 1, 1]), 1)
     nib.save(nifti, tmp_path / "x.nii")
-    with pytest.raises(FormatError, match="two orientations"):
+    with pytest.warns(RadgenWarning, match="two orientations"):
         read_image(tmp_path / "x.nii")
     series = nib.Nifti1Image(np.zeros((4, 4, 4, 3), dtype=np.float32), np.eye(4))
     nib.save(series, tmp_path / "t.nii")
-    with pytest.raises(InputError, match="a series of 3 volumes"):
+    with pytest.raises(FormatError, match="no times"):
         read_image(tmp_path / "t.nii")

@@ -138,3 +138,25 @@ def test_robust_error_needs_more_than_one_carrier() -> None:
     assert fit.status[0, 0] == linear.LEVERAGE
     assert np.isnan(fit.se[0, 0])
     assert regress(y, x).status[0, 0] == linear.OK
+
+
+def test_compiled_pass_equals_the_definitions() -> None:
+    """Columns are alone complete and then together with a missing value: two code paths."""
+    rng = np.random.default_rng(10)
+    for n in (4, 12, 40, 700):
+        y, x = rng.normal(size=(n, 300)) + 50, rng.normal(size=(n, 5))
+        x[:, 0] = y[:, 7] * 1e-4 + 1e-9 * x[:, 0]
+        x[:, 1] = y[:, 8] + 1e-3 * x[:, 1]
+        x[:, 2] = 1.5
+        fast = regress(y, x)
+        holed = np.column_stack([y, np.where(np.arange(n) == 0, np.nan, y[:, 0])])
+        slow = regress(holed, x)
+        np.testing.assert_array_equal(fast.status, slow.status[:, :-1])
+        for name in ("effect", "t", "se", "log10p"):
+            # The residual of a nearly exact fit is a difference: its digits are few.
+            got, want = getattr(fast, name)[1:], getattr(slow, name)[1:, :-1]
+            np.testing.assert_allclose(got, want, rtol=2e-9, atol=1e-12)
+        ordinary = np.abs(fast.t) < 1e3
+        np.testing.assert_allclose(
+            fast.log10p[ordinary], slow.log10p[:, :-1][ordinary], rtol=1e-11, atol=1e-12
+        )

@@ -101,7 +101,7 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
     "oncoprint": lambda ax: plot.oncoprint(
         RNG.integers(-1, 3, (5, 30)), genes=NAMES, kinds=["missense", HOSTILE[0]], ax=ax
     ),
-    "roc": lambda ax: plot.roc(dict.fromkeys(NAMES, (GRID, GRID ** 0.5)), ax=ax),
+    "roc": lambda ax: plot.roc(dict.fromkeys(NAMES, (GRID, GRID**0.5)), ax=ax),
     "precision_recall": lambda ax: plot.precision_recall(
         {NAMES[0]: (GRID, 1 - GRID / 2)}, prevalence=0.3, ax=ax
     ),
@@ -143,7 +143,7 @@ def test_plot_returns_axes_and_writes_svg_with_hostile_names(name: str) -> None:
 
 
 def test_plots_of_arrays_are_all_tried() -> None:
-    others = {"GENOME_WIDE", "cluster_order", "inflation"}
+    others = {"GENOME_WIDE", "cluster_order", "inflation", "short_names"}
     images = {"feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
     assert set(plot.__all__) - others - images == set(DRAWN)
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from radgen import predict
-from radgen.errors import InputError
+from radgen.errors import FormatError, InputError
 from radgen.types import Outcome, PhenotypeTable
 
 
@@ -84,3 +84,38 @@ def test_hazard_table():
     assert found.frame["ci_low"][0] > 1
     assert found.plot("forest").has_data()
     assert any("f0 goes with worse death" in item for item in found.statements())
+
+
+@pytest.mark.parametrize("kind", ["binary", "censored", "continuous"])
+def test_a_bundle_predicts_the_same_to_the_last_bit(tmp_path, kind):
+    blocks, outcome, site = _cohort(1, "a", kind=kind)
+    model = predict.fit_model(
+        blocks, outcome, seed=1, sites=site, harmonise="combat", inner_folds=3,
+        selection="correlation+univariate", n_selected=5,
+    )  # fmt: skip
+    key = predict.write_bundle(model, tmp_path / "model.json")
+    assert predict.write_bundle(model, tmp_path / "again.json") == key
+    back = predict.read_bundle(tmp_path / "model.json")
+    other, truth, place = _cohort(2, "b", kind=kind)
+    expected = model.predict(other, sites=place)
+    assert back.predict(other, sites=place).equals(expected)
+    first = predict.validate_external(model, other, truth, sites=place)
+    assert predict.validate_external(back, other, truth, sites=place).frame.equals(first.frame)
+    text = (tmp_path / "model.json").read_text()
+    assert not any(f'"{item}"' in text for item in outcome.samples)
+
+
+def test_changed_or_foreign_bundles_are_refused(tmp_path):
+    blocks, outcome, _ = _cohort(1, "a")
+    model = predict.fit_model(blocks, outcome, seed=1, inner_folds=3)
+    path = tmp_path / "model.json"
+    predict.write_bundle(model, path)
+    path.write_text(path.read_text().replace('"threshold": 0', '"threshold": 1'))
+    with pytest.raises(FormatError, match="was changed"):
+        predict.read_bundle(path)
+    path.write_text("[]")
+    with pytest.raises(FormatError, match="no model bundle"):
+        predict.read_bundle(path)
+    forest = predict.fit_model(blocks, outcome, seed=1, inner_folds=2, model="forest")
+    with pytest.raises(InputError, match="Only linear models"):
+        predict.write_bundle(forest, path)

@@ -39,8 +39,8 @@ def draw(number: int, effect: float, kind: str, n: int = 120, p: int = 15):
     return blocks, outcome
 
 
-def run(effect: float, kind: str, sets: int) -> list[tuple[str, float, float, float]]:
-    """Return (what, mean estimate, coverage, its standard error) for one scenario."""
+def run(effect: float, kind: str, sets: int) -> list[tuple[str, float, float, float, float]]:
+    """Return what, mean estimate, coverage, width by the ideal, error of the coverage."""
     metric = "auc" if kind == "binary" else "harrell_c"
     wanted = [("imaging only", metric), ("combined", metric)]
     if kind == "binary":
@@ -73,7 +73,8 @@ def run(effect: float, kind: str, sets: int) -> list[tuple[str, float, float, fl
         if effect == 0 and name.startswith("imaging"):
             truth = 0.5
         inside = (table[:, 1] <= truth) & (truth <= table[:, 2])
-        out.append((name, truth, inside.mean(), np.sqrt(0.95 * 0.05 / len(inside))))
+        width = float((table[:, 2] - table[:, 1]).mean() / 3.92 / table[:, 0].std())
+        out.append((name, truth, inside.mean(), width, np.sqrt(0.95 * 0.05 / len(inside))))
     return out
 
 
@@ -82,12 +83,12 @@ def main(sets: int) -> int:
     failed = 0
     for kind in ("binary", "censored"):
         for effect in (0.0, 0.5, 1.2):
-            for name, truth, coverage, error in run(effect, kind, sets):
+            for name, truth, coverage, width, error in run(effect, kind, sets):
                 good = coverage >= 0.95 - 4 * error
                 failed += not good
                 print(
                     f"{kind:9s} effect {effect:3.1f}  {name:28s} truth {truth:6.3f}  coverage "
-                    f"{coverage:.3f}  {'' if good else 'TOO LOW'}"
+                    f"{coverage:.3f}  width / ideal {width:.2f}  {'' if good else 'TOO LOW'}"
                 )
     return int(failed > 0)
 

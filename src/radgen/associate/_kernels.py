@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from radgen.associate._models import firth_block, logistic_block, ordinal_block
+from radgen.associate._models import (
+    firth_block,
+    logistic_block,
+    moderated_block,
+    negbinom_block,
+    ordinal_block,
+)
 from radgen.associate._pairs import Kernel, linear_block, robust_block, spearman_block
 from radgen.associate._ranked import (
     chi2_block,
@@ -25,6 +31,8 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
         "logistic": logistic_block,
         "firth": firth_block,
         "ordinal": ordinal_block,
+        "moderated": moderated_block,
+        "negbinom": negbinom_block,
         "spearman": spearman_block,
         "mann_whitney": mann_whitney_block,
         "kruskal": kruskal_block,

@@ -1,4 +1,4 @@
-"""Pairs whose outcome is a class: logistic, Firth and proportional-odds models.
+"""Pairs with a model of their own: logistic, Firth, proportional odds, negative binomial.
 
 Effects and intervals come from the model of the pair. P-values come from the score test of the
 null model with its t reference, because Wald and likelihood-ratio tests do not keep their level
@@ -8,7 +8,7 @@ with few events and several covariates.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,20 @@ from radgen.associate._pairs import PairBlock, blank_block
 from radgen.stats import linear
 from radgen.stats.firth import firth_test
 from radgen.stats.glm import logistic, logistic_residuals, score_scan
+from radgen.stats.moderated import squeeze_variances
+from radgen.stats.negbinom import negbinom, negbinom_residuals
 from radgen.stats.ordinal import ordinal_logit, ordinal_residuals
+from radgen.stats.tail import t_log10p, t_quantile
 
-__all__ = ["Estimate", "class_block", "firth_block", "logistic_block", "ordinal_block"]
+__all__ = [
+    "Estimate",
+    "class_block",
+    "firth_block",
+    "logistic_block",
+    "moderated_block",
+    "negbinom_block",
+    "ordinal_block",
+]
 
 Array = NDArray[np.float64]
 
@@ -37,6 +48,7 @@ class Estimate:
     code: int = 0
 
 
+_FAILED = Estimate(code=_pairs.NOT_CONVERGED)
 Residuals = Callable[[Array, "Array | None"], Array]
 Fit = Callable[[Array, Array, Array, float], Estimate]
 
@@ -58,6 +70,73 @@ def ordinal_block(
 ) -> PairBlock:
     """Proportional odds with Wald limits."""
     return class_block(traits, predictors, z, confidence, residuals=ordinal_residuals, fit=_ordinal)
+
+
+def negbinom_block(
+    traits: Array,
+    predictors: Array,
+    z: Array | None,
+    confidence: float,
+    *,
+    offset: Array | None = None,
+) -> PairBlock:
+    """Negative-binomial model of counts with Wald limits; effect = log ratio of means.
+
+    `offset` holds the log size factors of the samples, (n_samples,).
+    """
+    out = blank_block(predictors, traits)
+    groups = linear.patterns(predictors)
+    shift = np.zeros(len(traits)) if offset is None else offset
+    for column in range(traits.shape[1]):
+        known = np.isfinite(traits[:, column])
+        for x_rows, x_cols in groups:
+            rows = known & x_rows
+            y = traits[rows, column]
+            if not y.any():
+                out.code[x_cols, column] = linear.CONSTANT_TRAIT
+                continue
+            sub_z = None if z is None else z[rows]
+            residual = negbinom_residuals(y, sub_z, offset=shift[rows])
+            if np.isnan(residual).any():
+                out.code[x_cols, column] = _pairs.NOT_CONVERGED
+                continue
+            part = predictors[np.ix_(rows, x_cols)]
+            score = score_scan(residual[:, None], part, sub_z)
+            basis = linear.covariate_basis(sub_z, len(y))[:, 1:] * np.sqrt(len(y))
+            _fill(out, column, x_cols, score)
+            for place, target in enumerate(x_cols):
+                if score.status[place, 0] != linear.OK:
+                    continue
+                design, spread = _design(part[:, place], basis)
+                fit = negbinom(y, design, offset=shift[rows])
+                found = _wald(fit.coef[-1] / spread, fit.se[-1] / spread, confidence)
+                _write(out, target, column, found if fit.converged else _FAILED)
+    return out
+
+
+def moderated_block(
+    traits: Array, predictors: Array, z: Array | None, confidence: float
+) -> PairBlock:
+    """Least squares with residual variances shrunk over the traits of the block."""
+    out = _pairs.linear_block(traits, predictors, z, confidence)
+    fit = linear.regress(traits, predictors, z)
+    se, df, t = (np.full(fit.t.shape, np.nan) for _ in range(3))
+    for row in range(len(fit.t)):
+        fine = fit.status[row] == linear.OK
+        variance = np.where(fine, fit.se[row] ** 2 * fit.predictor_ss[row], np.nan)
+        squeezed = squeeze_variances(variance, fit.df[row])
+        se[row] = np.sqrt(squeezed.variance / fit.predictor_ss[row])
+        df[row], t[row] = squeezed.df_total, fit.effect[row] / se[row]
+    half = t_quantile(0.5 + confidence / 2, df) * se
+    return replace(
+        out,
+        se=se,
+        ci_low=fit.effect - half,
+        ci_high=fit.effect + half,
+        statistic=t,
+        df=df,
+        log10p=t_log10p(t, df),
+    )
 
 
 def class_block(

@@ -16,9 +16,11 @@ from radgen._core.naming import require_choice
 from radgen.associate import _pairs
 from radgen.associate._kernels import KERNELS, PERMUTED, UNADJUSTED
 from radgen.associate._maxt import Permuted, max_t_blocks
+from radgen.associate._models import negbinom_block
 from radgen.associate._table import Piece, assemble
 from radgen.associate.association_result import AssociationResult
 from radgen.errors import InputError, shown
+from radgen.omics.normalise import median_ratio_factors
 from radgen.types import Alignment, Covariates, OmicsTable, PhenotypeTable, align
 
 __all__ = ["TESTS", "scan"]
@@ -62,6 +64,7 @@ class _Unit:
     confidence: float
     min_n: int
     min_group: int
+    offset: Array | None
 
 
 def scan(
@@ -137,7 +140,10 @@ def scan(
     Notes
     -----
     Adjusted values count tested pairs of all layers together. A missing value drops the
-    sample from the pairs of that column only.
+    sample from the pairs of that column only. P-values of logistic, ordinal and
+    negative-binomial models come from the score test of the covariates' model with a t
+    reference: it keeps its level in small samples; effects and intervals come from the model of
+    the pair. "negbinom" takes raw counts, with median-ratio size factors as offset.
 
     Examples
     --------
@@ -311,6 +317,9 @@ def _units(
     if standardise:
         traits = _scaled(traits, np.array([kind == "continuous" for kind in types]))
         values = _scaled(values, np.array([kind == "continuous" for kind in omics_types]))
+    offset = None
+    if layer.scale == "counts" and test == "negbinom":
+        offset = np.log(median_ratio_factors(values))
     units, places = [], []
     for kind in dict.fromkeys(types):
         rows = np.array([i for i, item in enumerate(types) if item == kind], dtype=np.int64)
@@ -319,17 +328,23 @@ def _units(
             columns = np.array(
                 [j for j, item in enumerate(omics_types) if item == omics_kind], dtype=np.int64
             )
-            for start, stop in block_ranges(len(columns), block_size):
+            # Moderation borrows strength from all features of the layer: it is not cut.
+            size = max(len(columns), 1) if name == "moderated" else block_size
+            for start, stop in block_ranges(len(columns), size):
                 block = columns[start:stop]
                 sides = (traits[:, rows], values[:, block])
                 left, right = sides[::-1] if swapped else sides
-                units.append(_Unit(left, right, matched.covariates, name, *options))
+                units.append(_Unit(left, right, matched.covariates, name, *options, offset))
                 places.append((rows, block, name, swapped))
     return units, places
 
 
 def _run_unit(unit: _Unit) -> _pairs.PairBlock:
-    block = KERNELS[unit.test](unit.traits, unit.predictors, unit.covariates, unit.confidence)
+    sides = (unit.traits, unit.predictors, unit.covariates, unit.confidence)
+    if unit.test == "negbinom":
+        block = negbinom_block(*sides, offset=unit.offset)
+    else:
+        block = KERNELS[unit.test](*sides)
     small = np.fmin(block.n_group1, block.n - block.n_group1) < unit.min_group
     if _pairs.is_binary(unit.traits).any():
         ones = _pairs.group_sizes(unit.traits, np.isfinite(unit.predictors)).T

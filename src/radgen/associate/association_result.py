@@ -266,12 +266,20 @@ def _finding(row: dict[str, Any]) -> str:
     way = "higher" if effect > 0 else "lower"
     if row["n_group1"] is not None and row["model"] == "phenotype ~ omics":
         return (
-            f"{row['phenotype']} is {way} in the {row['n_group1']} samples with {row['omics']} = 1 "
-            f"({row['layer']}): {numbers}."
+            f"{row['phenotype']} is {way} in the {row['n_group1']} samples with "
+            f"{_group(row)}: {numbers}."
         )
     return (
         f"{row['phenotype']} is {way} where {row['omics']} ({row['layer']}) is higher: {numbers}."
     )
+
+
+def _group(row: dict[str, Any]) -> str:
+    """Return what marks the samples that are coded 1, as a person says it."""
+    name, layer = row["omics"], row["layer"]
+    if "=" in name:  # a category that was expanded: "IDH=mutant"
+        return " ".join(name.partition("="))
+    return f"a {name} mutation" if layer == "mutation" else f"{name} ({layer})"
 
 
 def _detectable(tested: pl.DataFrame) -> str:

@@ -28,4 +28,4 @@ def check(
     from radgen.cli._output import show_problems
     from radgen.study import Study
 
-    show_problems(study, Study.load(study).check(scans=scans))
+    show_problems(study, Study.problems_of(study, scans=scans))

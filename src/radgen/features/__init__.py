@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from radgen.features.diagnostics import diagnose
     from radgen.features.extraction import LONG_SCHEMA, extract, process
     from radgen.features.maps import feature_maps
-    from radgen.features.phenotypes import to_phenotypes, to_wide
+    from radgen.features.phenotypes import pair_differences, to_phenotypes, to_wide
 
 _LAZY = {
     "LONG_SCHEMA": "extraction",
@@ -25,6 +25,7 @@ _LAZY = {
     "extract": "extraction",
     "extract_cohort": "cohort",
     "feature_maps": "maps",
+    "pair_differences": "phenotypes",
     "process": "extraction",
     "to_phenotypes": "phenotypes",
     "to_wide": "phenotypes",
@@ -43,6 +44,7 @@ __all__ = [
     "extract",
     "extract_cohort",
     "feature_maps",
+    "pair_differences",
     "preset",
     "preset_names",
     "process",

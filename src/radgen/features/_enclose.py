@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["Hull", "enclosing_ellipsoid", "hull_of", "oriented_box"]
 
 Array = NDArray[np.float64]
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-5
 _ANGLES = 8
 
 

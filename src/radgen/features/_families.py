@@ -18,6 +18,10 @@ _MODULES = (
     "gldzm",
     "ngtdm",
     "ngldm",
+    "fractal",
+    "moment_invariants",
+    "topology",
+    "collage",
 )
 
 

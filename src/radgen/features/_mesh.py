@@ -24,8 +24,9 @@ class Mesh:
     area_mm2, volume_mm3 : float
         Of the marching-cubes mesh at the level 0.5 (vertices halfway between voxels).
     vertices : ndarray of float64 (n, 3)
-        Vertices (z, y, x) in millimetres from the crop's corner that can be extreme: the
-        first and last along every grid line. The convex hull of all vertices is theirs.
+        Vertices (z, y, x) in millimetres from the crop's corner that can be extreme: first
+        or last along a grid line, and not between their neighbours. The convex hull of all
+        vertices is theirs.
     """
 
     def __init__(self, area_mm2: float, volume_mm3: float, vertices: Array) -> None:
@@ -133,18 +134,30 @@ def _normals(triangles: Array) -> Array:
     return np.asarray(np.cross(b - a, c - a) / 2.0)
 
 
+def _convex(ends: Array) -> NDArray[np.bool_]:
+    """Return which lower ends (a, b) of parallel lines can be corners of the hull.
+
+    An end that is not below the middle of its two neighbours in a row lies between them, so
+    it is no corner. NaN = no line; lines without two neighbours stay.
+    """
+    keep = ~np.isnan(ends)
+    for axis in (0, 1):
+        line, kept = np.moveaxis(ends, axis, 0), np.moveaxis(keep, axis, 0)
+        kept[1:-1] &= ~(line[1:-1] >= (line[:-2] + line[2:]) / 2.0)
+    return keep
+
+
 def _outermost(mask: NDArray[np.bool_], spacing: Array) -> Array:
     points = []
     for axis in range(3):
         line = np.moveaxis(mask, axis, 2)
-        a, b = np.nonzero(line.any(axis=2))
-        rows = line[a, b]
-        for place in (
-            rows.argmax(axis=1) - 0.5,
-            rows.shape[1] - rows[:, ::-1].argmax(axis=1) - 0.5,
-        ):
-            found = np.stack([a, b, place], axis=1).astype(np.float64)
-            points.append(np.insert(found[:, :2], axis, found[:, 2], axis=1))
+        used = line.any(axis=2)
+        low = np.where(used, line.argmax(axis=2) - 0.5, np.nan)
+        high = np.where(used, line.shape[2] - line[:, :, ::-1].argmax(axis=2) - 0.5, np.nan)
+        for ends, keep in ((low, _convex(low)), (high, _convex(-high))):
+            a, b = np.nonzero(keep)
+            found = np.stack([a, b], axis=1).astype(np.float64)
+            points.append(np.insert(found, axis, ends[a, b], axis=1))
     return np.concatenate(points) * spacing
 
 

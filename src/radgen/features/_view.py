@@ -100,15 +100,19 @@ class View:
         self.margin = max(1, settings.distance)
         self._discretisation = discretisation or settings.discretisation
 
+    @property
+    def crop(self) -> NDArray[Any]:
+        """The image within the bounding box of the region."""
+        z, y, x = (
+            slice(part.start - first, part.stop - first)
+            for part, first in zip(self.region.box, self._start, strict=True)
+        )
+        return self.image[z, y, x]
+
     @cached_property
     def values(self) -> NDArray[np.float64]:
         """Intensities of the region's voxels (n_voxels,), in the order of memory."""
-        box = [
-            slice(part.start - first, part.stop - first)
-            for part, first in zip(self.region.box, self._start, strict=True)
-        ]
-        crop = self.image[tuple(box)]
-        return np.asarray(crop[self.region.intensity], dtype=np.float64)
+        return np.asarray(self.crop[self.region.intensity], dtype=np.float64)
 
     @cached_property
     def sorted_values(self) -> NDArray[np.float64]:
@@ -163,6 +167,13 @@ class View:
         out = np.zeros(self.region.padded_shape(self.margin), dtype)
         out.ravel()[self.region.padded_flat(self.margin)] = grey.levels
         return out
+
+    def share(self) -> None:
+        """Make what several families use, before threads ask for it at the same time."""
+        try:
+            _ = self.padded
+        except InputError:
+            return  # Each family that needs grey levels reports it.
 
     def wants(self, code: str) -> bool:
         """Return whether the settings ask for an aggregation."""

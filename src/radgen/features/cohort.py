@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
@@ -22,14 +22,22 @@ from radgen.features.settings import ExtractionSettings
 from radgen.types import to_polars
 from radgen.types._frame import FrameLike
 
+if TYPE_CHECKING:
+    from radgen.features.pyradiomics import Parameters
+
 __all__ = [
+    "AnySettings",
     "ResultStore",
     "ScanUnit",
     "extract_cohort",
     "extract_unit",
     "parse_labels",
     "scan_units",
+    "settings_of",
 ]
+
+AnySettings: TypeAlias = "ExtractionSettings | Parameters"
+"""Settings of the IBSI profile, or parameters of the PyRadiomics profile."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,7 +57,8 @@ class ScanUnit:
     modality : str
         "CT", "MR", "PT" or "" where unknown.
     settings : mapping
-        `ExtractionSettings.to_mapping`.
+        `ExtractionSettings.to_mapping`, or PyRadiomics parameters with ``profile =
+        "pyradiomics"``.
     threads : int
         Threads within the unit.
     """
@@ -77,7 +86,7 @@ def extract_unit(unit: ScanUnit) -> dict[str, list[Any]]:
         Columns of the long table. Where the scan cannot be read or measured there is a single
         row with status "failed", the reason, and no feature name.
     """
-    settings = ExtractionSettings.from_mapping(unit.settings)
+    settings = settings_of(unit)
     try:
         frame = _measure(unit, settings)
     except (RadgenError, OSError, ValueError, MemoryError) as error:
@@ -86,13 +95,27 @@ def extract_unit(unit: ScanUnit) -> dict[str, list[Any]]:
     return frame.to_dict(as_series=False)
 
 
-def _measure(unit: ScanUnit, settings: ExtractionSettings) -> pl.DataFrame:
+def settings_of(unit: ScanUnit) -> AnySettings:
+    """Return the typed settings of a unit."""
+    plain = dict(unit.settings)
+    if plain.pop("profile", "ibsi") == "pyradiomics":
+        from radgen.features.pyradiomics import read_parameters
+
+        return read_parameters(plain)
+    return ExtractionSettings.from_mapping(plain)
+
+
+def _measure(unit: ScanUnit, settings: AnySettings) -> pl.DataFrame:
     from radgen.io import read_image, read_masks
 
     image = read_image(unit.image, modality=unit.modality)
     labels = {name: list(values) for name, values in unit.labels} or None
     masks = read_masks(unit.mask, labels=labels, reference=image)
-    return extract(image, masks, settings=settings, sample=unit.sample, threads=unit.threads)
+    if isinstance(settings, ExtractionSettings):
+        return extract(image, masks, settings=settings, sample=unit.sample, threads=unit.threads)
+    from radgen.features.pyradiomics import extract_pyradiomics
+
+    return extract_pyradiomics(image, masks, parameters=settings, sample=unit.sample)
 
 
 def _failed(unit: ScanUnit, reason: str) -> dict[str, list[Any]]:
@@ -144,7 +167,7 @@ def parse_labels(text: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
 def scan_units(
     rows: FrameLike | Iterable[Mapping[str, Any]],
     *,
-    settings: ExtractionSettings,
+    settings: AnySettings,
     folder: str | Path = ".",
     threads: int = 1,
 ) -> list[ScanUnit]:
@@ -155,7 +178,7 @@ def scan_units(
     rows : data frame or iterable of mapping
         Columns ``sample``, ``image`` and ``mask``; optional ``labels`` ("tumour=1;rim=2+3")
         and ``modality``.
-    settings : ExtractionSettings
+    settings : ExtractionSettings or Parameters
         What to measure.
     folder : str or Path
         Where relative paths start.
@@ -223,7 +246,7 @@ class ResultStore:
             return None
         load()
         families = [FAMILIES.get(name) for name in dict(unit.settings).get("families", ())]
-        settings = ExtractionSettings.from_mapping(unit.settings).digest()
+        settings = settings_of(unit).digest()
         key = digest(
             unit.sample,
             unit.labels,
@@ -251,7 +274,7 @@ class ResultStore:
 def extract_cohort(
     rows: FrameLike | Iterable[Mapping[str, Any]],
     *,
-    settings: ExtractionSettings,
+    settings: AnySettings,
     executor: Executor | None = None,
     on_done: Callable[[ScanUnit, pl.DataFrame], Any] | None = None,
     done: Callable[[ScanUnit], pl.DataFrame | None] | None = None,
@@ -264,7 +287,7 @@ def extract_cohort(
     rows : data frame or iterable of mapping
         Columns ``sample``, ``image`` and ``mask`` (paths); optional ``labels``
         ("tumour=1;rim=2+3") and ``modality``.
-    settings : ExtractionSettings
+    settings : ExtractionSettings or Parameters
         What to measure and how, for all scans.
     executor : concurrent.futures.Executor or None
         Where scans are worked on; None = one after another in this process.

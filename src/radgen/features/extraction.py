@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -210,15 +209,22 @@ def _rows(
     return rows
 
 
-def _shares(families: Sequence[Family], kind: str) -> list[tuple[Family, ...]]:
-    """Cut the families into shares that threads can take; those on grey levels stay together."""
+def _shares(families: Sequence[Family], kind: str, *, alone: bool) -> list[tuple[Family, ...]]:
+    """Cut the families into shares that threads can take.
+
+    Families on grey levels stay together, unless the image stands alone: then each is a
+    share, but for the two that use the same zones.
+    """
     if kind != "original":
         return [tuple(family for family in families if family.images == "any")]
-    shares: list[tuple[Family, ...]] = []
-    for alone, group in groupby(families, lambda family: family.images == "original"):
-        members = tuple(group)
-        shares += [(family,) for family in members] if alone else [members]
-    return shares
+    shares: list[list[Family]] = []
+    for family in families:
+        together = family.images == "any" and (not alone or family.name == "gldzm")
+        if together and shares and shares[-1][0].images == "any":
+            shares[-1].append(family)
+        else:
+            shares.append([family])
+    return [tuple(share) for share in shares]
 
 
 def _tasks_of(
@@ -239,13 +245,15 @@ def _tasks_of(
     tasks = []
     for kind, response in responses.items():
         original = kind == "original"
+        if original and not settings.measure_original:
+            continue
         view = None
         if region is not None:
             how = None if original else settings.filter_discretisation
             view = View(region, response.array, settings, discretisation=how, start=response.start)
         tasks += [
             _Task(name, kind, share, view, "undefined" if reason else "ok", reason)
-            for share in _shares(families, kind)
+            for share in _shares(families, kind, alone=len(responses) == 1)
             if share
         ]
     return tasks

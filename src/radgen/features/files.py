@@ -12,7 +12,7 @@ import polars as pl
 from radgen._core.files import atomic_path
 from radgen._core.naming import require_choice
 from radgen.errors import InputError, shown
-from radgen.features.cohort import extract_cohort
+from radgen.features.cohort import AnySettings, extract_cohort
 from radgen.features.extraction import extract
 from radgen.features.phenotypes import to_wide
 from radgen.features.settings import ExtractionSettings, preset, read_settings
@@ -30,8 +30,10 @@ __all__ = [
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".tsv": "write_csv"}
 
 
-def chosen_settings(name: str | None, path: Path | None) -> ExtractionSettings:
+def chosen_settings(name: str | None, path: Path | None) -> AnySettings:
     """Return the settings of a preset's name or a file; the default where both are None.
+
+    A file that ends in .yaml, .yml or .json is a PyRadiomics parameter file.
 
     Raises
     ------
@@ -43,6 +45,10 @@ def chosen_settings(name: str | None, path: Path | None) -> ExtractionSettings:
     if name is not None and path is not None:
         raise InputError("Give a preset or a settings file, not both.")
     if path is not None:
+        if path.suffix.lower() in (".yaml", ".yml", ".json"):
+            from radgen.features.pyradiomics import read_parameters
+
+            return read_parameters(path)
         return read_settings(path)
     return ExtractionSettings() if name is None else preset(name)
 
@@ -51,7 +57,7 @@ def extract_files(
     image: Path,
     mask: Path,
     *,
-    settings: ExtractionSettings,
+    settings: AnySettings,
     labels: Sequence[str] = (),
     sample: str = "",
     modality: str = "",
@@ -62,8 +68,8 @@ def extract_files(
     ----------
     image, mask : Path
         Files or folders of any format that radgen reads.
-    settings : ExtractionSettings
-        What to measure.
+    settings : ExtractionSettings or Parameters
+        What to measure; parameters of PyRadiomics select its profile.
     labels : sequence of str
         Which mask values are regions: "1" or "tumour=1+2"; none = as the file names them.
     sample : str
@@ -92,7 +98,11 @@ def extract_files(
     wanted = {name: list(values) for name, values in parse_labels(";".join(labels))} or None
     masks = read_masks(mask, labels=wanted, reference=scan)
     name = sample or Path(image).name.split(".")[0]
-    return extract(scan, masks, settings=settings, sample=name)
+    if isinstance(settings, ExtractionSettings):
+        return extract(scan, masks, settings=settings, sample=name)
+    from radgen.features.pyradiomics import extract_pyradiomics
+
+    return extract_pyradiomics(scan, masks, parameters=settings, sample=name)
 
 
 @contextmanager
@@ -105,7 +115,7 @@ def _workers(jobs: int) -> Iterator[Executor | None]:
 
 
 def extract_table(
-    table: Path, *, settings: ExtractionSettings, jobs: int = 1, store: Path | None = None
+    table: Path, *, settings: AnySettings, jobs: int = 1, store: Path | None = None
 ) -> pl.DataFrame:
     """Return the long table of every scan of a cohort table, several at a time.
 
@@ -114,8 +124,8 @@ def extract_table(
     table : Path
         Columns sample, image, mask; optional labels, modality. Relative paths start at the
         folder of the table.
-    settings : ExtractionSettings
-        What to measure.
+    settings : ExtractionSettings or Parameters
+        What to measure; parameters of PyRadiomics select its profile.
     jobs : int
         Number of processes.
     store : Path or None

@@ -26,7 +26,7 @@ from radgen.features.ngtdm import ngtdm_features
 from radgen.features.settings import ExtractionSettings
 from radgen.types import ImageVolume, Mask
 
-__all__ = ["MAP_FAMILIES", "feature_maps"]
+__all__ = ["MAP_FAMILIES", "feature_maps", "window_pairs"]
 
 Array = NDArray[np.float64]
 STATISTIC_NAMES = tuple(spec.name for spec in statistics.SPECS)
@@ -73,12 +73,31 @@ class _Windows:
         return np.ascontiguousarray(np.pad(stack, ((1, 1), (0, 0), (0, 0)))), self.size[0] + 1
 
 
-def _pairs(windows: _Windows) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return pairs of steps (n, 2) of neighbours within the window, and where directions start."""
-    _, ny, nx = windows.levels.shape
-    reach = [range(-(n // 2), n // 2 + 1) for n in windows.size]
+def window_pairs(
+    shape: tuple[int, ...], size: tuple[int, int, int], steps: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return pairs of neighbours within a window, for the kernel of co-occurrence maps.
+
+    Parameters
+    ----------
+    shape : tuple of int (3,)
+        Shape of the padded volume.
+    size : tuple of int (3,)
+        Window size in voxels, odd.
+    steps : ndarray of int32 (n_directions, 3)
+        Offsets between neighbours.
+
+    Returns
+    -------
+    pairs : ndarray of int32 (n_pairs, 2)
+        Steps from the centre in the ravelled volume, sorted by direction.
+    first : ndarray of int32 (n_directions + 1,)
+        Where each direction starts.
+    """
+    _, ny, nx = shape
+    reach = [range(-(n // 2), n // 2 + 1) for n in size]
     pairs, first = [], [0]
-    for dz, dy, dx in directions(in_plane=windows.in_plane).tolist():
+    for dz, dy, dx in steps.tolist():
         for z, y, x in product(*reach):
             to = (z + dz, y + dy, x + dx)
             if all(place in span for place, span in zip(to, reach, strict=True)):
@@ -88,7 +107,8 @@ def _pairs(windows: _Windows) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
 
 def _glcm(windows: _Windows, part: slice, code: str) -> dict[str, Array]:
-    pairs, first = _pairs(windows)
+    steps = directions(in_plane=windows.in_plane)
+    pairs, first = window_pairs(windows.levels.shape, windows.size, steps)
     voxels = np.ascontiguousarray(windows.voxels[part])
     out = np.empty((len(GLCM_NAMES), voxels.size))
     merged = int(code in ("SUJT", "IAZD"))

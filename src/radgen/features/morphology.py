@@ -51,12 +51,35 @@ SPECS = (
 _NAN = float("nan")
 
 
-def principal_axes(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the three axis lengths (largest first): four roots of the covariance's eigenvalues."""
-    if len(positions) < 2:
+def _centre(mass: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the centre (z, y, x) of mass on a grid, in millimetres from the crop's corner."""
+    total = mass.sum()
+    sums = [
+        np.arange(n) @ mass.sum(axis=tuple(a for a in range(3) if a != axis))
+        for axis, n in enumerate(mass.shape)
+    ]
+    return np.asarray(sums) / total * spacing
+
+
+def principal_axes(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the three axis lengths (largest first): four roots of the covariance's eigenvalues.
+
+    Sums of products come from counts along lines and planes, which are whole numbers.
+    """
+    n = int(np.count_nonzero(mask))
+    if n < 2:
         return np.zeros(3)
-    centred = positions - positions.mean(axis=0)
-    covariance = np.einsum("ni,nj->ij", centred, centred) / (len(positions) - 1)
+    grids = [np.arange(size) - size // 2 for size in mask.shape]
+    first, second = np.zeros(3), np.zeros((3, 3))
+    for i in range(3):
+        for j in range(i, 3):
+            others = tuple(a for a in range(3) if a not in (i, j))
+            count = np.count_nonzero(mask, axis=others)
+            if i == j:
+                first[i], second[i, i] = count @ grids[i], count @ grids[i] ** 2
+            else:
+                second[i, j] = second[j, i] = grids[i] @ count @ grids[j]
+    covariance = (second - np.outer(first, first) / n) / (n - 1) * np.outer(spacing, spacing)
     values = np.linalg.eigvalsh(covariance)[::-1]
     # Eigenvalues of a flat region are rounding noise around zero.
     values[values < 1e-12 * max(values[0], 1e-300)] = 0.0
@@ -99,18 +122,16 @@ def _box(edges: NDArray[np.float64]) -> tuple[float, float]:
     return float(a * b * c), float(2.0 * (a * b + a * c + b * c))
 
 
-def _intensity(view: View, positions: NDArray[np.float64], volume: float) -> dict[str, float]:
+def _intensity(view: View, volume: float) -> dict[str, float]:
     """Return what needs intensities."""
     region, values = view.region, view.values
-    where = positions
-    if not np.array_equal(region.morphology, region.intensity):
-        where = region.positions_mm(region.intensity)
-    total = float(values.sum())
+    spacing = np.array(region.spacing_mm)
     shift = _NAN
-    if total:
-        shift = float(
-            np.linalg.norm(positions.mean(axis=0) - np.einsum("n,ni->i", values, where) / total)
-        )
+    if float(values.sum()):
+        mass = np.zeros(region.shape)
+        mass.ravel()[region.flat] = values
+        gap = _centre(region.morphology.astype(np.float64), spacing) - _centre(mass, spacing)
+        shift = float(np.linalg.norm(gap))
     moran = geary = _NAN
     if view.settings.spatial_autocorrelation:
         moran, geary = moran_geary(view)
@@ -150,14 +171,14 @@ def morphology(view: View) -> Measured:
     region = view.region
     mesh = mesh_of(region.morphology, region.spacing_mm)
     volume, area = mesh.volume_mm3, mesh.area_mm2
-    positions = region.positions_mm(region.morphology)
+    spacing = np.array(region.spacing_mm)
     ball = 36.0 * np.pi * volume**2
     hull = hull_of(mesh.vertices)
-    axes = principal_axes(positions)
-    box = np.array(region.shape) * np.array(region.spacing_mm)
+    axes = principal_axes(region.morphology, spacing)
+    box = np.array(region.shape) * spacing
     found = {
         "Volume (mesh)": volume,
-        "Volume (voxel counting)": len(positions) * float(np.prod(region.spacing_mm)),
+        "Volume (voxel counting)": float(np.count_nonzero(region.morphology) * np.prod(spacing)),
         "Surface area (mesh)": area,
         "Surface to volume ratio": area / volume,
         "Compactness 1": volume / (np.sqrt(np.pi) * area**1.5),
@@ -185,5 +206,5 @@ def morphology(view: View) -> Measured:
     for name, body in bodies.items():
         dense = _densities(volume, area, body)
         found[f"Volume density ({name})"], found[f"Area density ({name})"] = dense
-    found |= _intensity(view, positions, volume)
+    found |= _intensity(view, volume)
     return {"": {spec.name: float(found[spec.name]) for spec in SPECS}}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 import numpy as np
 import polars as pl
 
+from radgen._core.naming import require_choice
 from radgen.errors import InputError, shown
 from radgen.types import PhenotypeTable, to_polars
 from radgen.types._frame import FrameLike
 
-__all__ = ["to_phenotypes", "to_wide"]
+__all__ = ["pair_differences", "to_phenotypes", "to_wide"]
 
 _KEYS = ("region", "filter", "family", "feature", "aggregation", "ibsi_code", "unit")
 _NEEDED = ("sample", *_KEYS, "value", "status", "reason")
@@ -106,3 +110,74 @@ def to_phenotypes(long: FrameLike) -> PhenotypeTable:
 def to_wide(long: FrameLike) -> pl.DataFrame:
     """Return a table with a row a sample and a column a feature, named as phenotypes are."""
     return to_phenotypes(long).to_frame()
+
+
+def pair_differences(
+    long: FrameLike,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    method: Literal["difference", "ratio", "log ratio"] = "difference",
+) -> pl.DataFrame:
+    """Return features of pairs of regions of one scan: first against second.
+
+    Parameters
+    ----------
+    long : data frame
+        As returned by `extract` or `extract_cohort`.
+    pairs : iterable of (str, str)
+        Names of regions, for example ("posterior", "anterior") or ("tumour", "rim").
+    method : {"difference", "ratio", "log ratio"}
+        First minus second, first over second, or the natural logarithm of that.
+
+    Returns
+    -------
+    polars.DataFrame
+        A long table whose regions are named "first - second", "first / second" or
+        "log first / second". A value is NaN with a reason where a side is not ok, the second
+        is 0, or (log ratio) the ratio is not positive.
+
+    Raises
+    ------
+    InputError
+        If a region does not occur, or the method is unknown.
+    """
+    require_choice(method, ("difference", "ratio", "log ratio"), what="comparison of regions")
+    frame = _checked(long)
+    known = frame["region"].unique().to_list()
+    keys = ["sample", "filter", "family", "feature", "aggregation"]
+    tables = []
+    for first, second in pairs:
+        for name in (first, second):
+            require_choice(name, known, what="region")
+        a = frame.filter((pl.col("region") == first) & (pl.col("feature") != ""))
+        b = frame.filter((pl.col("region") == second) & (pl.col("feature") != ""))
+        both = a.join(b.select(*keys, "value", "status"), on=keys, how="inner", suffix="_2")
+        tables.append(_compared(both, first, second, method).select(frame.columns))
+    return pl.concat(tables)
+
+
+def _compared(both: pl.DataFrame, first: str, second: str, method: str) -> pl.DataFrame:
+    x, y = both["value"].to_numpy(), both["value_2"].to_numpy()
+    good = ((both["status"] == "ok") & (both["status_2"] == "ok")).to_numpy()
+    reason = np.where(good, "", "undefined: the feature of a region of the pair is not ok")
+    out = np.full(x.size, np.nan)
+    if method == "difference":
+        out[good] = (x - y)[good]
+    else:
+        fit = good & (y != 0)
+        reason[good & ~fit] = "undefined: the second region has the value 0"
+        out[fit] = x[fit] / y[fit]
+        if method == "log ratio":
+            low = fit & ~(out > 0)
+            reason[low] = "undefined: the ratio is not positive"
+            out[low] = np.nan
+            out[fit & ~low] = np.log(out[fit & ~low])
+    sign = {"difference": "{} - {}", "ratio": "{} / {}", "log ratio": "log {} / {}"}[method]
+    unit = pl.col("unit") if method == "difference" else pl.lit("")
+    return both.with_columns(
+        pl.lit(sign.format(first, second)).alias("region"),
+        pl.Series("value", out),
+        unit.alias("unit"),
+        pl.Series("status", np.where(np.isnan(out), "undefined", "ok").tolist()),
+        pl.Series("reason", reason.tolist()),
+    )

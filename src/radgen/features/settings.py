@@ -107,7 +107,10 @@ class ExtractionSettings:
         Whether morphology includes the oriented bounding box and the minimum volume
         enclosing ellipsoid.
     filters : tuple of mapping
-        Filters whose responses are measured besides the original image.
+        Filters whose responses are measured, as `filter_from_mapping` reads them; ``band =
+        "all"`` of a wavelet stands for all bands, ``name`` replaces the name in the table.
+    measure_original : bool
+        Whether the original image is measured besides the responses.
     """
 
     name: str = field(default="custom", compare=False)
@@ -130,6 +133,7 @@ class ExtractionSettings:
     spatial_autocorrelation: bool = True
     enclosing_shapes: bool = True
     filters: tuple[Mapping[str, Any], ...] = ()
+    measure_original: bool = True
 
     def __post_init__(self) -> None:
         for key in ("image_interpolation", "mask_interpolation"):
@@ -150,6 +154,8 @@ class ExtractionSettings:
             raise InputError(
                 "Settings by slice cannot ask for 3D aggregations: leave out ITBB, IAZD and KOBO."
             )
+        if not self.measure_original and not self.filters:
+            raise InputError("Nothing to measure: no filter, and not the original image.")
         span = self.resegment_range
         if span is not None and (
             len(span) != 2 or (None not in span and not span[0] <= span[1])  # type: ignore[operator]
@@ -253,8 +259,11 @@ def _discretisation(key: str, value: Any) -> Discretisation:
 
 def preset_names() -> tuple[str, ...]:
     """Return the names of the presets that come with the package."""
+    from radgen.image.filters import image_configuration_names
+
     folder = files("radgen.features") / "presets"
-    return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml")))
+    names = [item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml")]
+    return (*sorted(names), *image_configuration_names())
 
 
 def preset(name: str) -> ExtractionSettings:
@@ -263,7 +272,7 @@ def preset(name: str) -> ExtractionSettings:
     Parameters
     ----------
     name : str
-        For example "ibsi-a".
+        For example "ibsi-a" (IBSI 1, configuration A) or "ibsi2-4.B" (IBSI 2, phase 2).
 
     Returns
     -------
@@ -276,8 +285,32 @@ def preset(name: str) -> ExtractionSettings:
         If there is no such preset; the message names the nearest.
     """
     require_choice(name, preset_names(), what="preset")
-    text = (files("radgen.features") / "presets" / f"{name}.toml").read_text("utf-8")
-    return ExtractionSettings.from_mapping({"name": name, **tomllib.loads(text)})
+    source = files("radgen.features") / "presets" / f"{name}.toml"
+    if not source.is_file():
+        return _of_image_configuration(name)
+    return ExtractionSettings.from_mapping(
+        {"name": name, **tomllib.loads(source.read_text("utf-8"))}
+    )
+
+
+def _of_image_configuration(name: str) -> ExtractionSettings:
+    """Return settings that measure the statistics of one filter response, as IBSI 2 does."""
+    from radgen.image.filters import image_configuration
+
+    how = image_configuration(name)
+    filters = () if how.filter is None else (how.filter.to_mapping(),)
+    return ExtractionSettings(
+        name=name,
+        spacing_mm=None if how.spacing_mm is None else (how.spacing_mm,) * 3,
+        image_interpolation=how.interpolation,
+        mask_interpolation=how.mask_interpolation,
+        mask_threshold=how.mask_threshold,
+        round_resampled=how.round_intensities,
+        resegment_range=how.range,
+        families=("intensity_statistics",),
+        filters=filters,
+        measure_original=not filters,
+    )
 
 
 def read_settings(source: str | Path) -> ExtractionSettings:

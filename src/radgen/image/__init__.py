@@ -43,14 +43,22 @@ from radgen.image.resample import (
 from radgen.image.resegment import resegment
 
 if TYPE_CHECKING:
+    from radgen.image.habitat import HabitatMap, HabitatModel, heterogeneity
     from radgen.image.standardise import HistogramStandardiser
 
-_LAZY = {"HistogramStandardiser": "radgen.image.standardise"}
+_LAZY = {
+    "HabitatMap": "radgen.image.habitat",
+    "HabitatModel": "radgen.image.habitat",
+    "HistogramStandardiser": "radgen.image.standardise",
+    "heterogeneity": "radgen.image.habitat",
+}
 
 __all__ = [
     "ContourAgreement",
     "Discretised",
     "FilterSettings",
+    "HabitatMap",
+    "HabitatModel",
     "HistogramStandardiser",
     "PerturbationSettings",
     "Registration",
@@ -71,6 +79,7 @@ __all__ = [
     "discretise",
     "fill_holes",
     "grow",
+    "heterogeneity",
     "largest_component",
     "move",
     "noise_sigma",

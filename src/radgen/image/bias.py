@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radgen.errors import InputError
+from radgen.errors import FitError, InputError
 from radgen.image._sitk import from_sitk, to_sitk
 from radgen.types import ImageVolume, Mask
 
@@ -45,6 +45,8 @@ def correct_bias_field(
     ------
     InputError
         If the scan is a series, holds values that are not finite, or the mask is empty.
+    FitError
+        If N4 fails.
 
     References
     ----------
@@ -66,6 +68,12 @@ def correct_bias_field(
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations([int(count) for count in n_iterations])
     n4.SetConvergenceThreshold(convergence)
-    n4.Execute(sitk.Shrink(scan, factors), sitk.Shrink(region, factors))
-    field = from_sitk(n4.GetLogBiasFieldAsImage(scan))
+    try:
+        n4.Execute(sitk.Shrink(scan, factors), sitk.Shrink(region, factors))
+        field = from_sitk(n4.GetLogBiasFieldAsImage(scan))
+    except RuntimeError as error:
+        raise FitError(
+            "N4 could not estimate a bias field (too few voxels above zero in the mask, say). "
+            f"SimpleITK says: {str(error).strip().splitlines()[-1]}"
+        ) from error
     return image.with_array((image.array / np.exp(field)).astype(np.float32))

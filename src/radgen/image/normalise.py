@@ -139,5 +139,6 @@ def _white_stripe(values: NDArray[np.float64], peak: str, width: float) -> NDArr
         top = inner[heights >= 0.2 * heights.max()][-1]
     mode = 0.5 * (edges[top] + edges[top + 1])
     rank = float((values < mode).mean())
-    bounds = np.quantile(values, (max(rank - width, 0.0), min(rank + width, 1.0)))
-    return values[(values >= bounds[0]) & (values <= bounds[1])]
+    least = np.quantile(values, max(rank - width, 0.0), method="lower")
+    most = np.quantile(values, min(rank + width, 1.0), method="higher")
+    return np.asarray(values[(values >= least) & (values <= most)])

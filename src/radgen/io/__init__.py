@@ -7,18 +7,23 @@ from typing import Any
 
 _HOMES = {
     "IdRule": "ids",
+    "Layout": "discover",
     "apply_spellings": "spelling",
+    "discover": "discover",
     "normalise_ids": "ids",
     "open_genotypes": "genotypes",
     "read_feature_table": "feature_tables",
     "read_gct": "omics",
     "read_gmt": "omics",
     "read_image": "images",
-    "read_maf": "omics",
-    "read_masks": "images",
+    "read_maf": "maf",
+    "read_masks": "masks",
+    "read_mutations": "maf",
     "read_omics": "omics",
     "read_people": "genotypes",
     "read_table": "tables",
+    "suv": "pet",
+    "table_problems": "tables",
     "to_numbers": "tables",
     "write_image": "images",
     "write_mask": "images",
@@ -29,7 +34,9 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
+        value = getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
+        globals()[name] = value  # the function discover, not the module of that name
+        return value
     raise AttributeError(f"module 'radgen.io' has no attribute {name!r}")
 
 

@@ -1,279 +1,276 @@
-"""Read a DICOM series as one volume, through pydicom."""
+"""DICOM series through pydicom: slices are sorted by where they lie, and none may be missing."""
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.errors import FormatError, InputError, shown
-from radgen.types import Geometry, ImageVolume
+from radgen.errors import FormatError, InputError, MissingDependencyError, shown
+from radgen.io._acquisition import acquisition_facts
+from radgen.io._guard import BROKEN, image_size, safe_name
+from radgen.io._slices import Frame, frames_of, stack
+from radgen.types import ImageVolume
 
-__all__ = ["read_dicom", "read_header"]
+__all__ = ["DicomFile", "image_series", "quiet", "read_dicom", "scan_folder"]
 
-_QUANTITY = {"CT": ("HU", "HU"), "PT": ("activity", "Bq/mL"), "MR": ("signal", "a.u.")}
-_FACTS = {
-    "manufacturer": "Manufacturer",
-    "model": "ManufacturerModelName",
-    "kernel": "ConvolutionKernel",
-    "slice_thickness_mm": "SliceThickness",
-    "kvp": "KVP",
-    "field_strength_t": "MagneticFieldStrength",
-    "echo_time_ms": "EchoTime",
-    "repetition_time_ms": "RepetitionTime",
-    "series_description": "SeriesDescription",
-}
-"""Acquisition facts that are kept; nothing that identifies a person is read from the header."""
-
-_GAP = 0.02
-"""Slice distances may differ by this fraction of the smallest."""
+_NO_IMAGE = ("SEG", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "FID", "DOC")
 
 
-def read_header(path: Path) -> Any:
-    """Return the header of a DICOM file without its pixels.
+@dataclass(frozen=True, slots=True)
+class DicomFile:
+    """One DICOM file and its header without pixels."""
 
-    Raises
-    ------
-    FormatError
-        If it is no DICOM file.
-    """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise FormatError(
-            "Neither a NIfTI, NRRD or MetaImage name (.nii, .nii.gz, .nrrd, .mha) "
-            "nor a readable DICOM file.",
-            path=path,
-        ) from error
+    path: Path
+    header: Any
 
 
-def read_dicom(place: Path, *, modality: str = "", series: int | None = None) -> ImageVolume:
-    """Return one DICOM series, its slices sorted by their position along the normal.
+def read_dicom(
+    path: Path, *, modality: str = "", series: int | str | None = None, suv: bool = False
+) -> ImageVolume:
+    """Return the scan of one DICOM series; see `radgen.io.read_image`.
 
     Parameters
     ----------
-    place : Path
-        A folder with one series (other files in it are passed over), or a single file.
+    path : Path
+        A folder (searched with its subfolders) or one file.
     modality : str
-        Overrides the header where given.
-    series : int or None
-        Which of several series, counted from 1.
+        Keep series of this modality alone; "" = all.
+    series : int, str or None
+        Number in the list of series (from 1), or description.
+    suv : bool
+        Convert PET to SUV.
 
     Returns
     -------
     ImageVolume
-        Rescaled values; `meta` holds acquisition facts that identify nobody.
+        Rescaled values.
+    """
+    found = image_series(scan_folder(path))
+    if modality:
+        found = [files for files in found if files[0].header.get("Modality") == modality]
+    if not found:
+        what = f"{modality} images" if modality else "images"
+        raise FormatError(f"No DICOM {what} found here.", path=path)
+    files = _choose(found, series, path)
+    header = files[0].header
+    frames = [frame for file in files for frame in frames_of(file.header, file.path)]
+    geometry, groups, times = stack(frames, path)
+    image_size((*geometry.shape, len(groups)), 4, path, gzipped=False)
+    pixels = _Pixels()
+    volumes = [np.stack([pixels.values(frame) for frame in group]) for group in groups]
+    array = np.stack(volumes) if times is not None else volumes[0]
+    if array.shape[-3:] != geometry.shape:
+        raise FormatError("The pixels have another size than the headers say.", path=path)
+    factor = 1.0
+    if suv:
+        from radgen.io.pet import suv_factor
+
+        factor = suv_factor(_earliest(files))
+        array = array * factor
+    quantity, unit = _quantity(header, suv)
+    return ImageVolume(
+        _single(array),
+        geometry,
+        modality=str(header.get("Modality", "")),
+        quantity=quantity,
+        unit=unit,
+        times_s=times,
+        meta=acquisition_facts(header),
+    )
+
+
+def scan_folder(path: Path) -> list[DicomFile]:
+    """Return the DICOM files at a path, by name; other files are passed over.
 
     Raises
     ------
     FormatError
-        If there is no image, slices are missing, doubled or differ in size or orientation, or
-        the pixels are compressed in a way that cannot be read.
-    InputError
-        If there are several series and none is chosen.
+        If a file that is named like DICOM is none or is cut off, or none is there.
     """
-    headers = _choose(_headers(place), place, series)
-    first = headers[0][1]
-    if len(headers) == 1 and int(getattr(first, "NumberOfFrames", 1) or 1) > 1:
-        array, geometry = _enhanced(headers[0][0])
-    else:
-        array, geometry = _stack(headers, place)
-    kind = modality or str(getattr(first, "Modality", "") or "")
-    quantity, unit = _QUANTITY.get(kind, ("signal", "a.u."))
-    return ImageVolume(
-        array, geometry, modality=kind, quantity=quantity, unit=unit, meta=_facts(first)
-    )
-
-
-def _headers(place: Path) -> list[tuple[Path, Any]]:
-    if place.is_file():
-        return [(place, read_header(place))]
-    found = []
-    for path in sorted(item for item in place.rglob("*") if item.is_file()):
-        try:
-            header = read_header(path)
-        except FormatError:
-            continue
-        if hasattr(header, "Rows") and getattr(header, "Modality", "") not in ("SEG", "RTSTRUCT"):
-            found.append((path, header))
-    if not found:
-        raise FormatError("The folder holds no DICOM image.", path=place)
-    return found
-
-
-def _choose(
-    headers: list[tuple[Path, Any]], place: Path, series: int | None
-) -> list[tuple[Path, Any]]:
-    groups: dict[str, list[tuple[Path, Any]]] = defaultdict(list)
-    for item in headers:
-        groups[str(getattr(item[1], "SeriesInstanceUID", ""))].append(item)
-    ordered = sorted(groups.values(), key=lambda items: (_number(items[0][1]), str(items[0][0])))
-    if len(ordered) == 1 and series in (None, 1):
-        return ordered[0]
-    lines = [
-        f"  {k}: {getattr(items[0][1], 'Modality', '?')}, "
-        f"{getattr(items[0][1], 'SeriesDescription', 'no description')!s:.60}, {len(items)} files"
-        for k, items in enumerate(ordered, 1)
-    ]
-    if series is None or not 1 <= series <= len(ordered):
-        raise InputError(
-            f"{place}: {len(ordered)} series stand in this folder; say which one "
-            "(series = number), or give each a folder of its own:\n" + "\n".join(lines)
-        )
-    return ordered[series - 1]
-
-
-def _number(header: Any) -> int:
-    try:
-        return int(header.SeriesNumber)
-    except (AttributeError, TypeError, ValueError):
-        return 0
-
-
-def _stack(headers: list[tuple[Path, Any]], place: Path) -> tuple[NDArray[Any], Geometry]:
-    for path, header in headers:
-        lost = [
-            tag
-            for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-            if getattr(header, tag, None) in (None, "")
-        ]
-        if lost:
-            raise FormatError(f"The slice has no {shown(lost)}; its place is unknown.", path=path)
-    reference = headers[0][1]
-    orientation = np.array(reference.ImageOrientationPatient, dtype=np.float64)
-    spacing = np.array(reference.PixelSpacing, dtype=np.float64)
-    for path, header in headers:
-        if (
-            (header.Rows, header.Columns) != (reference.Rows, reference.Columns)
-            or np.abs(np.array(header.ImageOrientationPatient, dtype=float) - orientation).max()
-            > 1e-3
-            or np.abs(np.array(header.PixelSpacing, dtype=float) - spacing).max() > 1e-4
-        ):
-            raise FormatError(
-                "The slice differs from the others in size, spacing or orientation "
-                "(a localiser?). Move it to a folder of its own.",
-                path=path,
-            )
-    across, down = orientation[:3], orientation[3:]
-    normal = np.cross(across, down)
-    place_mm = np.array(
-        [np.array(h.ImagePositionPatient, dtype=float) @ normal for _, h in headers]
-    )
-    order = np.argsort(place_mm, kind="stable")
-    headers, place_mm = [headers[k] for k in order], place_mm[order]
-    gap = _even_gap(headers, place_mm, place)
-    array = np.stack([_pixels(path) for path, _ in headers])
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = (
-        across * spacing[1],
-        down * spacing[0],
-        normal * gap,
-    )
-    affine[:3, 3] = np.array(headers[0][1].ImagePositionPatient, dtype=np.float64)
-    if len(headers) > 1:
-        last = np.array(headers[-1][1].ImagePositionPatient, dtype=np.float64)
-        affine[:3, 2] = (last - affine[:3, 3]) / (len(headers) - 1)
-    return array, Geometry(affine, array.shape)
-
-
-def _even_gap(headers: list[tuple[Path, Any]], place_mm: NDArray[np.float64], place: Path) -> float:
-    """Return the distance of slices; raise where slices are doubled or missing."""
-    if len(headers) == 1:
-        header = headers[0][1]
-        return float(
-            getattr(header, "SpacingBetweenSlices", None)
-            or getattr(header, "SliceThickness", None)
-            or 1.0
-        )
-    gaps = np.diff(place_mm)
-    doubled = [headers[k + 1][0].name for k in np.flatnonzero(gaps < 1e-3)]
-    if doubled:
-        raise FormatError(
-            f"{len(doubled)} slices lie where another lies: {shown(doubled)}. "
-            "Remove the doubles, or split the time points or echoes into folders.",
-            path=place,
-        )
-    step = float(np.median(gaps))
-    wide = np.flatnonzero(gaps > step * (1 + _GAP) + 1e-3)
-    if len(wide):
-        where = [f"{headers[k][0].name} and {headers[k + 1][0].name}" for k in wide]
-        raise FormatError(
-            f"Slices are missing or unevenly spaced (usual distance {step:.4g} mm): between "
-            f"{shown(where)}. Export the series again.",
-            path=place,
-        )
-    if (gaps < step * (1 - _GAP) - 1e-3).any():
-        raise FormatError(
-            f"Slices are unevenly spaced: {gaps.min():.4g} to {gaps.max():.4g} mm.", path=place
-        )
-    return step
-
-
-def _pixels(path: Path) -> NDArray[np.float64]:
     import pydicom
 
+    candidates = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    files: list[DicomFile] = []
+    broken: list[Path] = []
+    with quiet():
+        for file in candidates:
+            if path.is_dir() and not _may_be_dicom(file):
+                continue
+            try:
+                header = pydicom.dcmread(file, stop_before_pixels=True)
+                if not str(header.get("SOPClassUID", "")):
+                    raise pydicom.errors.InvalidDicomError
+                for _ in header.iterall():
+                    pass  # every tag is decoded here, so that none fails later
+            except BROKEN:
+                broken.append(file)
+                continue
+            if not str(header.SOPClassUID).startswith("1.2.840.10008.1.3.10"):
+                files.append(DicomFile(file, header))
+    if broken:
+        raise FormatError(
+            f"{len(broken)} files are no DICOM or are cut off: "
+            f"{shown(safe_name(item) for item in broken)}. Copy them again, or move them away.",
+            path=path,
+        )
+    if not files:
+        raise FormatError("No DICOM file is here. Point to the folder of one series.", path=path)
+    return files
+
+
+def image_series(files: Sequence[DicomFile]) -> list[list[DicomFile]]:
+    """Return the image series among files, ordered by series number, then by description."""
+    groups: dict[str, list[DicomFile]] = {}
+    for file in files:
+        if str(file.header.get("Modality", "")) not in _NO_IMAGE:
+            groups.setdefault(str(file.header.get("SeriesInstanceUID", "")), []).append(file)
+    pictured = [group for group in groups.values() if any("Rows" in f.header for f in group)]
+    return sorted(pictured, key=_order)
+
+
+def _order(files: list[DicomFile]) -> tuple[int, str, str]:
+    header = files[0].header
+    try:
+        number = int(header.get("SeriesNumber") or 0)
+    except (TypeError, ValueError):
+        number = 0
+    return number, str(header.get("SeriesDescription", "")), files[0].path.name
+
+
+def _choose(found: list[list[DicomFile]], series: int | str | None, path: Path) -> list[DicomFile]:
+    listing = "; ".join(
+        f"{index}: {files[0].header.get('Modality', '?')} "
+        f"{str(files[0].header.get('SeriesDescription', '')) or 'without description'!r}, "
+        f"{len(files)} files"
+        for index, files in enumerate(found[:20], start=1)
+    )
+    if series is None:
+        if len(found) == 1:
+            return found[0]
+        raise InputError(
+            f"{path} holds {len(found)} series: {listing}. Choose one with series=<number or "
+            "description>."
+        )
+    if isinstance(series, int):
+        if 1 <= series <= len(found):
+            return found[series - 1]
+        raise InputError(f"{path} has no series number {series}. There are: {listing}.")
+    same = [f for f in found if str(f[0].header.get("SeriesDescription", "")) == series]
+    if len(same) != 1:
+        problem = "several series of this" if same else "no series of the"
+        raise InputError(f"{path} has {problem} description {series!r}. There are: {listing}.")
+    return same[0]
+
+
+class _Pixels:
+    """Reads a file's pixels once and rescales frames."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._array: NDArray[Any] = np.empty(0)
+
+    def values(self, frame: Frame) -> NDArray[np.float64]:
+        if frame.path != self._path:
+            self._array, self._path = _decode(frame.path), frame.path
+        stored = self._array[frame.index] if self._array.ndim == 3 else self._array
+        return np.asarray(stored * frame.slope + frame.intercept, dtype=np.float64)
+
+
+def _decode(path: Path) -> NDArray[Any]:
+    import pydicom
+
+    with quiet():
+        try:
+            dataset = pydicom.dcmread(path)
+        except BROKEN as error:
+            raise FormatError("The file is broken or cut off. Copy it again.", path=path) from error
+        if int(dataset.get("SamplesPerPixel", 1)) != 1:
+            raise FormatError("A colour image; a scan has one number a pixel.", path=path)
+        if "PixelData" not in dataset and "FloatPixelData" not in dataset:
+            raise FormatError("The file has no pixels. Copy it again.", path=path)
+        syntax = dataset.file_meta.get("TransferSyntaxUID") if "file_meta" in dir(dataset) else None
+        try:
+            return np.asarray(dataset.pixel_array)
+        except BROKEN as error:
+            if syntax is not None and _no_decoder(syntax):
+                raise MissingDependencyError(
+                    f"{path}: the pixels are compressed ({syntax.name}) and no decoder is "
+                    "installed. Install one with: pip install pylibjpeg pylibjpeg-libjpeg "
+                    "pylibjpeg-openjpeg"
+                ) from error
+            raise FormatError(
+                "The pixels are broken or cut off. Copy the file again.", path=path
+            ) from error
+
+
+def _no_decoder(syntax: Any) -> bool:
+    """Return whether the pixels are compressed in a known way that nothing here decodes."""
+    from pydicom.pixels import get_decoder
+
+    if not syntax.is_transfer_syntax or not syntax.is_compressed:
+        return False
+    try:
+        return not get_decoder(syntax).is_available
+    except NotImplementedError:
+        return True
+
+
+def _earliest(files: Sequence[DicomFile]) -> Any:
+    return min(
+        (file.header for file in files), key=lambda header: str(header.get("AcquisitionTime", ""))
+    )
+
+
+def _quantity(header: Any, as_suv: bool) -> tuple[str, str]:
+    modality = str(header.get("Modality", ""))
+    if as_suv:
+        return "SUV", "g/mL"
+    if modality == "CT":
+        return "HU", "HU"
+    if modality == "PT":
+        unit = {"BQML": "Bq/mL", "GML": "g/mL", "CNTS": "counts"}.get(
+            str(header.get("Units", "")), "a.u."
+        )
+        return ("SUV" if unit == "g/mL" else "activity"), unit
+    return "signal", "a.u."
+
+
+def _single(array: NDArray[np.float64]) -> NDArray[Any]:
+    single = array.astype(np.float32)
+    return single if np.array_equal(single, array, equal_nan=True) else array
+
+
+def _may_be_dicom(path: Path) -> bool:
+    if path.name.startswith(".") or path.name.upper() == "DICOMDIR":
+        return False
+    if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
+        return True
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom from logging and warning: its texts may quote identifying tags."""
+    logger = logging.getLogger("pydicom")
+    before, spread = logger.level, logger.propagate
+    logger.setLevel(logging.CRITICAL + 1)
+    logger.propagate = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path)
-            raw = dataset.pixel_array
-    except (
-        AttributeError,
-        ValueError,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        KeyError,
-    ) as error:
-        raise FormatError(
-            "The pixels cannot be read: the file is truncated, or compressed in a way that needs "
-            "a decoder (pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg).",
-            path=path,
-        ) from error
-    if raw.ndim != 2:
-        raise FormatError(
-            f"A slice has shape {raw.shape}; needed is one grey value a pixel.", path=path
-        )
-    slope = float(getattr(dataset, "RescaleSlope", 1) or 1)
-    intercept = float(getattr(dataset, "RescaleIntercept", 0) or 0)
-    return np.asarray(raw * slope + intercept, dtype=np.float64)
-
-
-def _enhanced(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """Return a multi-frame image through highdicom."""
-    import highdicom as hd
-
-    try:
-        volume = hd.imread(path).get_volume(dtype=np.float64)
-    except (RuntimeError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise FormatError(
-            "The frames of this multi-frame file do not form one regular volume "
-            "(several time points, echoes or b-values?). Split it first.",
-            path=path,
-        ) from error
-    affine = np.array(volume.affine)
-    affine[:, :3] = affine[:, [2, 1, 0]]  # highdicom indexes (frame, row, column)
-    return np.asarray(volume.array), Geometry(affine, volume.array.shape[:3])
-
-
-def _facts(header: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for name, tag in _FACTS.items():
-        value = getattr(header, tag, None)
-        if value in (None, ""):
-            continue
-        try:
-            facts[name] = float(value)
-        except (TypeError, ValueError):
-            facts[name] = str(value)[:80]
-    return facts
+            yield
+    finally:
+        logger.setLevel(before)
+        logger.propagate = spread

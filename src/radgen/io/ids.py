@@ -39,6 +39,8 @@ class IdRule:
     def __post_init__(self) -> None:
         if self.case not in ("keep", "upper", "lower"):
             raise InputError(f"case is {self.case!r}; it is 'keep', 'upper' or 'lower'.")
+        if self.first < 0:
+            raise InputError(f"An id rule keeps 0 (all) or more characters, not {self.first}.")
         try:
             re.compile(self.pattern)
         except re.error as error:
@@ -59,12 +61,15 @@ class IdRule:
             match = re.search(self.pattern, out)
             if match is None:
                 raise InputError(f"The id {text!r} does not match the pattern {self.pattern!r}.")
-            out = match.group(1) if match.re.groups else match.group(0)
+            out = (match.group(1) if match.re.groups else match.group(0)) or ""
         if self.first:
             out = out[: self.first]
         if self.case != "keep":
             out = out.upper() if self.case == "upper" else out.lower()
-        return out.lstrip("0") if self.strip_zeros else out
+        out = out.lstrip("0") if self.strip_zeros else out
+        if not out:
+            raise InputError(f"The id rule leaves nothing of the id {text!r}.")
+        return out
 
 
 def normalise_ids(ids: Sequence[str], rule: IdRule, *, what: str = "table") -> list[str]:

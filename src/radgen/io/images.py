@@ -1,165 +1,162 @@
-"""Read scans and masks of any supported format, and write them."""
+"""Read and write scans: the format is found by name and content, the reader is another's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from radgen.errors import FormatError, InputError, shown
-from radgen.io._volumes import is_volume_file, read_volume, write_volume
-from radgen.types import Geometry, ImageVolume, Mask
+from radgen._core.files import atomic_path
+from radgen.errors import FormatError, InputError
+from radgen.io._guard import existing
+from radgen.types import ImageVolume, Mask
 
-__all__ = ["read_image", "read_masks", "write_image", "write_mask"]
+__all__ = ["read_image", "write_image", "write_mask"]
 
-_QUANTITY = {"CT": ("HU", "HU"), "PT": ("activity", "Bq/mL"), "MR": ("signal", "a.u.")}
-_FRACTION = 1e-3
+NIFTI = (".nii", ".nii.gz")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 
-def read_image(path: str | Path, *, modality: str = "", series: int | None = None) -> ImageVolume:
-    """Return a scan on its own grid, in LPS millimetres.
+def read_image(
+    path: str | Path, *, modality: str = "", series: int | str | None = None, suv: bool = False
+) -> ImageVolume:
+    """Return the scan of a file or of a DICOM folder.
 
     Parameters
     ----------
     path : str or Path
-        A NIfTI (.nii, .nii.gz), NRRD or MetaImage file, a DICOM file, or a folder that holds
-        one DICOM series.
-    modality : str
-        "CT", "MR", "PT" …; "" = as DICOM says, unknown for the other formats.
-    series : int or None
-        Where a folder holds several DICOM series: which one, counted from 1 as the error lists
-        them.
+        NIfTI (``.nii``, ``.nii.gz``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``,
+        ``.mhd``), one DICOM file, or a folder that holds a DICOM series.
+    modality : str, default ""
+        DICOM code of the modality; a DICOM series brings its own.
+    series : int, str or None
+        Which series of a folder that holds several: its number in the list that the error
+        message shows, or its description.
+    suv : bool, default False
+        Convert a PET series to standardised uptake values of body weight, see `radgen.io.suv`.
 
     Returns
     -------
     ImageVolume
-        float32 where exact, else float64.
+        Axes (z, y, x), LPS millimetres. Slope and intercept are applied.
 
     Raises
     ------
     FormatError
-        If the file is missing, truncated, or of no known format; if slices are missing or
-        doubled.
+        If the file is broken, of an unknown format, or a slice is missing or there twice.
+    GeometryError
+        If slices are unequally spaced or sheared.
     InputError
-        If the file holds a series over time.
+        If the series asked for is not there, or `suv` is asked of something else than PET.
+
+    Warns
+    -----
+    RadgenWarning
+        If the two orientations of a NIfTI file (sform, qform) disagree, or there is none.
     """
-    place = Path(path)
-    if place.is_dir() or (place.exists() and not is_volume_file(place)):
+    where = existing(path, what="image", folder=True)
+    kind = image_format(where)
+    if kind == "dicom":
         from radgen.io.dicom import read_dicom
 
-        return read_dicom(place, modality=modality, series=series)
-    array, geometry = read_volume(place)
-    if array.ndim == 4:
-        raise InputError(
-            f"{place}: a series of {array.shape[0]} volumes. Choose one volume and store it as a "
-            "file of its own, or compute a map (perfusion, diffusion) from the series first."
-        )
-    quantity, unit = _QUANTITY.get(modality, ("signal", "a.u."))
-    return ImageVolume(array, geometry, modality=modality, quantity=quantity, unit=unit)
+        return read_dicom(where, modality=modality, series=series, suv=suv)
+    if series is not None:
+        raise InputError(f"{where.name} is no DICOM folder: leave series out.")
+    if suv:
+        raise InputError("SUV needs the DICOM tags of a PET series; this is another format.")
+    if kind == "nifti":
+        from radgen.io.nifti import read_nifti
 
+        return _named(read_nifti(where), modality)
+    from radgen.io.nrrd import read_itk
 
-def read_masks(
-    path: str | Path,
-    *,
-    labels: Mapping[str, int | Sequence[int]] | None = None,
-    reference: ImageVolume | None = None,
-) -> dict[str, Mask]:
-    """Return the regions of a mask file by name.
-
-    Parameters
-    ----------
-    path : str or Path
-        A label map (NIfTI, NRRD, MetaImage), a DICOM SEG or an RTSTRUCT.
-    labels : mapping of str to int or sequence of int, or None
-        Name of each region and the label values that form it. None: a map with the values 0 and
-        one other gives ``{"region": …}``; a map with several labels gives ``label_1`` …; DICOM
-        objects give the names of their segments or structures. For DICOM objects the values are
-        segment or structure numbers.
-    reference : ImageVolume or None
-        The scan; needed for an RTSTRUCT, whose contours have no grid of their own.
-
-    Returns
-    -------
-    dict of str to Mask
-        On the mask's own grid. A region may be empty only where its label is named.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be read.
-    InputError
-        If values are fractions, or a named label does not occur.
-    """
-    place = Path(path)
-    if place.is_dir() or (place.exists() and not is_volume_file(place)):
-        from radgen.io.dicom_masks import read_dicom_masks
-
-        return read_dicom_masks(place, labels=labels, reference=reference)
-    array, geometry = read_volume(place)
-    if array.ndim == 4:
-        raise InputError(f"{place}: a mask has three axes; this file has shape {array.shape}.")
-    return split_labels(_whole_numbers(array, place), geometry, labels, where=str(place))
-
-
-def split_labels(
-    array: NDArray[np.int64],
-    geometry: Geometry,
-    labels: Mapping[str, int | Sequence[int]] | None,
-    *,
-    where: str,
-) -> dict[str, Mask]:
-    """Return one mask a named label of a label map.
-
-    Raises
-    ------
-    InputError
-        If a named label does not occur; the message lists those that do.
-    """
-    found = [int(value) for value in np.unique(array) if value != 0]
-    if labels is None:
-        if not found:
-            raise InputError(f"{where}: the mask is empty.")
-        if len(found) == 1:
-            return {"region": Mask(array == found[0], geometry, "region")}
-        labels = {f"label_{value}": value for value in found}
-    masks = {}
-    for name, values in labels.items():
-        wanted = [values] if isinstance(values, int) else [int(value) for value in values]
-        missing = [value for value in wanted if value not in found]
-        if len(missing) == len(wanted):
-            raise InputError(
-                f"{where}: no voxel has label {shown(missing)} (region {name!r}). "
-                f"Labels that occur: {shown(found, 20) or 'none'}."
-            )
-        masks[name] = Mask(np.isin(array, wanted), geometry, name)
-    return masks
-
-
-def _whole_numbers(array: NDArray[np.generic], path: Path) -> NDArray[np.int64]:
-    if array.dtype.kind in "biu":
-        return array.astype(np.int64)
-    values = np.asarray(array, dtype=np.float64)
-    bad = ~np.isfinite(values)
-    whole = np.where(bad, 0.0, np.rint(values))
-    if bad.any():
-        raise FormatError(
-            f"The mask holds {int(bad.sum())} voxels without a value (NaN).", path=path
-        )
-    if np.abs(values - whole).max() > _FRACTION:
-        raise InputError(
-            f"{path}: the mask holds fractions between {values.min():.3g} and {values.max():.3g}. "
-            "Threshold a probability map (0.5, say) and store whole labels."
-        )
-    return whole.astype(np.int64)
+    return _named(read_itk(where), modality)
 
 
 def write_image(volume: ImageVolume, path: str | Path) -> None:
-    """Write a scan; the suffix (.nii.gz, .nrrd, .mha …) chooses the format."""
-    write_volume(np.asarray(volume.array), volume.geometry, Path(path))
+    """Write a scan with its exact grid as NIfTI, NRRD or MetaImage (``.mha``).
+
+    Parameters
+    ----------
+    volume : ImageVolume
+        The scan; a dynamic series is written as NIfTI alone.
+    path : str or Path
+        ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha``; the file appears in one step.
+
+    Raises
+    ------
+    InputError
+        If the suffix names no format that is written, or times are not evenly spaced.
+    """
+    where = _writable(path)
+    with atomic_path(where) as temporary:
+        if _suffix(where) in NIFTI:
+            from radgen.io.nifti import write_nifti
+
+            write_nifti(volume.array, volume.geometry, temporary, volume.times_s)
+        else:
+            from radgen.io.nrrd import write_itk
+
+            write_itk(volume.array, volume.geometry, temporary)
 
 
 def write_mask(mask: Mask, path: str | Path) -> None:
-    """Write a mask as 0 and 1; the suffix chooses the format."""
-    write_volume(mask.array.astype(np.uint8), mask.geometry, Path(path))
+    """Write a mask as 0 and 1 (uint8) with its exact grid; see `write_image`."""
+    where = _writable(path)
+    array = mask.array.astype(np.uint8)
+    with atomic_path(where) as temporary:
+        if _suffix(where) in NIFTI:
+            from radgen.io.nifti import write_nifti
+
+            write_nifti(array, mask.geometry, temporary, None)
+        else:
+            from radgen.io.nrrd import write_itk
+
+            write_itk(array, mask.geometry, temporary)
+
+
+def image_format(path: Path) -> str:
+    """Return "dicom", "nifti" or "itk".
+
+    Raises
+    ------
+    FormatError
+        If the name and the content fit no format.
+    """
+    suffix = _suffix(path)
+    if path.is_dir():
+        return "dicom"
+    if suffix in NIFTI:
+        return "nifti"
+    if suffix in ITK:
+        return "itk"
+    with path.open("rb") as stream:
+        head = stream.read(132)
+    if head[128:] == b"DICM" or suffix in (".dcm", ".dicom", ".ima"):
+        return "dicom"
+    raise FormatError(
+        "Unknown image format. Read are NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage "
+        "(.mha, .mhd) and DICOM (a folder or a .dcm file).",
+        path=path,
+    )
+
+
+def _suffix(path: Path) -> str:
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+
+
+def _writable(path: str | Path) -> Path:
+    where = Path(path)
+    if _suffix(where) not in (*NIFTI, ".nrrd", ".mha"):
+        raise InputError(
+            f"{where.name}: images are written as .nii, .nii.gz, .nrrd or .mha. Change the suffix."
+        )
+    return where
+
+
+def _named(volume: ImageVolume, modality: str) -> ImageVolume:
+    if not modality:
+        return volume
+    quantity, unit = ("HU", "HU") if modality == "CT" else (volume.quantity, volume.unit)
+    return volume.with_array(volume.array, modality=modality, quantity=quantity, unit=unit)

@@ -1,34 +1,30 @@
-"""Read molecular layers: matrices, GCT, MAF and GMT files."""
+"""Read molecular layers: matrices, GCT and GMT files."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radgen.errors import FormatError, InputError, shown
+from radgen.io._delimited import decode
+from radgen.io._guard import existing, inflate
 from radgen.io.ids import IdRule, normalise_ids
-from radgen.io.tables import numeric_columns, read_table
+from radgen.io.tables import is_spreadsheet_error, numeric_columns, read_table, text_of, to_numbers
 from radgen.types import OmicsTable
 
-__all__ = ["PROTEIN_CHANGING", "read_gct", "read_gmt", "read_maf", "read_omics"]
+__all__ = ["read_gct", "read_gmt", "read_omics"]
 
-PROTEIN_CHANGING = (
-    "Missense_Mutation",
-    "Nonsense_Mutation",
-    "Nonstop_Mutation",
-    "Frame_Shift_Del",
-    "Frame_Shift_Ins",
-    "In_Frame_Del",
-    "In_Frame_Ins",
-    "Splice_Site",
-    "Translation_Start_Site",
+Duplicates = Literal["error", "mean", "maximum", "first"]
+
+_ANNOTATIONS = frozenset(
+    {"entrezgeneid", "entrezid", "entrez", "description", "cytoband", "chrom", "chromosome"}
+    | {"start", "end", "strand", "genelength", "length", "locusid", "geneid", "genesymbol"}
 )
-"""Variant classes of a MAF that change the protein; what counts as mutant unless told."""
 
 
 def read_omics(
@@ -39,6 +35,8 @@ def read_omics(
     samples_in: str = "auto",
     known_samples: Collection[str] = (),
     id_rule: IdRule | None = None,
+    duplicates: Duplicates = "error",
+    drop: Collection[str] = (),
 ) -> OmicsTable:
     """Return a molecular matrix.
 
@@ -54,6 +52,11 @@ def read_omics(
         Ids of the study, for "auto".
     id_rule : IdRule or None
         Applied to sample ids.
+    duplicates : {"error", "mean", "maximum", "first"}, default "error"
+        What is done with features of the same name; "maximum" keeps the one of highest mean.
+    drop : collection of str
+        Columns that are no values. Where samples stand in columns, columns of text and the usual
+        annotations (Entrez id, description …) are left out anyway.
 
     Returns
     -------
@@ -69,28 +72,91 @@ def read_omics(
     """
     rule = id_rule or IdRule()
     if Path(path).name.lower().removesuffix(".gz").endswith(".gct"):
-        return read_gct(path, layer=layer, scale=scale, id_rule=rule)
+        return read_gct(path, layer=layer, scale=scale, id_rule=rule, duplicates=duplicates)
     frame = read_table(path)
     if frame.width < 2:
         raise FormatError("The table has a single column; needed are names and values.", path=path)
-    first = [str(item) for item in frame[frame.columns[0]].to_list()]
-    other = frame.columns[1:]
+    unknown = [name for name in drop if name not in frame.columns]
+    if unknown:
+        raise InputError(
+            f"{path}: no column {shown(unknown)}. Columns: {shown(frame.columns, 10)}."
+        )
+    first = text_of(frame[frame.columns[0]], path=path)
+    other = [name for name in frame.columns[1:] if name not in drop]
     if samples_in == "auto":
         samples_in = _orientation(first, other, known_samples, rule, Path(path))
     if samples_in not in ("rows", "columns"):
         raise InputError(f"samples_in is {samples_in!r}; it is 'auto', 'rows' or 'columns'.")
+    if samples_in == "columns":
+        other = [name for name in other if not _is_annotation(frame[name])]
+    if not other:
+        raise FormatError("The table has no column of values.", path=path)
     numbers, dirty = numeric_columns(frame, other)
     if len(dirty) * 2 > frame.height * len(other):
         cells = [f"row {row}, {column}: {text}" for row, column, text in dirty[:5]]
         raise FormatError(f"Most cells are no numbers: {shown(cells)}.", path=path)
     values = numbers.to_numpy().astype(np.float64)
-    if samples_in == "rows":
-        return OmicsTable(
-            tuple(normalise_ids(first, rule, what=str(path))), tuple(other), values, layer, scale
+    rows = samples_in == "rows"
+    ids, features = (first, other) if rows else (other, first)
+    return _table(ids, features, values if rows else values.T, layer, scale, rule, duplicates, path)
+
+
+def _is_annotation(column: pl.Series) -> bool:
+    """Return whether a column beside samples describes the features."""
+    plain = "".join(ch for ch in column.name.lower() if ch.isalnum())
+    if plain in _ANNOTATIONS:
+        return True
+    numbers, dirty = to_numbers(column)
+    words = [cell for cell in dirty if not is_spreadsheet_error(cell[2])]
+    return len(words) > numbers.len() - numbers.null_count()
+
+
+def _table(  # noqa: PLR0917
+    samples: Sequence[str],
+    features: Sequence[str],
+    values: NDArray[np.float64],
+    layer: str,
+    scale: str,
+    rule: IdRule,
+    duplicates: Duplicates,
+    path: str | Path,
+) -> OmicsTable:
+    ids = normalise_ids(list(samples), rule, what=str(path))
+    names = [name.strip() for name in features]
+    if len(set(names)) < len(names):
+        names, values = _merge(names, values, duplicates, path)
+    return OmicsTable(tuple(ids), tuple(names), values, layer, scale)
+
+
+def _merge(
+    names: list[str], values: NDArray[np.float64], duplicates: Duplicates, path: str | Path
+) -> tuple[list[str], NDArray[np.float64]]:
+    places: dict[str, list[int]] = {}
+    for j, name in enumerate(names):
+        places.setdefault(name, []).append(j)
+    twice = [name for name, where in places.items() if len(where) > 1]
+    if duplicates == "error":
+        raise FormatError(
+            f"{len(twice)} features stand more than once: {shown(twice)}. Choose "
+            "duplicates='mean', 'maximum' (the one of highest mean) or 'first'.",
+            path=path,
         )
-    return OmicsTable(
-        tuple(normalise_ids(other, rule, what=str(path))), tuple(first), values.T, layer, scale
-    )
+    if duplicates not in ("mean", "maximum", "first"):
+        raise InputError(f"duplicates is error, mean, maximum or first, not {duplicates!r}.")
+    out = np.empty((len(values), len(places)))
+    for k, where in enumerate(places.values()):
+        block = values[:, where]
+        known = np.isfinite(block)
+        if duplicates == "mean":
+            n = known.sum(axis=1)
+            out[:, k] = np.where(n > 0, np.nansum(block, axis=1) / np.maximum(n, 1), np.nan)
+        elif duplicates == "maximum":
+            n = known.sum(axis=0)
+            means = np.where(n > 0, np.nansum(block, axis=0) / np.maximum(n, 1), -np.inf)
+            out[:, k] = block[:, int(np.argmax(means))]
+        else:
+            out[:, k] = block[:, 0]
+    return list(places), out
 
 
 def _orientation(
@@ -116,45 +182,83 @@ def _clean(rule: IdRule, text: str) -> str:
 
 
 def read_gct(
-    path: str | Path, *, layer: str, scale: str, id_rule: IdRule | None = None
+    path: str | Path,
+    *,
+    layer: str,
+    scale: str,
+    id_rule: IdRule | None = None,
+    duplicates: Duplicates = "error",
 ) -> OmicsTable:
-    """Return the matrix of a GCT 1.2 file (names, descriptions, samples in columns).
+    """Return the matrix of a GCT 1.2 or 1.3 file (features in rows, samples in columns).
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, plain or gzipped.
+    layer, scale : str
+        As `OmicsTable` has them.
+    id_rule : IdRule or None
+        Applied to sample ids.
+    duplicates : {"error", "mean", "maximum", "first"}, default "error"
+        What is done with features of the same name.
+
+    Returns
+    -------
+    OmicsTable
+        NaN = blank.
 
     Raises
     ------
     FormatError
-        If the file breaks the format.
+        If the file breaks the format, or has another size than its second line says.
     """
-    place = Path(path)
-    try:
-        data = place.read_bytes()
-        text = gzip.decompress(data) if place.name.endswith(".gz") else data
-        lines = text.decode().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise FormatError("Not a readable GCT file.", path=place) from error
-    if len(lines) < 4 or not lines[0].startswith("#1.2"):
+    place = existing(path, what="GCT file")
+    lines = decode(inflate(place, what="GCT file"), place).splitlines()
+    version = lines[0].strip()[:4] if lines else ""
+    if version not in ("#1.2", "#1.3") or len(lines) < 4:
         raise FormatError(
-            "A GCT file begins with #1.2 and has at least four lines.", path=place, line=1
+            "A GCT file begins with #1.2 or #1.3 and has at least four lines.", path=place, line=1
         )
+    sizes = lines[1].split()
+    if len(sizes) != (2 if version == "#1.2" else 4) or not all(x.isdigit() for x in sizes):
+        raise FormatError("Line 2 of a GCT file holds the sizes.", path=place, line=2)
+    n_notes, n_head = (1, 0) if version == "#1.2" else (int(sizes[2]), int(sizes[3]))
     header = lines[2].split("\t")
-    if [name.lower() for name in header[:2]] != ["name", "description"]:
+    if version == "#1.2" and [name.lower() for name in header[:2]] != ["name", "description"]:
         raise FormatError(
             "Line 3 of a GCT file begins with Name and Description.", path=place, line=3
         )
     names, rows = [], []
     for number, line in enumerate(lines[3:], 4):
         cells = line.split("\t")
+        if not line.strip() or number < 4 + n_head:
+            continue
         if len(cells) != len(header):
             raise FormatError(
                 f"{len(cells)} cells, the header has {len(header)}.", path=place, line=number
             )
-        try:
-            rows.append([float(cell) if cell.strip() else float("nan") for cell in cells[2:]])
-        except ValueError as error:
-            raise FormatError(f"A cell is no number: {error}.", path=place, line=number) from error
+        rows.append(_row(cells[1 + n_notes :], place, number))
         names.append(cells[0])
-    samples = normalise_ids(header[2:], id_rule or IdRule(), what=str(place))
-    return OmicsTable(tuple(samples), tuple(names), np.array(rows).T, layer, scale)
+    samples = header[1 + n_notes :]
+    if (len(names), len(samples)) != (int(sizes[0]), int(sizes[1])):
+        raise FormatError(
+            f"Line 2 says {sizes[0]} rows and {sizes[1]} samples; found are {len(names)} and "
+            f"{len(samples)}. The file is cut off or wrong.",
+            path=place,
+            line=2,
+        )
+    values = np.array(rows, dtype=np.float64).T
+    return _table(samples, names, values, layer, scale, id_rule or IdRule(), duplicates, place)
+
+
+def _row(cells: list[str], path: Path, line: int) -> list[float]:
+    try:
+        return [
+            float(cell) if cell.strip() and cell.strip().lower() != "na" else float("nan")
+            for cell in cells
+        ]
+    except ValueError as error:
+        raise FormatError(f"A cell is no number: {error}.", path=path, line=line) from error
 
 
 def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
@@ -165,18 +269,15 @@ def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
     FormatError
         If a line has no genes or a set stands twice.
     """
-    place = Path(path)
-    try:
-        lines = place.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError("Not a readable GMT file.", path=place) from error
+    place = existing(path, what="GMT file")
+    lines = decode(inflate(place, what="GMT file"), place).splitlines()
     sets: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         cells = [cell.strip() for cell in line.split("\t")]
         genes = tuple(dict.fromkeys(cell for cell in cells[2:] if cell))
-        if not genes:
+        if not genes or not cells[0]:
             raise FormatError(
                 "A gene set is a name, a description and genes, split by tabs.",
                 path=place,
@@ -185,85 +286,6 @@ def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
         if cells[0] in sets:
             raise FormatError(f"The gene set {cells[0]!r} stands twice.", path=place, line=number)
         sets[cells[0]] = genes
+    if not sets:
+        raise FormatError("The file holds no gene set.", path=place)
     return sets
-
-
-def read_maf(
-    path: str | Path,
-    *,
-    sequenced: Collection[str] | None,
-    panel: Collection[str] | None = None,
-    genes: Collection[str] | None = None,
-    classes: Collection[str] = PROTEIN_CHANGING,
-    id_rule: IdRule | None = None,
-) -> OmicsTable:
-    """Return gene-level somatic mutation calls of a MAF file.
-
-    Parameters
-    ----------
-    path : str or Path
-        Mutation Annotation Format (``#`` lines are comments).
-    sequenced : collection of str or None
-        Ids of all samples that were sequenced. A MAF names only mutated ones, so without this
-        list nobody can be called wild-type: None takes the samples of the MAF alone.
-    panel : collection of str or None
-        Genes that the assay covers. A gene outside it is "not tested" (NaN), never wild-type.
-        None: every gene is covered (exome, genome).
-    genes : collection of str or None
-        Genes to return; None = all that carry a counted mutation.
-    classes : collection of str
-        Variant classes that count as mutant.
-    id_rule : IdRule or None
-        Applied to the tumour barcodes and to `sequenced`.
-
-    Returns
-    -------
-    OmicsTable
-        1 = mutant, 0 = covered and not mutant, NaN = not tested.
-
-    Raises
-    ------
-    FormatError
-        If columns of the format are missing.
-    InputError
-        If mutated samples are not among those sequenced.
-    """
-    place = Path(path)
-    rule = id_rule or IdRule()
-    frame = _maf_frame(place)
-    tumours = normalise_ids(frame["Tumor_Sample_Barcode"].to_list(), rule, what=str(place))
-    frame = frame.with_columns(pl.Series("sample", tumours))
-    if sequenced is None:
-        samples = list(dict.fromkeys(tumours))
-    else:
-        samples = list(
-            dict.fromkeys(normalise_ids(list(sequenced), rule, what="sequenced samples"))
-        )
-        unknown = sorted(set(tumours) - set(samples))
-        if unknown:
-            raise InputError(
-                f"{place}: {len(unknown)} mutated samples are not in the list of sequenced ones: "
-                f"{shown(unknown)}. Complete the list, or give an id rule."
-            )
-    counted = frame.filter(pl.col("Variant_Classification").is_in(list(classes)))
-    names = sorted(set(counted["Hugo_Symbol"].to_list())) if genes is None else list(genes)
-    values = np.zeros((len(samples), len(names)))
-    if panel is not None:
-        values[:, [name not in set(panel) for name in names]] = np.nan
-    row = {sample: i for i, sample in enumerate(samples)}
-    column = {name: j for j, name in enumerate(names)}
-    for sample, gene in counted.select("sample", "Hugo_Symbol").unique().iter_rows():
-        if gene in column:
-            values[row[sample], column[gene]] = 1.0
-    return OmicsTable(tuple(samples), tuple(names), values, "mutation", "binary")
-
-
-def _maf_frame(path: Path) -> pl.DataFrame:
-    needed = ("Hugo_Symbol", "Variant_Classification", "Tumor_Sample_Barcode")
-    frame = read_table(path, comment="#")
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        raise FormatError(
-            f"A MAF file has the columns {shown(needed)}; missing: {shown(missing)}.", path=path
-        )
-    return frame

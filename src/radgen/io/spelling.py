@@ -21,7 +21,7 @@ def apply_spellings(
         Cells of a column.
     spellings : mapping of str to sequence of str
         For each category the ways it is written; its own name counts always. Upper and lower
-        case and repeated or surrounding spaces do not matter. A category named "" holds
+        case and spaces do not matter. A category named "" holds
         spellings that mean missing.
 
     Returns
@@ -58,7 +58,7 @@ def apply_spellings(
             found.append(home[key] or None)
         else:
             found.append(None)
-            if key not in BLANKS:
+            if key and " ".join(str(value).split()).lower() not in BLANKS:
                 unmapped[str(value).strip()] = None
     return found, list(unmapped)
 
@@ -80,4 +80,4 @@ def require_all_mapped(unmapped: Sequence[str], *, column: str) -> None:
 
 
 def _key(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    return "".join(text.split()).casefold()

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
+import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 
+from radgen._core.require import require
 from radgen.errors import FormatError, InputError, shown
+from radgen.io._delimited import decode, sniff
+from radgen.io._guard import check_zip, inflate
 
-__all__ = ["BLANKS", "DirtyCell", "numeric_columns", "read_table", "to_numbers"]
+__all__ = [
+    "BLANKS",
+    "DirtyCell",
+    "numeric_columns",
+    "read_table",
+    "table_problems",
+    "text_of",
+    "to_numbers",
+]
 
 BLANKS = frozenset(
     {"", "na", "n/a", "nan", "null", "none", "#n/a", ".", "-", "not available", "[not available]"}
 )
 """Cells that mean "missing", compared in lower case without surrounding spaces."""
 
-MAX_BYTES = 4 << 30
-_TEXT = (".csv", ".tsv", ".txt", ".tab", ".maf", ".gct")
-_DECIMAL_COMMA = re.compile(r"^-?\d+,\d+$")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_COMMA = re.compile(r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?|[+-]?\d{1,3}(\.\d{3})+,\d+")
+_EITHER = re.compile(r"[+-]?([1-9]\d{0,2}(,\d{3})+|\d+)")
+_ERROR_TEXTS = {
+    "Div0": "#DIV/0!",
+    "NA": "#N/A",
+    "Name": "#NAME?",
+    "Null": "#NULL!",
+    "Num": "#NUM!",
+    "Ref": "#REF!",
+    "Value": "#VALUE!",
+}
 
 DirtyCell = tuple[int, str, str]
 """Row (1 = first data row), column name, the cell's text."""
@@ -37,7 +57,7 @@ def read_table(path: str | Path, *, sheet: str | None = None, comment: str = "")
         .csv, .tsv, .txt (also .gz), .parquet or .xlsx. The delimiter (comma, tab, semicolon) and
         the encoding (UTF-8, UTF-16, else Latin-1) are recognised. Parquet keeps its types.
     sheet : str or None
-        Sheet of an Excel file; None = the first.
+        Sheet of an Excel file; None = the only one.
     comment : str, default ""
         Lines of a text table that begin so are passed over; "" = none.
 
@@ -70,6 +90,9 @@ def read_table(path: str | Path, *, sheet: str | None = None, comment: str = "")
 def _read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
     import fastexcel
 
+    if not zipfile.is_zipfile(path):
+        raise FormatError("Not a readable Excel file. Save it as .xlsx or .csv.", path=path)
+    check_zip(path, what="workbook")
     try:
         book = fastexcel.read_excel(str(path))
     except fastexcel.FastExcelError as error:
@@ -77,13 +100,43 @@ def _read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
     names = book.sheet_names
     if sheet is not None and sheet not in names:
         raise InputError(f"{path}: no sheet {sheet!r}. Sheets: {shown(names, 20)}.")
-    table = book.load_sheet(sheet or names[0], header_row=None, dtypes="string").to_polars()
+    if sheet is None and len(names) > 1:
+        raise InputError(f"{path} has several sheets; name one. Sheets: {shown(names, 20)}.")
+    try:
+        loaded = book.load_sheet(sheet or names[0], header_row=None, dtypes="string")
+        table = _error_cells(loaded) if _has_error_cells(path) else loaded.to_polars()
+    except fastexcel.FastExcelError as error:
+        raise FormatError("The sheet cannot be read. Save it again.", path=path) from error
     rows = [["" if cell is None else str(cell) for cell in row] for row in table.iter_rows()]
     return _frame(rows, path)
 
 
+def _has_error_cells(path: Path) -> bool:
+    """Return whether a cell of the workbook is marked as an error."""
+    with zipfile.ZipFile(path) as archive:
+        return any(
+            b't="e"' in archive.read(name)
+            for name in archive.namelist()
+            if name.startswith("xl/worksheets/") and name.endswith(".xml")
+        )
+
+
+def _error_cells(sheet: Any) -> pl.DataFrame:
+    """Return the cells of a sheet with the errors as text, which are null otherwise."""
+    require("pyarrow", extra="pandas")
+    batch, errors = sheet.to_arrow_with_errors()
+    cells = cast(pl.DataFrame, pl.from_arrow(batch))
+    columns = {name: cells[name].to_list() for name in cells.columns}
+    for error in errors.errors if errors is not None else ():
+        row, column = error.offset_position
+        kind = re.search(r"Error\((\w+)\)", error.detail)
+        text = _ERROR_TEXTS.get(kind[1] if kind else "", "#VALUE!")
+        columns[cells.columns[column]][row] = text
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
 def _read_text(path: Path, comment: str) -> pl.DataFrame:
-    text = _decode(_bytes(path), path)
+    text = decode(inflate(path, what="table"), path)
     if comment:
         lines = text.splitlines(keepends=True)
         text = "".join(line for line in lines if not line.startswith(comment))
@@ -92,50 +145,23 @@ def _read_text(path: Path, comment: str) -> pl.DataFrame:
     delimiter = _delimiter(text, path)
     try:
         rows = [
-            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row
+            row
+            for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+            if row
         ]
     except csv.Error as error:
-        raise FormatError(f"Not a readable table: {error}.", path=path) from error
+        raise FormatError(
+            f"Not a readable table: {error} (a quote that is not closed?).", path=path
+        ) from error
     return _frame(rows, path)
-
-
-def _bytes(path: Path) -> bytes:
-    if path.name.lower().endswith(".gz"):
-        try:
-            with gzip.open(path) as stream:
-                data = stream.read(MAX_BYTES + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise FormatError("The gzip file is damaged or truncated.", path=path) from error
-    else:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise FormatError("The table is larger than 4 GiB; convert it to Parquet.", path=path)
-    return data
-
-
-def _decode(data: bytes, path: Path) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise FormatError("The file is damaged UTF-16 text.", path=path) from error
-    if b"\0" in data[:65536]:
-        raise FormatError("This is a binary file, not a text table.", path=path)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
 
 
 def _delimiter(text: str, path: Path) -> str:
     stem = path.name.lower().removesuffix(".gz")
     header = text.split("\n", 1)[0]
-    counts = {mark: header.count(mark) for mark in ("\t", ",", ";")}
-    if stem.endswith((".tsv", ".tab", ".maf")) and counts["\t"]:
+    if stem.endswith((".tsv", ".tab", ".maf", ".gct")) and "\t" in header:
         return "\t"
-    best = max(counts, key=lambda mark: counts[mark])
-    return best if counts[best] else ","
+    return sniff(text)
 
 
 def _frame(rows: list[list[str]], path: Path) -> pl.DataFrame:
@@ -189,7 +215,8 @@ def to_numbers(column: pl.Series) -> tuple[pl.Series, list[DirtyCell]]:
 
     Notes
     -----
-    Decimal commas are read as such where *every* number of the column is written so.
+    Decimal commas are read as such where *every* number of the column is written so. A column in
+    which each comma could as well part thousands (1,234) is not guessed: its cells are dirty.
     """
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return column.cast(pl.Float64), []
@@ -197,25 +224,76 @@ def to_numbers(column: pl.Series) -> tuple[pl.Series, list[DirtyCell]]:
         return column.cast(pl.Float64), []
     texts = [None if cell is None else str(cell).strip() for cell in column.to_list()]
     known = [cell for cell in texts if cell is not None and cell.lower() not in BLANKS]
-    comma = (
-        bool(known)
-        and any("," in cell for cell in known)
-        and all(_DECIMAL_COMMA.match(cell) or cell.lstrip("-").isdigit() for cell in known)
-    )
+    comma = any("," in cell for cell in known) and not all(map(_EITHER.fullmatch, known))
+    comma = comma and all(map(_COMMA.fullmatch, known))
     numbers: list[float | None] = []
     dirty: list[DirtyCell] = []
     for row, cell in enumerate(texts, 1):
         if cell is None or cell.lower() in BLANKS:
             numbers.append(None)
             continue
-        try:
-            value = float(cell.replace(",", ".") if comma else cell)
-        except ValueError:
+        if not (_COMMA if comma else _NUMBER).fullmatch(cell):
             dirty.append((row, column.name, cell))
             numbers.append(None)
-        else:
-            numbers.append(value if abs(value) != float("inf") else None)
+            continue
+        value = float(cell.replace(".", "").replace(",", ".") if comma else cell)
+        numbers.append(value if abs(value) != float("inf") else None)
     return pl.Series(column.name, numbers, dtype=pl.Float64), dirty
+
+
+def table_problems(path: str | Path, *, sheet: str | None = None) -> list[DirtyCell]:
+    """Return the cells that are no numbers in columns most of whose cells are.
+
+    Parameters
+    ----------
+    path : str or Path
+        As `read_table` takes it.
+    sheet : str or None
+        Sheet of an Excel file.
+
+    Returns
+    -------
+    list of (row, column, text)
+        By row; row 1 is the first row of data.
+    """
+    frame = read_table(path, sheet=sheet)
+    found: list[DirtyCell] = []
+    for name in frame.columns:
+        if frame[name].cast(pl.String).str.contains(r"^0\d").any():
+            continue  # ids and codes
+        numbers, dirty = to_numbers(frame[name])
+        wrong = [cell for cell in dirty if not is_spreadsheet_error(cell[2])]
+        n_numbers = numbers.len() - numbers.null_count()
+        if n_numbers * 2 > n_numbers + len(wrong) or (dirty and not wrong):
+            found += dirty
+    return sorted(found)
+
+
+def is_spreadsheet_error(cell: str) -> bool:
+    """Return whether a cell is what a spreadsheet leaves where a formula failed."""
+    return cell.upper() in _ERROR_TEXTS.values()
+
+
+def text_of(column: pl.Series, *, path: str | Path) -> list[str]:
+    """Return ids or names as text; raise where one is missing.
+
+    Raises
+    ------
+    FormatError
+        If a cell is empty; the message names the data rows.
+    """
+    texts = []
+    for value in column.to_list():
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        texts.append("" if whole is None else str(whole))
+    empty = [row for row, text in enumerate(texts, 1) if not text.strip()]
+    if empty:
+        raise FormatError(
+            f"Column {column.name!r} is empty in data row {shown(empty)}. Fill it in, or remove "
+            "the row.",
+            path=path,
+        )
+    return texts
 
 
 def numeric_columns(frame: pl.DataFrame, names: list[str]) -> tuple[pl.DataFrame, list[DirtyCell]]:

@@ -108,7 +108,7 @@ def batch_gauge(
         If fewer than two batches are large enough.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     matched = align({"phenotypes": table.samples, "batches": list(batch)})
     labels = np.array([str(batch[item]) for item in matched.samples], dtype=object)
@@ -126,6 +126,28 @@ def batch_gauge(
     fold = _folds(labels, folds, seed)
     remover = ComBat() if harmoniser is None else harmoniser
     model = LogisticRegression(C=1 / penalty, max_iter=1000)
+    with threadpool_limits(limits=1):
+        rows = _measure(values, labels, fold, usable, remover=remover, model=model)
+    columns = ["stage", "batch", "auc", "ci_low", "ci_high", "n", "n_batch"]
+    params = {
+        "folds": folds, "harmoniser": type(remover).__name__, "min_size": min_size, "seed": seed,
+    }  # fmt: skip
+    return BatchGauge(
+        frame=pl.DataFrame(rows, schema=columns, orient="row"), params=params, n_used=len(labels)
+    )
+
+
+def _measure(
+    values: FloatArray,
+    labels: NDArray[Any],
+    fold: NDArray[np.int64],
+    usable: list[str],
+    *,
+    remover: Any,
+    model: Any,
+) -> list[tuple[Any, ...]]:
+    from sklearn.preprocessing import StandardScaler
+
     rows = []
     everything = _impute(values, values)[0]
     flat = (
@@ -135,7 +157,7 @@ def batch_gauge(
     )
     for stage in ("before", "after", "after, fitted to all rows"):
         score = np.zeros((len(labels), len(usable)))
-        for k in range(folds):
+        for k in range(int(fold.max()) + 1):
             train, test = fold != k, fold == k
             x_train, x_test = _impute(values[train], values[test])
             ranks = RankNormaliser().fit(x_train)
@@ -155,13 +177,7 @@ def batch_gauge(
             found = auc_interval(labels == name, score[:, j])
             size = int((labels == name).sum())
             rows.append((stage, name, found.auc, found.ci_low, found.ci_high, len(labels), size))
-    columns = ["stage", "batch", "auc", "ci_low", "ci_high", "n", "n_batch"]
-    params = {
-        "folds": folds, "harmoniser": type(remover).__name__, "min_size": min_size, "seed": seed,
-    }  # fmt: skip
-    return BatchGauge(
-        frame=pl.DataFrame(rows, schema=columns, orient="row"), params=params, n_used=len(labels)
-    )
+    return rows
 
 
 def _folds(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:

@@ -35,6 +35,7 @@ _WHERE = {
     "regional": "genome",
     "roc": "performance",
     "scatter": "pairs",
+    "short_names": "naming",
     "site_distribution": "cohort",
     "violin": "pairs",
     "volcano": "effects",

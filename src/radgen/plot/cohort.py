@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -176,8 +177,9 @@ def _box(ax: Any, left: float, middle: float, width: float, ink: str) -> None:
 
 
 def _lost(ax: Any, y: float, dropped: int, reason: str) -> None:
-    lines = [style.safe(line, 62) for line in reason.splitlines() if line.strip()]
-    kept = lines if len(lines) <= 3 else [*lines[:2], f"and {len(lines) - 2} more reasons"]
+    given = [style.safe(line, 160) for line in reason.splitlines() if line.strip()]
+    lines = [part for line in given for part in wrap(line, 58)]
+    kept = lines if len(lines) <= 3 else [*lines[:2], "… (all reasons: table)"]
     top = y + 0.5
     ax.annotate("", (5.05, top), (2.3, top),
                 arrowprops={"arrowstyle": "-|>", "color": style.MUTED})  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import InputError
 from radgen.plot import style
@@ -72,13 +72,10 @@ def volcano(
     style.dress(ax, xlabel=xlabel, ylabel="−log₁₀ p", grid="y")
     ax.set_ylim(bottom=0)
     ax.margins(x=0.12, y=0.1)
-    found = np.flatnonzero(use & passed) if len(labels) else np.array([], int)
-    for row in found[np.argsort(-y[found], kind="stable")][:n_labels]:
-        left = x[row] < float(np.mean(ax.get_xlim()))
-        ax.annotate(style.safe(labels[row], 30), (x[row], y[row]),
-                    xytext=(4 if left else -4, 2), ha="left" if left else "right",
-                    textcoords="offset points", fontsize=6.5, color=style.INK,
-                    parse_math=False)  # fmt: skip
+    if len(labels):
+        found = np.flatnonzero(use & passed)
+        strongest = found[np.argsort(-y[found], kind="stable")]
+        _write(ax, (x, y), labels, strongest[: 8 * n_labels], n_labels)
     return ax
 
 
@@ -135,7 +132,10 @@ def forest(
                    edgecolors=style.PAPER, linewidths=0.7)  # fmt: skip
     ax.axvline(null, color=style.INK, linewidth=0.8, linestyle="--")
     if log:
+        from matplotlib.ticker import LogLocator
+
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.xaxis.set_minor_formatter(lambda *_: "")
     ax.set_yticks(place, [style.safe(name, 46) for name in names], parse_math=False)
@@ -154,3 +154,34 @@ def _interval(middle: float, low: float, high: float) -> str:
     if not np.isfinite(middle):
         return "not estimated"
     return f"{middle:.2f} ({low:.2f} to {high:.2f})".replace("-", "−")
+
+
+def _write(
+    ax: Any,
+    at: tuple[NDArray[np.float64], NDArray[np.float64]],
+    labels: Sequence[str],
+    rows: NDArray[np.int64],
+    n_labels: int,
+) -> None:
+    """Write labels beside points, the strongest first, none over another."""
+    x, y = at
+    middle = float(np.mean(ax.get_xlim()))
+    room = 0.045 * float(np.ptp(ax.get_ylim()))
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for row in rows:
+        left = bool(x[row] < middle)
+        if any(abs(y[row] - other) < room for other in taken[left]):
+            continue
+        taken[left].append(float(y[row]))
+        ax.annotate(
+            style.safe(labels[row], 34),
+            (x[row], y[row]),
+            xytext=(4 if left else -4, 2),
+            ha="left" if left else "right",
+            textcoords="offset points",
+            fontsize=6.5,
+            color=style.INK,
+            parse_math=False,
+        )
+        if len(taken[True]) + len(taken[False]) >= n_labels:
+            return

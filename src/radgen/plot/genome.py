@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import InputError
@@ -79,7 +80,7 @@ def manhattan(
             use = (parity == odd) & known
             _points(ax, at[use], height[use], ink, threshold)
     else:
-        _trait_layers(ax, at, height, np.asarray(trait).astype(str), threshold)
+        _trait_layers(ax, at, height, trait, threshold)
     _finish_genome(ax, names, ends, threshold)
     for row, text in labels:
         _name(ax, float(at[row]), float(height[row]), text)
@@ -336,7 +337,7 @@ def _genome_axis(
     chrom: Sequence[str] | NDArray[Any], pos: ArrayLike
 ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
     place = np.asarray(pos, float)
-    names, codes = np.unique(np.asarray(chrom).astype(str), return_inverse=True)
+    names, codes = _coded(chrom)
     if len(codes) != len(place) or not len(place):
         raise InputError("chrom and pos name the same variants, at least one.")
     order = sorted(range(len(names)), key=lambda code: _chrom_key(names[code]))
@@ -352,6 +353,21 @@ def _genome_axis(
         ends[number] = start + max(float(np.ptp(place[rows])), 1.0) + gap
         start = ends[number]
     return [names[code].removeprefix("chr") for code in order], ends, at
+
+
+def _coded(
+    labels: Sequence[str] | NDArray[Any],
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the distinct labels and the place of each label among them, by hashing."""
+    series = pl.Series("label", labels).cast(pl.String)
+    names = series.unique().sort()
+    codes = pl.DataFrame({"label": series}).join(
+        pl.DataFrame({"label": names, "code": np.arange(len(names))}),
+        on="label",
+        how="left",
+        maintain_order="left",
+    )["code"]
+    return names.to_list(), codes.to_numpy()
 
 
 def _chrom_key(name: str) -> tuple[int, int, str]:
@@ -422,12 +438,12 @@ def _trait_layers(
     ax: Any,
     at: NDArray[np.float64],
     height: NDArray[np.float64],
-    trait: NDArray[np.str_],
+    trait: Sequence[str] | NDArray[Any],
     threshold: float | None,
 ) -> None:
     from matplotlib.lines import Line2D
 
-    levels, codes = np.unique(trait, return_inverse=True)
+    levels, codes = _coded(trait)
     known = np.isfinite(height)
     best = np.zeros(len(levels))
     np.maximum.at(best, codes[known], height[known])

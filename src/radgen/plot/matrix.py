@@ -378,7 +378,21 @@ def _strip_legend(ax: Any, notes: Mapping[str, Sequence[str]]) -> None:
         for index, level in enumerate(sorted({value for value in values if value})):
             patches.append(Patch(color=style.colour(index)))
             texts.append(f"{style.safe(name, 16)}: {style.safe(level, 18)}")
-    if patches:
-        style.legend(ax, patches[:20], texts[:20], loc="upper center",
-                     bbox_to_anchor=(0.5, -0.02 if ax.xaxis.get_ticklocs().size == 0 else -0.2),
-                     ncols=min(5, len(patches)))  # fmt: skip
+    if not patches:
+        return
+    from matplotlib.transforms import ScaledTranslation
+
+    names = [item.get_text() for item in ax.get_xticklabels()]
+    turned = bool(names) and ax.get_xticklabels()[0].get_rotation() > 0
+    size = ax.get_xticklabels()[0].get_fontsize() if names else 0.0
+    drop_pt = 8 + (0.64 * size * max(map(len, names)) if turned else 1.6 * size)
+    below = ax.transAxes + ScaledTranslation(0, -drop_pt / 72, ax.figure.dpi_scale_trans)
+    style.legend(
+        ax,
+        patches[:20],
+        texts[:20],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=below,
+        ncols=min(5, len(patches)),
+    )

@@ -17,8 +17,10 @@ _HOMES = {
     "audit": "leakage",
     "evaluate": "evaluation",
     "fit_model": "fitting",
+    "read_bundle": "bundle",
     "survival_hazards": "hazards",
     "validate_external": "external",
+    "write_bundle": "bundle",
 }
 
 __all__ = [
@@ -33,8 +35,10 @@ __all__ = [
     "audit",
     "evaluate",
     "fit_model",
+    "read_bundle",
     "survival_hazards",
     "validate_external",
+    "write_bundle",
 ]
 
 

@@ -139,6 +139,8 @@ def evaluate(
     ----------
     Varma & Simon 2006, doi:10.1186/1471-2105-7-91. LeDell et al. 2015, doi:10.1214/15-EJS1035.
     """
+    from threadpoolctl import threadpool_limits
+
     require_choice(scheme, ("kfold", "leave-site-out"), what="scheme")
     design = build_design(blocks, outcome, groups=groups, sites=sites, roles=roles)
     leave_site_out = scheme == "leave-site-out"
@@ -183,7 +185,8 @@ def evaluate(
         "interval_text": "patient-level, from "
         "influence functions, enlarged for the overlap of training sets, within the possible range",
     }  # fmt: skip
-    return _collect(design, plans, outputs, params=params, permuted=permuted, notes=notes)
+    with threadpool_limits(limits=1):
+        return _collect(design, plans, outputs, params=params, permuted=permuted, notes=notes)
 
 
 def _name_of(choice: Any) -> str:

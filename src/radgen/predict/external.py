@@ -67,8 +67,8 @@ class ExternalResult(Result):
     def methods(self) -> str:
         """Return the methods paragraph."""
         return (
-            f"A model of {self.outcome}, frozen beforehand, was applied to {self.n_used} samples of "
-            f"other patients ({self.claim} validation); nothing was refitted."
+            f"A model of {self.outcome}, frozen beforehand, was applied to {self.n_used} samples "
+            f"of other patients ({self.claim} validation); nothing was refitted."
         )
 
 

@@ -131,17 +131,15 @@ class PredictionResult(Result):
             return f"{model}: the {word} could not be estimated ({size})."
         if row["ci_low"] > chance:
             return f"{model}: evidence that {what}: {text}, {size}."
+        out = f"{model}: no evidence that {what}: {text}, {size}"
         if row["ci_high"] < chance:
-            return (
-                f"{model}: {text}, {size}: worse than chance. A null model does that by "
-                "accident once in forty times; otherwise look for a fault of the data."
-            )
-        out = f"{model}: no evidence that {what}: {text}, {size}."
+            out += " (below chance, as a null model is in one of forty data sets)"
         if np.isfinite(self.detectable) and model == self.primary:
-            out = (
-                f"{out[:-1]}; with {row['n_patients']} patients {'an' if word[0] in 'AR' else 'a'} "
-                f"{word} of {_two(self.detectable)} would have been detected with 80 % power."
+            out += (
+                f"; with {row['n_patients']} patients {'an' if word[0] in 'AR' else 'a'} {word} of "
+                f"{_two(self.detectable)} would have been detected with 80 % power"
             )
+        out += "."
         return out
 
     def statements(self) -> tuple[str, ...]:

@@ -219,7 +219,7 @@ def std_error(influence: FloatArray, patients: NDArray[np.int64]) -> float:
     return float(np.sqrt(np.mean(variances)))
 
 
-def honest_error(error: float, ratio: float, distance: float | None) -> float:
+def honest_error(error: float, ratio: float, z: float | None) -> float:
     """Return the standard error with the part that the training of the models adds.
 
     Parameters
@@ -228,8 +228,9 @@ def honest_error(error: float, ratio: float, distance: float | None) -> float:
         Of the tested patients alone, as if the models were fixed.
     ratio : float
         Test rows by training rows of a fold.
-    distance : float or None
-        Estimate minus its value under no association; None where there is no such value.
+    z : float or None
+        Distance of the estimate from its value under no association, in units of the error of
+        the tested patients; None where there is no such value.
 
     Notes
     -----
@@ -237,8 +238,8 @@ def honest_error(error: float, ratio: float, distance: float | None) -> float:
     Far from chance the variance is enlarged by `ratio` (Nadeau & Bengio). At chance the
     cross-validated statistic is a degenerate quadratic form, the sum over pairs of folds of
     the product of their class differences: each pair enters twice, once in each role, which
-    doubles the variance exactly. In between, the doubling fades with the square of the
-    distance in standard errors, from three on. `verification/coverage.py` measures the result.
+    doubles the variance exactly. In between, the doubling fades with the fourth power of the
+    distance, from three standard errors on. `verification/coverage.py` measures the result.
 
     References
     ----------
@@ -246,10 +247,19 @@ def honest_error(error: float, ratio: float, distance: float | None) -> float:
     estimator exists).
     """
     extra = ratio
-    if distance is not None and ratio < 1:
-        z = abs(distance) / error if error > 0 else np.inf
-        extra += (1 - ratio) * min(1.0, 9.0 / max(z * z, 1e-12))
+    if z is not None and ratio < 1:
+        extra += (1 - ratio) * min(1.0, (3.0 / max(abs(z), 1e-12)) ** 4)
     return float(error * np.sqrt(1 + extra))
+
+
+def _distance(metric: str, found: Estimate, patients: NDArray[np.int64]) -> float | None:
+    chance = _CHANCE.get(metric)
+    if chance is None:
+        return None
+    error = std_error(found.influence, patients)
+    if error == 0:
+        return 0.0 if found.value == chance else float("inf")
+    return (found.value - chance) / error
 
 
 def interval(
@@ -265,8 +275,7 @@ def interval(
     if not np.isfinite(found.value):
         return (float("nan"),) * 3
     error = std_error(found.influence, patients)
-    chance = _CHANCE.get(metric)
-    error = honest_error(error, ratio, None if chance is None else found.value - chance)
+    error = honest_error(error, ratio, _distance(metric, found, patients))
     if metric in _ON_LOGIT:
         if error == 0 and 0 < found.value < 1:
             return error, found.value, found.value
@@ -282,6 +291,7 @@ def interval(
 
 
 def paired(
+    metric: str,
     first: Estimate,
     second: Estimate,
     patients: NDArray[np.int64],
@@ -289,9 +299,16 @@ def paired(
     confidence: float,
     ratio: float,
 ) -> tuple[float, float, float, float, float]:
-    """Return first minus second: difference, standard error, limits, z."""
+    """Return first minus second: difference, standard error, limits, z.
+
+    Where both models are near chance, their difference is as unstable as they are; where one
+    is far from it, its variance is.
+    """
     gap = first.value - second.value
-    error = honest_error(std_error(first.influence - second.influence, patients), ratio, gap)
+    far = [_distance(metric, item, patients) for item in (first, second)]
+    known = [abs(item) for item in far if item is not None]
+    error = std_error(first.influence - second.influence, patients)
+    error = honest_error(error, ratio, max(known) if known else None)
     z = float(ndtri(0.5 + confidence / 2))
     score = gap / error if error > 0 else (0.0 if gap == 0 else float(np.copysign(np.inf, gap)))
     return gap, error, gap - z * error, gap + z * error, score

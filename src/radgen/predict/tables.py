@@ -155,7 +155,7 @@ def difference_table(
                 if not np.isfinite(a.value) or not np.isfinite(b.value):
                     continue
                 gap, error, low, high, z = paired(
-                    a, b, design.patients, confidence=confidence, ratio=ratio
+                    metric, a, b, design.patients, confidence=confidence, ratio=ratio
                 )
                 bound = 1.0 if metric != "mean_squared_error" and main != "r2" else np.inf
                 rows.append(

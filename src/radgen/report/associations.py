@@ -16,6 +16,7 @@ from radgen.types import Result
 __all__ = ["render_association", "render_gwas"]
 
 _LEVEL = 0.05
+_DRAWN = ("volcano", "heatmap", "clustermap", "forest", "qq")
 _VOLCANOES = 3
 _MAP_ROWS, _MAP_COLUMNS = 45, 40
 _TRAITS_APART = 4
@@ -36,7 +37,8 @@ def render_association(result: Result) -> tuple[Block, ...]:
         blocks += side_by_side([*_volcanoes(tested, adjusted), _pair_qq(tested)])
         blocks += _effect_map(tested, adjusted)
         blocks += _top_forest(tested, adjusted)
-    blocks += side_by_side(figures(result))
+    others = [kind for kind in result.plots if kind not in _DRAWN]
+    blocks += side_by_side(figures(result, others))
     blocks.append(Table(f"All pairs ({result.n_used:,} samples), smallest p first", frame))
     if result.dropped.height:
         blocks.append(Table("Samples left out, and why", result.dropped))
@@ -76,7 +78,9 @@ def _frame_of(result: Result, name: str) -> pl.DataFrame:
 
 
 def _pair_names(frame: pl.DataFrame) -> list[str]:
-    return [f"{a} ~ {b}" for a, b in frame.select("phenotype", "omics").iter_rows()]
+    phenotypes = frame["phenotype"].to_list()
+    short = dict(zip(phenotypes, plot.short_names(phenotypes), strict=True))
+    return [f"{short[a]} ~ {b}" for a, b in frame.select("phenotype", "omics").iter_rows()]
 
 
 def _volcanoes(tested: pl.DataFrame, adjusted: str) -> list[Figure]:
@@ -144,8 +148,8 @@ def _effect_map(tested: pl.DataFrame, adjusted: str) -> list[Block]:
             "molecular features, both ordered by hierarchical clustering.",
             lambda ax: plot.clustermap(
                 np.clip(matrix, -limit, limit),
-                row_names=rows,
-                column_names=columns,
+                row_names=plot.short_names(rows),
+                column_names=plot.short_names(columns),
                 label="signed −log₁₀ p",
                 ax=ax,
             ),

@@ -46,7 +46,7 @@ def cards(report: ReportInput) -> list[tuple[str, str, str]]:
     if report.scans:
         bad = sum(scan.status != "ok" for scan in report.scans)
         remark = f"{bad:,} not ok" if bad else "all ok"
-        found.append((f"{len(report.scans):,}", "scans read", remark))
+        found.append((f"{len(report.scans):,}", "scans pictured", remark))
     if report.phenotypes is not None:
         bad = report.phenotypes.status.height
         remark = f"{bad:,} entries not ok" if bad else "all values ok"
@@ -92,7 +92,11 @@ def _features(table: PhenotypeTable, samples: pl.DataFrame | None) -> tuple[Bloc
                 "Standardised feature values; samples in columns and features in rows, both "
                 "ordered by hierarchical clustering.",
                 lambda ax: plot.clustermap(
-                    values.T, row_names=names, column_names=ids, column_notes=notes, ax=ax
+                    values.T,
+                    row_names=plot.short_names(names),
+                    column_names=ids,
+                    column_notes=notes,
+                    ax=ax,
                 ),
                 data=pl.DataFrame({"sample": ids, **dict(zip(names, values.T, strict=True))}),
                 size=(9.2, 6.2),
@@ -193,9 +197,8 @@ def _harmonisation(
 ) -> tuple[Block, ...]:
     if samples is None or "site" not in samples.columns:
         return ()
-    site = dict(
-        zip(samples["sample"].cast(pl.String), samples["site"].cast(pl.String), strict=True)
-    )
+    known = samples.filter(pl.col("site").is_not_null())
+    site = dict(zip(known["sample"].cast(pl.String), known["site"].cast(pl.String), strict=True))
     common = [name for name in after.names if name in set(before.names)]
     ranked = sorted(
         ((_site_share(before, name, site), name) for name in common), key=lambda t: (-t[0], t[1])
@@ -218,8 +221,9 @@ def _harmonisation(
         }
     )
     shown = ranked[0][1]
+    label = plot.short_names(list(common))[list(common).index(shown)]
     drawn = Figure(
-        f"{shown} by site",
+        f"{label} by site",
         "Distribution of the feature that differed most between sites, before and after "
         "harmonisation.",
         lambda ax: plot.site_distribution(frame.filter(pl.col("feature") == shown), ax=ax),

@@ -76,8 +76,8 @@ def _sample_facts(report: ReportInput) -> dict[str, str]:
     if report.scans:
         failed = [scan for scan in report.scans if scan.status != "ok"]
         found["quality"] = (
-            f"{len(report.scans):,} scans were checked; {len(failed):,} are not ok, "
-            "each with its reason."
+            f"{len(report.scans):,} scans are pictured with mask outlines; {len(failed):,} "
+            "are not ok, each with its reason."
         )
     if report.samples is not None and "site" in report.samples.columns:
         sites = report.samples.group_by("site").len().sort("site")

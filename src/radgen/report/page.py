@@ -174,15 +174,18 @@ def _context(report: ReportInput, writer: _Writer) -> dict[str, Any]:
             shown += writer.blocks(blocks, stem)
         sections.append({"title": section.title, "text": section.text, "blocks": shown})
     ids = _Ids()
+    chapters = [{**c, "id": ids.new(c["title"])} for c in chapters]
+    sections = [{**s, "id": ids.new(s["title"])} for s in sections]
+    anchors = {section["title"]: section["id"] for section in sections}
     return {
         "report": report,
         "style": _asset("report.css"),
         "script": script,
         "script_hash": _sha256(script),
-        "findings": _findings(report),
+        "findings": _findings(report, anchors),
         "cards": cohort.cards(report),
-        "chapters": [{**c, "id": ids.new(c["title"])} for c in chapters],
-        "sections": [{**s, "id": ids.new(s["title"])} for s in sections],
+        "chapters": chapters,
+        "sections": sections,
         **_scans(report.scans),
         "methods": [
             {"title": s.title, "texts": [t for r in s.results if (t := r.methods())]}
@@ -209,12 +212,12 @@ class _Ids:
         return name
 
 
-def _findings(report: ReportInput) -> list[dict[str, Any]]:
+def _findings(report: ReportInput, anchors: dict[str, str]) -> list[dict[str, Any]]:
     found = []
     for section in report.sections:
         texts = [text for result in section.results for text in result.statements()]
         if texts:
-            found.append({"title": section.title, "texts": texts})
+            found.append({"title": section.title, "texts": texts, "id": anchors[section.title]})
     return found
 
 

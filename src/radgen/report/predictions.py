@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ _MAIN = ("auc", "harrell_c", "r2")
 _WORDS = {"auc": "AUC", "harrell_c": "Harrell's C", "r2": "R²"}
 _NO_INFORMATION = "no information"
 _CURVES = 6
+_VARIABLES = 4
 
 
 def render_prediction(result: Result) -> tuple[Block, ...]:
@@ -62,7 +64,7 @@ def render_hazards(result: Result) -> tuple[Block, ...]:
         "Hazard ratio of each variable with its confidence interval, on a log axis; 1 is no "
         "effect.",
         lambda ax: plot.forest(
-            frame["variable"].to_list(),
+            plot.short_names(frame["variable"].to_list()),
             frame["hazard_ratio"],
             frame["ci_low"],
             frame["ci_high"],
@@ -74,7 +76,49 @@ def render_hazards(result: Result) -> tuple[Block, ...]:
         data=frame,
         size=(8.4, 1.0 + 0.3 * frame.height),
     )
-    return (*opening(result), drawn, *closing(result, "Cox model"))
+    curves = _variable_curves(result)
+    shown: tuple[Block, ...] = (Row(tuple(curves)),) if curves else ()
+    return (*opening(result), drawn, *shown, *closing(result, "Cox model"))
+
+
+def _variable_curves(result: Result) -> list[Figure]:
+    data = _frame_of(result, "km")
+    if not {"variable", "group", "time", "at_risk", "survival"} <= set(data.columns):
+        return []
+    logrank = _frame_of(result, "logrank")
+    tests = dict(logrank.select("variable", "p").iter_rows()) if logrank.height else {}
+    names = data["variable"].unique(maintain_order=True).to_list()[:_VARIABLES]
+    labels = plot.short_names(names)
+    found = []
+    for name, label in zip(names, labels, strict=True):
+        rows = data.filter(pl.col("variable") == name)
+        found.append(
+            Figure(
+                f"Kaplan–Meier curves: {label}",
+                f"Survival by group of {label} with confidence bands and the numbers at risk.",
+                partial(_draw_groups, rows, tests.get(name), str(getattr(result, "unit", ""))),
+                data=rows,
+                size=(5.4, 4.6),
+            )
+        )
+    return found
+
+
+def _draw_groups(rows: pl.DataFrame, p: float | None, unit: str, ax: Any) -> Any:
+    note = "" if p is None else f"log-rank p = {p:.2g}"
+    return plot.kaplan_meier(_groups(rows), note=note, unit=unit, ax=ax)
+
+
+def _groups(rows: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    curves: dict[str, dict[str, Any]] = {}
+    for group in rows["group"].unique(maintain_order=True).to_list():
+        part = rows.filter(pl.col("group") == group).sort("time")
+        curves[f"{group} risk" if group in ("low", "high") else str(group)] = {
+            name: part[name].to_numpy()
+            for name in ("time", "survival", "at_risk", "ci_low", "ci_high")
+            if name in part.columns
+        }
+    return curves
 
 
 def _frame_of(result: Result, name: str) -> pl.DataFrame:
@@ -216,15 +260,7 @@ def _survival(result: Result) -> list[Figure]:
     primary = str(getattr(result, "primary", ""))
     rows = data.filter(pl.col("model") == primary) if "model" in data.columns else data
     rows = rows if rows.height else data
-    curves: dict[str, dict[str, Any]] = {}
-    for group in rows["group"].unique(maintain_order=True).to_list():
-        part = rows.filter(pl.col("group") == group).sort("time")
-        arrays = {
-            name: part[name].to_numpy()
-            for name in ("time", "survival", "at_risk", "ci_low", "ci_high", "censored")
-            if name in part.columns and part[name].dtype.is_numeric()
-        }
-        curves[f"{group} risk" if group in ("low", "high") else str(group)] = arrays
+    curves = _groups(rows)
     return [
         Figure(
             "Kaplan–Meier curves by predicted risk",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from radgen._core.registry import Registry
 from radgen.report.blocks import Block, Figure, Notes, Row, Table
@@ -63,11 +63,11 @@ def closing(result: Result, caption: str = "All results") -> list[Block]:
     return blocks
 
 
-def figures(result: Result) -> list[Figure]:
-    """Return a figure for each plot that a result can draw."""
+def figures(result: Result, kinds: Sequence[str] | None = None) -> list[Figure]:
+    """Return a figure for each plot that a result can draw, or for some `kinds` of them."""
     found = []
     data = result.table
-    for kind in result.plots:
+    for kind in result.plots if kinds is None else kinds:
         title, alt, size = caption_of(kind)
         found.append(Figure(title, alt, _drawer(result, kind), data=data, size=size))
     return found

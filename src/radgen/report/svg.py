@@ -59,6 +59,8 @@ def draw(figure: Figure, name: str) -> Drawing:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         ax = style.axes(*figure.size)
         figure.draw(ax)
+        if ax.child_axes:  # what stands outside the Axes settles in a second pass
+            ax.figure.get_layout_engine().execute(ax.figure)
         buffer = io.StringIO()
         ax.figure.savefig(
             buffer,

@@ -8,14 +8,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DF", "series_log_p"]
+__all__ = ["MAX_DF", "series", "series_log_p"]
 
 Array = NDArray[np.float64]
 
 MAX_DF = 1e5
 """Largest degrees of freedom for which the series keeps 12 digits."""
 
-_DEGREE = 36
+_DEGREE, _DEGREE_FEW, _FEW = 36, 28, 1000.0
 _WIDTH = 3.0
 _CHUNK = 8192
 
@@ -40,7 +40,7 @@ def series_log_p(t: Array, df: float) -> Array:
     With x = df/(df + t**2) and r = sqrt(1 - x), log p - (df/2) log x tends to a constant for
     large t and is smooth in log(1 + r sqrt(df)/w); this rest is expanded once per df.
     """
-    coefficients, scale, top = _coefficients(float(df))
+    coefficients, scale, top = series(float(df))
     flat = np.ascontiguousarray(t, dtype=np.float64).ravel()
     out = np.empty_like(flat)
     # Chunks that stay in the cache: the recursion passes over each many times.
@@ -85,19 +85,34 @@ def _clenshaw(coefficients: Array, twice: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _coefficients(df: float) -> tuple[Array, float, float]:
+def series(df: float) -> tuple[Array, float, float]:
+    """Return the coefficients of the expansion, w/sqrt(df), and the end of its range.
+
+    Parameters
+    ----------
+    df : float
+        In [1, `MAX_DF`].
+
+    Returns
+    -------
+    coefficients : ndarray of float64
+        Chebyshev coefficients, at least 3.
+    scale, top : float
+        The argument is 2 log(1 + r/scale)/top - 1.
+    """
     from radgen.stats.tail import log_beta_tail
 
     scale = _WIDTH / math.sqrt(df)
     top = math.log1p(1.0 / scale)
-    angle = (np.arange(_DEGREE + 1) + 0.5) * np.pi / (_DEGREE + 1)
+    degree = _DEGREE if df > _FEW else _DEGREE_FEW
+    angle = (np.arange(degree + 1) + 0.5) * np.pi / (degree + 1)
     u = (np.cos(angle) + 1.0) * top / 2
     r = scale * np.expm1(u)
     ratio = r * r / ((1.0 - r) * (1.0 + r))
     full = np.full_like(u, df)
     rest = log_beta_tail(ratio, 0.5 * full, np.full_like(u, 0.5)) + 0.5 * df * np.log1p(ratio)
-    table = np.cos(np.outer(np.arange(_DEGREE + 1), angle))
-    coefficients = 2.0 / (_DEGREE + 1) * (table @ rest)
+    table = np.cos(np.outer(np.arange(degree + 1), angle))
+    coefficients = 2.0 / (degree + 1) * (table @ rest)
     coefficients[0] /= 2
     # What is below rounding at the tail of the series costs time and gives nothing.
     needed = np.flatnonzero(np.abs(coefficients) > 1e-15 * np.abs(coefficients).max())

@@ -148,7 +148,8 @@ def firth_test(
     Returns
     -------
     FirthTest
-        As the R package logistf gives it.
+        As the R package logistf gives it, but for ``se``: here it comes from the inverse
+        information (Heinze & Schemper), in logistf from version 1.25 on from augmented data.
 
     Raises
     ------

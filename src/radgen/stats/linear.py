@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import InputError
+from radgen.stats._t_series import MAX_DF, series
 from radgen.stats.tail import t_log10p, t_quantile
 
 __all__ = [
@@ -46,7 +47,6 @@ STATUS_TEXT = (
 _RANK_RTOL = 1e-8
 _CONSTANT_RTOL = 64 * np.finfo(np.float64).eps
 _RECOMPUTE_BELOW = 1e-2
-_CACHED = 65_536
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,6 +66,9 @@ class LinearFit:
         Complete samples of the pair.
     status : ndarray of int8 (n_predictors, n_traits)
         Index into `STATUS_TEXT`.
+    predictor_ss : ndarray of float64 (n_predictors, n_traits)
+        Sum of squares of the predictor given the covariates: the residual variance of an
+        ordinary fit is se**2 times this.
     """
 
     effect: Array
@@ -75,6 +78,7 @@ class LinearFit:
     log10p: Array
     n: NDArray[np.int64]
     status: NDArray[np.int8]
+    predictor_ss: Array
 
     def interval(self, confidence: float = 0.95) -> tuple[Array, Array]:
         """Return the lower and upper confidence limits of `effect`.
@@ -238,7 +242,9 @@ def regress(
 
 
 def _regress_complete(y: Array, x: Array, z: Array | None) -> LinearFit:
-    """The same without missing values: one product, then passes over pieces of the cache."""
+    """The same without missing values: one product, and one pass over it in C."""
+    from radgen._native._regress import finish as _native_finish
+
     basis = covariate_basis(z, len(y))
     x_left, y_left = residualise(x, basis), residualise(y, basis)
     xx, yy = np.einsum("ij,ij->j", x_left, x_left), np.einsum("ij,ij->j", y_left, y_left)
@@ -255,25 +261,27 @@ def _regress_complete(y: Array, x: Array, z: Array | None) -> LinearFit:
         status[:] = TOO_FEW
     effect = x_left.T @ y_left
     se, t, log10p = np.empty(shape), np.empty(shape), np.empty(shape)
-    step = max(1, _CACHED // max(shape[1], 1))
-    for start in range(0, shape[0], step):
-        part = slice(start, start + step)
+    if 1 <= df <= MAX_DF:
+        exact = _native_finish(effect, se, t, log10p, xx, yy, *series(float(df)), float(df))
+    else:
         with np.errstate(divide="ignore", invalid="ignore"):
-            cross = effect[part].copy()
-            effect[part] /= xx[part, None]
-            left = np.subtract(yy, np.multiply(cross, effect[part], out=cross), out=cross)
-            exact = left <= 1e-14 * yy
-            if exact.any():
-                here = status[part]
-                here[exact & (here == OK)] = PERFECT_FIT
-                left[exact] = 0.0
-            np.sqrt(left / (df * xx[part, None]), out=se[part])
-            np.divide(effect[part], se[part], out=t[part])
-        bad = (status[part] != OK) & (status[part] != PERFECT_FIT)
-        if bad.any():
-            for values in (effect[part], se[part], t[part]):
-                values[bad] = np.nan
-        log10p[part] = t_log10p(t[part], float(max(df, 1)))
+            cross = effect.copy()
+            effect /= xx[:, None]
+            left = yy - cross * effect
+            np.sqrt(left / (df * xx[:, None]), out=se)
+            np.divide(effect, se, out=t)
+        exact = int(np.count_nonzero(left <= 1e-14 * yy))
+        log10p[:] = t_log10p(t, max(df, 1))
+    if exact:
+        with np.errstate(invalid="ignore"):
+            perfect = (effect**2 * xx[:, None] >= (1 - 1e-14) * yy) & (status == OK)
+        status[perfect] = PERFECT_FIT
+        se[perfect], log10p[perfect] = 0.0, -np.inf
+        t[perfect] = np.copysign(np.inf, effect[perfect])
+    if status.any():
+        bad = (status != OK) & (status != PERFECT_FIT)
+        for values in (effect, se, t, log10p):
+            values[bad] = np.nan
     return LinearFit(
         effect,
         se,
@@ -282,6 +290,7 @@ def _regress_complete(y: Array, x: Array, z: Array | None) -> LinearFit:
         log10p,
         np.broadcast_to(np.int64(n), shape),
         status,
+        np.broadcast_to(xx[:, None], shape),
     )
 
 
@@ -312,7 +321,7 @@ def _finish(
     with np.errstate(divide="ignore", invalid="ignore"):
         t = effect / se
     log10p = t_log10p(t, np.where(bad, np.nan, df))
-    return LinearFit(effect, se, t, df, log10p, n.astype(np.int64), status)
+    return LinearFit(effect, se, t, df, log10p, n.astype(np.int64), status, xx)
 
 
 def _matrix(values: ArrayLike, what: str) -> Array:

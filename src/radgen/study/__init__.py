@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from radgen.study.demo import run_demo
     from radgen.study.executors import executor
     from radgen.study.problems import Problem
-    from radgen.study.scaffold import scaffold
+    from radgen.study.scaffolding import scaffold
     from radgen.study.schema import StudySettings, json_schema
     from radgen.study.study import Study, StudyRun
 
@@ -19,7 +19,7 @@ _HOME = {
     "executor": "executors",
     "json_schema": "schema",
     "run_demo": "demo",
-    "scaffold": "scaffold",
+    "scaffold": "scaffolding",
 }
 
 __all__ = [

@@ -70,14 +70,15 @@ def units_of(found: Gathered) -> list[Unit]:
     images = found.settings.images
     assert images is not None
     sequences = images.all_sequences()
-    recipes = {
-        name: unit_settings(found.settings, s.modality or "") for name, s in sequences.items()
-    }
+    recipes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     units = []
     for scan in found.scans:
         for name, (image, mask) in scan.files.items():
             sequence = sequences[name]
-            extraction, normalise = recipes[name]
+            modality = scan.modality if scan.modality is not None else sequence.modality or ""
+            if modality not in recipes:
+                recipes[modality] = unit_settings(found.settings, modality)
+            extraction, normalise = recipes[modality]
             units.append(
                 Unit(
                     scan.sample,
@@ -85,7 +86,7 @@ def units_of(found: Gathered) -> list[Unit]:
                     str(image),
                     str(mask),
                     sequence.regions,
-                    sequence.modality or "",
+                    modality,
                     extraction,
                     normalise,
                 )

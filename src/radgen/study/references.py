@@ -111,8 +111,10 @@ def _extraction(found: Gathered) -> None:
     if images is None:
         return
     try:
-        for item in images.all_sequences().values():
-            unit_settings(found.settings, item.modality or "")
+        modalities: set[str] = {item.modality or "" for item in images.all_sequences().values()}
+        modalities |= {scan.modality for scan in found.scans if scan.modality is not None}
+        for modality in sorted(modalities):
+            unit_settings(found.settings, modality)
     except RadgenError as error:
         found.complain(("preprocess",), str(error), "See [preprocess] and [features].")
 

@@ -89,4 +89,6 @@ def _samples(found: Gathered, matrix: Matrix) -> pl.DataFrame:
     frame = frame.drop([name for name in frame.columns if frame[name].dtype == pl.Date])
     if found.settings.harmonise is not None and "site" not in frame.columns:
         frame = frame.with_columns(pl.col(found.settings.harmonise.batch).alias("site"))
+    if "site" in frame.columns:
+        frame = frame.with_columns(pl.col("site").cast(pl.String).fill_null("not known"))
     return wanted.join(frame, on="sample", how="left", maintain_order="left")

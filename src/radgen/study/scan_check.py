@@ -25,7 +25,8 @@ def check_scans(found: Gathered, *, deep: bool) -> list[Problem]:
                 text = _missing(image, mask)
                 if not text and deep:
                     sequence = sequences[name]
-                    text = _unreadable(image, mask, sequence.modality or "", sequence.regions)
+                    modality = scan.modality or sequence.modality or ""
+                    text = _unreadable(image, mask, modality, sequence.regions)
                 if text:
                     line = scan.row + 1 if table else 0
                     what = f"{scan.sample}{f', {name}' if name else ''}: {text}"

@@ -19,7 +19,11 @@ from radgen.study.schema.sources import ImageSettings, SequenceSettings
 from radgen.study.settings import resolve
 from radgen.study.sheet import clean_ids, parse_dates
 
-__all__ = ["Scan", "ScanList", "choose_scans", "find_scans"]
+__all__ = ["MODALITIES", "Scan", "ScanList", "choose_scans", "find_scans"]
+
+
+MODALITIES = ("CT", "MR", "PT", "US", "MG", "")
+"""DICOM codes of modalities that a study may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Scan:
         The lesion, where it is named.
     row : int
         Data row of the scan table, from 1; 0 without a table.
+    modality : str or None
+        Modality of this scan, where the table says so.
     """
 
     sample: str
@@ -45,6 +51,7 @@ class Scan:
     day: date | None = None
     lesion: str = ""
     row: int = 0
+    modality: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +105,8 @@ def _from_table(
     where = str(path)
     named = {"id": settings.id, "date": settings.date, "lesion": settings.lesion}
     headers = {f"images.{key}": header for key, header in named.items() if header is not None}
+    if settings.modality_column is not None:
+        headers["images.modality_column"] = settings.modality_column
     headers |= {f"images.where.{header}": header for header in settings.where}
     headers |= {f"images.carry[{k + 1}]": header for k, header in enumerate(settings.carry)}
     for name, item in sequences.items():
@@ -131,20 +140,38 @@ def _from_table(
             cells = f"{len(bad)} cells ({shown(rows)})"
             what = f"Column {settings.date!r}: {cells} are no dates like 2024-03-31."
             problems.append(Problem(where, rows[0][0], what, "Write year-month-day."))
+    kinds, found = _modalities(chosen, settings, where)
+    problems += found
     scans = []
     for place, row in enumerate(chosen.iter_rows(named=True)):
         files = {}
         for name, item in sequences.items():
             image, mask = row[item.image], row[str(item.mask)]
-            if image is None and mask is None:
-                continue
-            files[name] = (_cell(image, path), _cell(mask, path))
+            if image is not None or mask is not None:
+                files[name] = (_cell(image, path), _cell(mask, path))
         lesion = "" if settings.lesion is None else str(row[settings.lesion] or "")
-        scans.append(Scan(samples[place], files, days[place], lesion, int(row["__row"])))
+        scans.append(
+            Scan(samples[place], files, days[place], lesion, int(row["__row"]), kinds[place])
+        )
     carried = chosen.select(
         pl.col("__row").alias("row"), *[pl.col(c).cast(pl.String) for c in settings.carry]
     )
     return ScanList(tuple(scans), carried, table.height), problems
+
+
+def _modalities(
+    chosen: pl.DataFrame, settings: ImageSettings, where: str
+) -> tuple[list[str | None], list[Problem]]:
+    if settings.modality_column is None:
+        return [None] * chosen.height, []
+    kinds = [str(cell or "").strip() for cell in chosen[settings.modality_column].to_list()]
+    remedy = f"Known: {', '.join(MODALITIES[:-1])}."
+    problems = [
+        Problem(where, int(row) + 1, f"Modality {kind!r} is unknown.", remedy)
+        for row, kind in zip(chosen["__row"].to_list(), kinds, strict=True)
+        if kind not in MODALITIES
+    ]
+    return [*kinds], problems
 
 
 def _cell(text: object, table: Path) -> Path:

@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from radgen._core.naming import did_you_mean
+from radgen.errors import ConfigError
 from radgen.study._toml import Location, line_of, read_toml
 from radgen.study.problems import Problem, raise_problems
 from radgen.study.schema import StudySettings
 
-__all__ = ["load_settings", "resolve"]
+__all__ = ["load_settings", "resolve", "salvage_settings"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -31,16 +32,66 @@ def load_settings(path: Path) -> tuple[StudySettings, dict[Location, int]]:
         If the file is missing or no TOML; or with every mistake in it at once: unknown keys
         (the nearest known one is named), missing keys, values that are not allowed.
     """
+    settings, lines, problems = salvage_settings(path)
+    raise_problems(problems, what=f"The study file {path} cannot be used")
+    if settings is None:
+        raise ConfigError(f"The study file {path} cannot be used.")
+    return settings, lines
+
+
+def salvage_settings(path: Path) -> tuple[StudySettings | None, dict[Location, int], list[Problem]]:
+    """Return what can be read of a study file, the line of each key, and every mistake in it.
+
+    Parameters
+    ----------
+    path : Path
+        The study file.
+
+    Returns
+    -------
+    settings : StudySettings or None
+        Without the keys that are wrong, so that the rest can be checked all the same; None where
+        what is left is no study.
+    lines : mapping
+        Line of each key.
+    problems : list of Problem
+        Unknown keys (the nearest known one is named), missing keys, values not allowed.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or no TOML.
+    """
     content, lines = read_toml(path)
-    try:
-        return StudySettings.model_validate(content), lines
-    except ValidationError as error:
-        problems = [
-            Problem(str(path), line_of(lines, _place(item["loc"])), *_explain(item))
-            for item in error.errors(include_url=False)
-        ]
-        raise_problems(sorted(set(problems)), what=f"The study file {path} cannot be used")
-        raise
+    problems: list[Problem] = []
+    while True:
+        try:
+            return StudySettings.model_validate(content), lines, sorted(set(problems))
+        except ValidationError as error:
+            items = error.errors(include_url=False)
+        if not problems:
+            problems = [
+                Problem(str(path), line_of(lines, _place(item["loc"])), *_explain(item))
+                for item in items
+            ]
+        wrong = [_place(item["loc"]) for item in items if item["type"] != "missing"]
+        removed = [_remove(content, location) for location in wrong]
+        if not any(removed):
+            return None, lines, sorted(set(problems))
+
+
+def _remove(content: Any, location: Location) -> bool:
+    """Take the key at a location out of nested tables; return whether it was there."""
+    for part in location[:-1]:
+        inside = isinstance(content, dict) and part in content
+        listed = isinstance(content, list) and isinstance(part, int) and part < len(content)
+        if not inside and not listed:
+            return False
+        content = content[part]
+    if not location or not isinstance(content, dict) or location[-1] not in content:
+        return False
+    del content[location[-1]]
+    return True
 
 
 def resolve(text: str, folder: Path) -> Path:

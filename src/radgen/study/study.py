@@ -28,7 +28,7 @@ from radgen.study.references import check_references
 from radgen.study.reporting import write_study_report
 from radgen.study.schema import StudySettings
 from radgen.study.select import harmonised, usable
-from radgen.study.settings import load_settings
+from radgen.study.settings import load_settings, salvage_settings
 from radgen.types import PhenotypeTable, Result
 
 __all__ = ["Study", "StudyRun"]
@@ -116,6 +116,30 @@ class Study:
         file = Path(path)
         settings, lines = load_settings(file)
         return cls(file, settings, lines)
+
+    @classmethod
+    def problems_of(cls, path: str | Path, *, scans: bool = False) -> list[Problem]:
+        """Return every problem of a study file and of the files it names, [] where there is none.
+
+        Keys that are wrong are reported and left out, and the rest is checked all the same.
+
+        Parameters
+        ----------
+        path : str or Path
+            The study file.
+        scans : bool, default False
+            Open every scan and mask too, which takes as long as reading them.
+
+        Raises
+        ------
+        ConfigError
+            If the file is missing or no TOML.
+        """
+        file = Path(path)
+        settings, lines, problems = salvage_settings(file)
+        if settings is None:
+            return problems
+        return sorted({*problems, *cls(file, settings, lines).check(scans=scans)})
 
     def check(self, *, scans: bool = False) -> list[Problem]:
         """Return everything that is wrong with the study's files, [] where nothing is.

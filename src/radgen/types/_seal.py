@@ -26,6 +26,9 @@ def seal(
         out = np.asarray(array, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} cannot be read as numbers: {error}") from error
+    if out.dtype.byteorder in "<>":
+        # Readers mark the byte order even where it is this machine's; kernels take it plain.
+        out = out.astype(out.dtype.newbyteorder("="))
     if ndim is not None and out.ndim != ndim:
         raise InputError(f"{what} has {out.ndim} dimensions; needed are {ndim}.")
     if out.flags.writeable or not out.flags.c_contiguous or _writeable_base(out):

@@ -52,6 +52,8 @@ class ImageVolume:
         array = np.asarray(self.array)
         if array.dtype.kind not in "biuf":
             raise InputError(f"An image holds real numbers, not {array.dtype}.")
+        if array.dtype.byteorder in "<>":
+            array = array.astype(array.dtype.newbyteorder("="))
         if array.dtype not in (np.float32, np.float64):
             exact32 = array.dtype.itemsize <= 2 or not array.size or np.abs(array).max() < 2**24
             array = array.astype(np.float32 if exact32 else np.float64)

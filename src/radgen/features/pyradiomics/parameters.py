@@ -87,6 +87,17 @@ class Parameters:
     image_types: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"Original": {}})
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain values; without ``profile``, `read_parameters` reads them back."""
+        voxel = {key: value for key, value in self.settings.items() if key in _VOXEL}
+        return {
+            "profile": "pyradiomics",
+            "setting": {k: v for k, v in self.settings.items() if k not in _VOXEL},
+            "voxelSetting": voxel,
+            "imageType": {name: dict(own) for name, own in self.image_types.items()},
+            "featureClass": {name: list(wanted) for name, wanted in self.features.items()},
+        }
+
     def digest(self) -> str:
         """Return a digest of everything that decides values."""
         plain = {key: value for key, value in self.settings.items() if key != "additionalInfo"}

@@ -92,7 +92,7 @@ class LocalBinaryPattern3D(FilterSettings):
 
     References
     ----------
-    Banerjee et al. 2013, doi:10.1109/ISBI.2013.6556682 (rotation-invariant LBP in 3D).
+    Banerjee et al. 2013, doi:10.1007/978-3-642-37410-4_3 (rotation-invariant LBP in 3D).
     """
 
     boundary: Boundary = "nearest"

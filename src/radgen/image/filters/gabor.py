@@ -52,7 +52,7 @@ class GaborFilter(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: Q88H.
+    IBSI 2 reference manual, arXiv:2006.05470: Q88H.
     """
 
     dimensions: Literal[2, 3] = 2

@@ -41,7 +41,7 @@ class LaplacianOfGaussian(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: L6PA (Laplacian of Gaussian), AYRS (Riesz).
+    IBSI 2 reference manual, arXiv:2006.05470: L6PA; chapter on Riesz transformations.
     """
 
     sigma_mm: float = 1.0

@@ -52,7 +52,7 @@ class LawsFilter(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: JTXT (Laws), E4R0 ff. (kernels), PQSD (energy).
+    IBSI 2 reference manual, arXiv:2006.05470: JTXT.
     """
 
     kernel: str = "L5E5E5"

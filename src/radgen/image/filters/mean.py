@@ -27,7 +27,7 @@ class MeanFilter(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: S60F.
+    IBSI 2 reference manual, arXiv:2006.05470: S60F.
     """
 
     size: int = 3

@@ -39,7 +39,7 @@ class NonSeparableWavelet(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: LODD (non-separable wavelets), PRT7 (Simoncelli), AYRS (Riesz).
+    IBSI 2 reference manual, arXiv:2006.05470: LODD; chapter on Riesz transformations.
     """
 
     wavelet: Literal["simoncelli", "shannon"] = "simoncelli"

@@ -80,8 +80,7 @@ class SeparableWavelet(FilterSettings):
 
     References
     ----------
-    IBSI 2 reference manual: 25BO (separable wavelets), UK1F (Daubechies family), PH3R
-    (Coiflet), 7L5A (Haar).
+    IBSI 2 reference manual, arXiv:2006.05470: 25BO.
     """
 
     wavelet: str = "coif1"

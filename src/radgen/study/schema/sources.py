@@ -99,6 +99,10 @@ class ImageSettings(Section):
     modality: Literal["CT", "MR", "PT", "US", "MG", ""] = Field(
         default="", description="DICOM modality."
     )
+    modality_column: str | None = Field(
+        default=None,
+        description="Column of the scan table with each scan's modality, where they differ.",
+    )
     regions: Labels | None = Field(
         default=None,
         description="Names of the mask's labels: {tumour = [1, 4], oedema = 2}. Without it every "
@@ -134,8 +138,11 @@ class ImageSettings(Section):
                     raise ValueError(
                         f'without a table, {text!r} is a file pattern and needs the part "{{id}}"'
                     )
-        if self.table is None and (self.date or self.lesion or self.where or self.carry):
-            raise ValueError("date, lesion, where and carry name columns: they need a table")
+        columns = (self.date, self.lesion, self.where, self.carry, self.modality_column)
+        if self.table is None and any(columns):
+            raise ValueError(
+                "date, lesion, where, carry and modality_column name columns: they need a table"
+            )
         return self
 
     def all_sequences(self) -> dict[str, SequenceSettings]:

@@ -1,0 +1,219 @@
+"""A frozen model as one JSON file: no code, no pickle, the same predictions to the last bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import StandardScaler
+
+from radgen._core.digest import digest
+from radgen._core.files import write_text
+from radgen._version import __version__
+from radgen.errors import FormatError, InputError
+from radgen.phenotype._combat import BatchEffect, Standard
+from radgen.phenotype.harmonise import ComBat
+from radgen.phenotype.select import (
+    CorrelationFilter,
+    RankNormaliser,
+    ReliabilityFilter,
+    VarianceFilter,
+)
+from radgen.predict.engine import Prepared
+from radgen.predict.fitting import FittedModel
+from radgen.predict.learners import LinearFit
+from radgen.predict.preprocess import BlockScale, UnivariateSelector
+
+__all__ = ["read_bundle", "write_bundle"]
+
+_TYPE, _VERSION = "radgen.model", 1
+
+_STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]]] = {
+    "SimpleImputer": (SimpleImputer, ("strategy", "keep_empty_features"), ("statistics_",)),
+    "StandardScaler": (StandardScaler, (), ("mean_", "scale_", "var_")),
+    "VarianceFilter": (VarianceFilter, ("max_share",), ("support_",)),
+    "CorrelationFilter": (CorrelationFilter, ("threshold", "method"), ("support_",)),
+    "UnivariateSelector": (UnivariateSelector, ("k",), ("support_",)),
+    "ReliabilityFilter": (ReliabilityFilter, ("threshold", "form"), ("support_", "lower_")),
+    "RankNormaliser": (RankNormaliser, (), ("knots_", "scores_")),
+    "BlockScale": (BlockScale, (), ("mean_", "scale_")),
+    "ComBat": (
+        ComBat,
+        ("parametric", "eb", "mean_only", "reference", "unseen", "tolerance", "max_steps"),
+        ("batches_", "standard_", "effects_", "flat_", "covariate_mean_"),
+    ),
+}
+
+
+def write_bundle(model: FittedModel, path: str | Path) -> str:
+    """Write a fitted model to one JSON file and return its digest.
+
+    Parameters
+    ----------
+    model : FittedModel
+        With a linear model (logistic, Cox, ridge, elastic net, lasso) and radgen's steps.
+    path : str or Path
+        Ends in ``.json`` by custom.
+
+    Returns
+    -------
+    str
+        SHA-256 of the content, also stored in the file.
+
+    Raises
+    ------
+    InputError
+        If the model or a step is not one that can be written as plain numbers.
+    """
+    if not isinstance(model.model, LinearFit):
+        raise InputError(
+            "Only linear models (logistic, cox, ridge, elastic_net, lasso) can be written as plain "
+            "numbers; refit with one of these, or keep the model in memory."
+        )
+    content = {
+        "encoding_type": _TYPE,
+        "encoding_version": _VERSION,
+        "radgen": __version__,
+        "outcome": model.outcome,
+        "kind": model.kind,
+        "unit": model.unit,
+        "name": model.name,
+        "setting": model.setting,
+        "blocks": [
+            {"name": key, "role": model.roles[key], "columns": list(names)}
+            for key, names in model.columns.items()
+        ],
+        "ranges": {key: _plain(values) for key, values in model.ranges.items()},
+        "steps": {key: [_step(*item) for item in p.steps] for key, p in model.steps.items()},
+        "model": {"beta": _plain(model.model.beta), "intercept": model.model.intercept},
+        "threshold": model.threshold,
+        "times": _plain(model.times),
+        "hazard": _plain(model.hazard),
+        "samples": sorted(model.samples),
+        "patients": sorted(model.patients),
+        "sites": sorted(model.sites),
+        "card": dict(model.card),
+    }
+    key = digest(json.dumps(content, sort_keys=True))
+    write_text(path, json.dumps({**content, "digest": key}, indent=1, sort_keys=True) + "\n")
+    return key
+
+
+def read_bundle(path: str | Path) -> FittedModel:
+    """Return the fitted model of a bundle.
+
+    Parameters
+    ----------
+    path : str or Path
+        Written by `write_bundle`.
+
+    Returns
+    -------
+    FittedModel
+        Predicts as the original did, bit for bit.
+
+    Raises
+    ------
+    FormatError
+        If the file is no bundle, of another version, or was changed.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FormatError(f"This is no model bundle: {error}.", path=path) from error
+    if not isinstance(content, dict) or content.get("encoding_type") != _TYPE:
+        raise FormatError("This is no model bundle of radgen.", path=path)
+    if content.get("encoding_version") != _VERSION:
+        raise FormatError(
+            f"Bundle version {content.get('encoding_version')}; this code reads {_VERSION}.",
+            path=path,
+        )
+    key = content.pop("digest", None)
+    if key != digest(json.dumps(content, sort_keys=True)):
+        raise FormatError("The bundle was changed after it was written: its digest differs.",
+                          path=path)  # fmt: skip
+    linear = content["model"]
+    return FittedModel(
+        outcome=content["outcome"],
+        kind=content["kind"],
+        unit=content["unit"],
+        name=content["name"],
+        setting=content["setting"],
+        columns={item["name"]: tuple(item["columns"]) for item in content["blocks"]},
+        roles={item["name"]: item["role"] for item in content["blocks"]},
+        ranges={name: np.asarray(_array(item)) for name, item in content["ranges"].items()},
+        steps={
+            name: Prepared(name, [_restore(item) for item in steps])
+            for name, steps in content["steps"].items()
+        },
+        model=LinearFit(
+            np.asarray(_array(linear["beta"])), float(linear["intercept"]), content["kind"]
+        ),
+        threshold=float(content["threshold"]),
+        times=np.asarray(_array(content["times"]), dtype=np.float64),
+        hazard=np.asarray(_array(content["hazard"]), dtype=np.float64),
+        samples=frozenset(content["samples"]),
+        patients=frozenset(content["patients"]),
+        sites=frozenset(content["sites"]),
+        card=content["card"],
+    )
+
+
+def _step(name: str, step: Any) -> dict[str, Any]:
+    kind = type(step).__name__
+    if kind not in _STATE or type(step) is not _STATE[kind][0]:
+        raise InputError(f"The step {kind} cannot be written as plain numbers in a bundle.")
+    _, settings, state = _STATE[kind]
+    return {
+        "name": name,
+        "kind": kind,
+        "settings": {item: _plain(getattr(step, item)) for item in settings},
+        "state": {item: _plain(getattr(step, item)) for item in state},
+        "n_features_in": int(step.n_features_in_),
+    }
+
+
+def _restore(stored: Mapping[str, Any]) -> tuple[str, Any]:
+    make, _, _ = _STATE[stored["kind"]]
+    step = make(**stored["settings"])
+    for item, value in stored["state"].items():
+        setattr(step, item, _array(value))
+    step.n_features_in_ = stored["n_features_in"]
+    if stored["kind"] == "SimpleImputer":
+        step.indicator_ = None
+        step._fill_dtype = step._fit_dtype = np.dtype(np.float64)
+    if stored["kind"] == "StandardScaler":
+        step.n_samples_seen_ = 1
+    return stored["name"], step
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        kind = "bool" if value.dtype == np.bool_ else "float"
+        return {"array": kind, "shape": list(value.shape), "values": value.ravel().tolist()}
+    if isinstance(value, Standard):
+        parts = (value.grand_mean, value.scale, value.slopes)
+        return {"standard": [_plain(item) for item in parts]}
+    if isinstance(value, BatchEffect):
+        return {"effect": [_plain(value.shift), _plain(value.factor)]}
+    if isinstance(value, tuple | list):
+        return {"tuple": [_plain(item) for item in value]}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _array(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        kind = np.bool_ if value["array"] == "bool" else np.float64
+        return np.array(value["values"], dtype=kind).reshape(value["shape"])
+    if "standard" in value:
+        return Standard(*(_array(item) for item in value["standard"]))
+    if "effect" in value:
+        return BatchEffect(*(_array(item) for item in value["effect"]))
+    return tuple(_array(item) for item in value["tuple"])

@@ -1,0 +1,257 @@
+"""Write a study file that fits a folder, every key explained."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from radgen._core.files import write_text
+from radgen.errors import InputError
+from radgen.study.look import Column, Found, look_at
+
+__all__ = ["Scaffold", "scaffold"]
+
+_TIME = re.compile(r"(days|months|time|^os$|^pfs$|^rfs$|survival)", re.I)
+_NO_OUTCOME = re.compile(r"(sex|gender|treat|site|scanner|cent(er|re))", re.I)
+_EVENT = re.compile(r"(event|died|dead|death|status|censor|progress)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaffold:
+    """A study file that was written.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    notes : tuple of str
+        What was found in the folder.
+    """
+
+    path: Path
+    notes: tuple[str, ...]
+
+
+def scaffold(folder: str | Path, *, force: bool = False) -> Scaffold:
+    """Look at a folder and write a commented ``study.toml`` into it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where the data lie: BIDS, a folder a patient, folders of images and masks, or tables.
+    force : bool, default False
+        Whether a study file that is there is written over.
+
+    Returns
+    -------
+    Scaffold
+        The file and what was found.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or a study file is there and `force` is False.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError(f"There is no folder {place}. Make it and put your data there first.")
+    path = place / "study.toml"
+    if path.exists() and not force:
+        raise InputError(f"{path} is there already. Add --force to write over it.")
+    found = look_at(place)
+    write_text(path, study_text(found, place.resolve().name))
+    return Scaffold(path, tuple(found.notes))
+
+
+def study_text(found: Found, name: str) -> str:
+    """Return the text of a study file for what was found."""
+    parts = [
+        "#:schema ./study.schema.json    (write it with: radgen schema --out study.schema.json)\n"
+        "# Check this file:  radgen check study.toml\n"
+        "# Run the study:    radgen run study.toml --out results\n",
+        f'[study]\nname = {_q(name)}\nquestion = ""              # one sentence: what is asked?\n'
+        "seed = 1\n",
+        _phenotypes(found),
+        _clinical(found),
+        _molecules(found),
+        _analyses(found),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _q(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _key(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _q(text)
+
+
+def _phenotypes(found: Found) -> str:
+    if found.features and not (found.image or found.sequences):
+        return (
+            "# Features that were extracted before. For radgen to measure scans itself, write\n"
+            "# [images] instead.\n"
+            f"[features.table]\npath = {_q(found.features)}\n"
+            '# id = "ID"                # the id column, where it is not recognised\n'
+            '# drop = ["label_*"]        # columns that are no features\n'
+        )
+    lines = [
+        "# Scans and masks: a file pattern, or columns of a table with a row a scan.",
+        "[images]",
+    ]
+    if found.scan_table:
+        lines += [f"table = {_q(found.scan_table)}", f"id = {_q(found.scan_id)}"]
+    if not found.sequences:
+        lines.append(f"image = {_q(found.image or 'images/{id}.nii.gz')}")
+    lines += [
+        f"mask = {_q(found.mask or 'masks/{id}.nii.gz')}",
+        'modality = "MR"              # CT, MR, PT, US or MG: please check',
+        "# regions = { tumour = 1 }   # names of labels; without it every label is a region",
+        '# where = { visit = ["1"] }  # rows of the table to use',
+        '# date = "scan_date"         # for the rules of [link]',
+    ]
+    for name, image in found.sequences.items():
+        lines += ["", f"[images.sequences.{_key(name)}]", f"image = {_q(image)}"]
+    lines += [
+        "",
+        "[preprocess]",
+        "# spacing_mm = [1, 1, 1]     # z, y, x; the same for all scans",
+        '# normalise = "zscore"       # MR: intensities have no unit. CT and SUV: leave it out',
+        'discretise = { method = "number", value = 32 }   # CT: { method = "width", value = 25 }',
+        "",
+        "[features]",
+        'families = ["morphology", "intensity_statistics", "glcm", "glrlm", "glszm"]',
+        "spatial_autocorrelation = false   # Moran and Geary: slow for large regions",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _clinical(found: Found) -> str:
+    if not found.clinical:
+        return (
+            '# The table of patients.\n# [clinical]\n# path = "clinical.csv"\n'
+            '# id = "patient_id"\n# [clinical.columns]\n# age = "number"\n'
+            '# sex = "category"\n'
+        )
+    lines = [
+        "# The table of patients. Each column gets a name of your choice.",
+        "[clinical]",
+        f"path = {_q(found.clinical)}",
+        f"id = {_q(found.clinical_id)}",
+        '# id_rule = { strip_suffix = "-T", case = "upper", first = 12 }   # ids spelt otherwise',
+        "",
+        "[clinical.columns]",
+    ]
+    lines += [_column_line(column) for column in found.columns]
+    lines += [
+        '# One value, many spellings: status = { spellings = { mutant = ["MUT", "p.R132H"] } }',
+        '# Texts that mean not known: status = { missing = ["Unknown"] }',
+        "",
+    ]
+    survival = _survival(found.columns)
+    lines += survival or [
+        "# [clinical.survival.overall]",
+        '# time = "days"',
+        '# event = "died"             # 1 = it happened, 0 = censored',
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _column_line(column: Column) -> str:
+    name = _key(column.header)
+    if column.kind == "number":
+        return f'{name} = "number"'
+    if column.kind == "binary":
+        levels = ", ".join(_q(value) for value in column.values)
+        return f'{name} = {{ type = "binary", levels = [{levels}] }}   # [negative, positive]'
+    if column.kind == "category":
+        return f'{name} = "category"   # {", ".join(column.values[:6])}'
+    return f'# {name} = "category"   # many different texts: leave it out, or map its spellings'
+
+
+def _survival(columns: list[Column]) -> list[str]:
+    times = [c.header for c in columns if c.kind == "number" and _TIME.search(c.header)]
+    events = [
+        c.header
+        for c in columns
+        if c.kind == "binary" and set(c.values) <= {"0", "1"} and _EVENT.search(c.header)
+    ]
+    if not times or not events:
+        return []
+    return [
+        "[clinical.survival.overall]  # please check that these are the right columns",
+        f"time = {_q(times[0])}",
+        f"event = {_q(events[0])}   # 1 = it happened, 0 = censored",
+    ]
+
+
+def _molecules(found: Found) -> str:
+    lines = []
+    for path in found.mafs[:1]:
+        lines += [
+            "[omics.mutations]",
+            f"path = {_q(path)}",
+            'layer = "mutation"',
+            '# assayed = "sequenced.txt"  # ids that were sequenced: the others are not wild-type',
+            "min_carriers = 5",
+            "",
+        ]
+    for place, path in enumerate(found.matrices[:3]):
+        lines += [
+            f"[omics.{'expression' if place == 0 else f'layer{place + 1}'}]",
+            f"path = {_q(path)}",
+            'layer = "expression"         # or mutation, copy_number, methylation, protein',
+            'scale = "log2"               # please check',
+            '# id_rule = { strip_suffix = "-T" }',
+            "",
+        ]
+    for path in found.genotypes[:1]:
+        lines += ["[genotypes]", f"path = {_q(path)}", 'build = ""   # "GRCh37" or "GRCh38"', ""]
+    if not lines:
+        lines = [
+            "# [omics.mutations]",
+            '# path = "mutations.maf"',
+            '# layer = "mutation"',
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _analyses(found: Found) -> str:
+    lines = [
+        "# Rules that match scans, specimens and outcomes; each loss is counted in the report.",
+        "# [link]",
+        '# several_scans = "first"    # refuse, first or last, by date',
+        "# max_days = 30              # between scan and specimen",
+        "",
+    ]
+    sites = [
+        c for c in found.columns if re.search(r"site|scanner|cent(er|re)|vendor", c.header, re.I)
+    ]
+    lines += (
+        ["[harmonise]", f"batch = {_q(sites[0].header)}", ""]
+        if sites and sites[0].kind in ("category", "binary")
+        else ["# [harmonise]", '# batch = "site"', ""]
+    )
+    layer = "mutations" if found.mafs else "expression" if found.matrices else ""
+    if layer:
+        lines += ["[[associate]]", f'name = "Image features and {layer}"', f'layer = "{layer}"', ""]
+    binary = [
+        c
+        for c in found.columns
+        if c.kind == "binary" and not _EVENT.search(c.header) and not _NO_OUTCOME.search(c.header)
+    ]
+    for column in binary[:1]:
+        lines += [
+            "[[predict]]",
+            f"name = {_q(f'{column.header} from images')}",
+            f"outcome = {_q(column.header)}",
+            "",
+        ]
+    if _survival(found.columns):
+        lines += ["[[predict]]", 'name = "Survival from images"', 'outcome = "overall"', ""]
+    return "\n".join(lines)

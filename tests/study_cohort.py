@@ -1,0 +1,84 @@
+"""A small simulated study on disk, made once for the tests of the study floor."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from pathlib import Path
+
+from radgen.sim import CohortSettings, simulate_cohort
+
+STUDY = """
+[study]
+name = "Small study"
+seed = 3
+
+[images]
+table = "scans.csv"
+id = "patient_id"
+image = "image"
+mask = "mask"
+modality = "MR"
+regions = { tumour = 1 }
+carry = ["scanner"]
+
+[preprocess]
+spacing_mm = [4, 3, 3]
+normalise = "zscore"
+normalise_within = "background"
+discretise = { method = "number", value = 8 }
+
+[features]
+families = ["morphology", "intensity_statistics"]
+spatial_autocorrelation = false
+enclosing_shapes = false
+
+[clinical]
+path = "clinical.csv"
+id = "patient_id"
+
+[clinical.columns]
+age = "number"
+sex = "category"
+response = { type = "binary", levels = ["non-responder", "responder"] }
+
+[clinical.survival.survival]
+time = "survival_days"
+event = "died"
+
+[omics.mutations]
+path = "mutations.maf"
+layer = "mutation"
+assayed = "sequenced.txt"
+
+[harmonise]
+batch = "scanner"
+
+[[associate]]
+name = "Mutations"
+layer = "mutations"
+
+[[survival]]
+name = "Hazards"
+outcome = "survival"
+phenotypes = ["RNU0"]
+
+[report]
+scans = 2
+"""
+
+
+@cache
+def _original(folder: Path) -> Path:
+    settings = CohortSettings(
+        n_samples=24, n_sites=2, n_variants=40, n_genes=24, n_modules=2, seed=5
+    )
+    simulate_cohort(settings).write(folder)
+    (folder / "study.toml").write_text(STUDY, encoding="utf-8")
+    return folder
+
+
+def small_study(base: Path, to: Path) -> Path:
+    """Return the study file of a fresh copy of the small cohort in `to`."""
+    shutil.copytree(_original(base), to)
+    return to / "study.toml"

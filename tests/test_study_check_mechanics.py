@@ -1,0 +1,26 @@
+"""`radgen check` goes on after a mistake in the study file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from radgen.study import Study
+
+
+def test_mistakes_in_the_study_file_do_not_hide_those_in_its_tables(tmp_path: Path) -> None:
+    (tmp_path / "features.csv").write_text("id,volume\na,1\nb,2\n")
+    (tmp_path / "study.toml").write_text(
+        '[study]\nname = "x"\n\n[preprocess]\nnormalize = "zscore"\n\n'
+        '[features.table]\npath = "features.csv"\n\n'
+        '[clinical]\npath = "clinic.csv"\nid = "id"\n'
+    )
+    problems = [str(problem) for problem in Study.problems_of(tmp_path / "study.toml")]
+    assert any("study.toml:5" in text and "'normalise'" in text for text in problems)
+    assert any("no file" in text and "clinic.csv" in text for text in problems)
+
+
+def test_a_file_that_is_no_study_at_all_has_its_mistakes_listed(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text('[stdy]\nname = "x"\n')
+    problems = [str(problem) for problem in Study.problems_of(tmp_path / "study.toml")]
+    assert any("Unknown key 'stdy'" in text for text in problems)
+    assert any("lacks the key 'study'" in text for text in problems)

@@ -1,0 +1,136 @@
+"""The studies under examples/ run and give what is known of their data."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from radgen.io import read_table
+from radgen.study import Study, StudyRun
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+Find = Callable[[str], Path]
+
+
+def run(name: str, out: Path) -> StudyRun:
+    return Study.load(EXAMPLES / name).run(out)
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.3g}") if math.isfinite(value) else value
+
+
+def reference(data: Find, configuration: str) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """Return (value, tolerance) by IBSI code and aggregation code of one configuration."""
+    table = read_table(data("ibsi") / "reference" / "ibsi1_reference_values.csv")
+    rows = table.filter(pl.col("config") == configuration).iter_rows(named=True)
+    return {
+        (row["feature"], row["ibsi_code"], row["aggregation_code"] or ""): (
+            float(row["value"]),
+            float(row["tolerance"]),
+        )
+        for row in rows
+    }
+
+
+@pytest.mark.parametrize(
+    ("study", "configuration", "at_least"),
+    [
+        ("real_scans/ibsi_digital.toml", "digital_phantom", 482),
+        ("real_scans/ibsi_a.toml", "A", 346),
+    ],
+)
+def test_a_study_reproduces_the_ibsi_reference_values(
+    data: Find, tmp_path: Path, study: str, configuration: str, at_least: int
+) -> None:
+    known = reference(data, configuration)
+    assert known, "the reference table names the configuration otherwise"
+    run(study, tmp_path)
+    long = pl.read_parquet(tmp_path / "tables" / "features-long.parquet")
+    compared = 0
+    for row in long.iter_rows(named=True):
+        key = (row["feature"], row["ibsi_code"], row["aggregation"])
+        if key in known:
+            value, tolerance = known[key]
+            # IBSI compares values rounded to three significant digits.
+            found = rounded(row["value"])
+            assert abs(found - value) <= tolerance + 1e-9 * abs(value), (key, row["value"], value)
+            compared += 1
+    assert compared >= at_least
+
+
+def test_real_scans_of_two_modalities_are_measured(data: Find, tmp_path: Path) -> None:
+    data("pyradiomics_cases")
+    done = run("real_scans/study.toml", tmp_path)
+    assert done.complete
+    assert done.phenotypes.n_samples == 6
+    assert done.phenotypes.n_phenotypes > 100
+    assert np.isfinite(done.phenotypes.values).mean() > 0.95
+    assert done.report.stat().st_size > 10_000
+
+
+def quick(name: str, folder: Path, *, keep: tuple[str, ...]) -> Path:
+    """Copy an example with its named analyses alone, two folds repeats each."""
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    head, *blocks = text.split("\n[[")
+    chosen = [block for block in blocks if any(f'name = "{item}"' in block for item in keep)]
+    text = "\n[[".join([head, *chosen])
+    for repeats in ("repeats = 3", "repeats = 5", "repeats = 2"):
+        text = text.replace(repeats, "repeats = 1")
+    path = folder / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def auc(run: StudyRun, name: str, model: str) -> tuple[float, float, float]:
+    table = run.results[name].table.filter((pl.col("metric") == "auc") & (pl.col("model") == model))
+    row = table.row(0, named=True)
+    return row["estimate"], row["ci_low"], row["ci_high"]
+
+
+def test_gliomas_show_idh_and_no_mgmt(data: Find, tmp_path: Path) -> None:
+    data("ucsf_pdgm")
+    names = ("IDH from images and age", "MGMT from images", "Hazard of death by molecular trait")
+    path = quick("ucsf_pdgm/study.toml", tmp_path, keep=names)
+    done = Study.load(path).run(tmp_path / "out")
+    assert done.complete
+    assert done.phenotypes.n_samples == 501
+    assert auc(done, names[0], "imaging only")[0] > 0.90
+    assert 0.87 < auc(done, names[0], "clinical only")[0] < 0.94
+    assert auc(done, names[0], "combined")[0] > 0.94
+    low, high = auc(done, names[1], "imaging only")[1:]
+    assert low < 0.5
+    assert high < 0.65
+    words = " ".join(done.results[names[1]].statements())
+    assert "no evidence that MGMT can be predicted from imaging" in words
+    hazards = done.results[names[2]].table
+    ratio = hazards.filter(pl.col("variable") == "IDH=mutant")["hazard_ratio"][0]
+    assert 0.12 < ratio < 0.19
+
+
+def test_lung_cancers_join_rna_and_scanner_by_id(data: Find, tmp_path: Path) -> None:
+    data("nsclc_radiogenomics")
+    names = ("EGFR from CT", "CT features and gene expression")
+    path = quick("nsclc_radiogenomics/study.toml", tmp_path, keep=names)
+    done = Study.load(path).run(tmp_path / "out")
+    assert done.complete
+    value, low, _ = auc(done, names[0], "imaging only")
+    assert 0.62 < value < 0.82
+    assert low > 0.5
+    # 127 patients have both RNA and CT; some lack scanner, and are lost with a reason.
+    assert 110 <= done.results[names[1]].n_used <= 127
+    assert done.flow["dropped"].sum() > 0
+
+
+def test_examples_need_no_file_but_the_data(data: Find, tmp_path: Path) -> None:
+    data("ucsf_pdgm")
+    for path in EXAMPLES.glob("*/*.toml"):
+        folder = tmp_path / path.parent.name
+        shutil.copytree(path.parent, folder, dirs_exist_ok=True)
+        assert Study.load(folder / path.name).check() == []
