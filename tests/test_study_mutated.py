@@ -13,19 +13,14 @@ from study_mutations import REFUSED, SAME, STATUS, judge
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("original") / "cohort"
-
-
-@pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shared") / "out"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(base: Path, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
+def undisturbed(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
     folder = tmp_path_factory.mktemp("undisturbed")
-    return Study.load(small_study(base, folder / "cohort")).run(shared)
+    return Study.load(small_study(folder / "cohort")).run(shared)
 
 
 _SOME = [*REFUSED, *STATUS[::3], *SAME[::2]]
@@ -33,9 +28,9 @@ _SOME = [*REFUSED, *STATUS[::3], *SAME[::2]]
 
 @pytest.mark.parametrize("mutation", _SOME, ids=[item[0] for item in _SOME])
 def test_a_broken_study_is_explained(
-    mutation: tuple, base: Path, shared: Path, undisturbed: StudyRun, tmp_path: Path
+    mutation: tuple, shared: Path, undisturbed: StudyRun, tmp_path: Path
 ) -> None:
     name, expected, change = mutation
-    study = small_study(base, tmp_path / "cohort")
+    study = small_study(tmp_path / "cohort")
     change(study.parent, random.Random(name))
     assert judge(expected, study, shared, undisturbed) == ""

@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from study_cohort import STUDY, small_study
 from typer.testing import CliRunner
 
 from radgen.cli import app as cli
 from radgen.errors import ConfigError
 from radgen.study import Study, json_schema, scaffold
 from radgen.study._toml import toml_lines
+from study_cohort import STUDY, small_study
 
 
 def load(tmp_path: Path, text: str) -> Study:
@@ -71,7 +71,7 @@ def test_every_key_of_the_schema_is_described() -> None:
 
 
 def test_problems_of_tables_come_at_once(tmp_path: Path) -> None:
-    path = small_study(tmp_path / "original", tmp_path / "cohort")
+    path = small_study(tmp_path / "cohort")
     clinical = path.parent / "clinical.csv"
     lines = clinical.read_text().splitlines()
     cells = lines[3].split(",")
@@ -92,7 +92,7 @@ def test_problems_of_tables_come_at_once(tmp_path: Path) -> None:
 
 
 def test_check_reads_scans_when_asked(tmp_path: Path) -> None:
-    path = small_study(tmp_path / "original", tmp_path / "cohort")
+    path = small_study(tmp_path / "cohort")
     assert Study.load(path).check() == []
     image = sorted((path.parent / "images").iterdir())[2]
     image.write_bytes(image.read_bytes()[:100])
@@ -103,7 +103,7 @@ def test_check_reads_scans_when_asked(tmp_path: Path) -> None:
 
 
 def test_init_writes_a_file_that_is_valid(tmp_path: Path) -> None:
-    path = small_study(tmp_path / "original", tmp_path / "cohort")
+    path = small_study(tmp_path / "cohort")
     path.unlink()
     found = scaffold(path.parent)
     settings = Study.load(found.path).settings

@@ -51,7 +51,7 @@ def main(moments: int = 20, seed: int = 1) -> int:
     bad = 0
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        study = small_study(folder / "original", folder / "cohort")
+        study = small_study(folder / "cohort")
         begun = time.monotonic()
         wanted = finish(study, folder / "undisturbed")
         length = time.monotonic() - begun

@@ -26,12 +26,12 @@ def main(number: int = 200, seed: int = 1) -> int:
     tally: Counter[tuple[str, bool]] = Counter()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        base, out = folder / "original", folder / "out"
-        undisturbed = Study.load(small_study(base, folder / "first")).run(out)
+        out = folder / "out"
+        undisturbed = Study.load(small_study(folder / "first")).run(out)
         for place in range(number):
             name, expected, change = ALL[place % len(ALL)]
             rng = random.Random(f"{seed} {place}")
-            study = small_study(base, folder / f"copy{place}")
+            study = small_study(folder / f"copy{place}")
             change(study.parent, rng)
             wrong = judge(expected, study, out, undisturbed)
             tally[expected, not wrong] += 1
