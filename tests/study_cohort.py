@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -69,7 +71,10 @@ scans = 2
 
 
 @cache
-def _original(folder: Path) -> Path:
+def _original() -> Path:
+    """Make the cohort once a process; it is removed when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="radgen-cohort-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     settings = CohortSettings(
         n_samples=24, n_sites=2, n_variants=40, n_genes=24, n_modules=2, seed=5
     )
@@ -78,7 +83,7 @@ def _original(folder: Path) -> Path:
     return folder
 
 
-def small_study(base: Path, to: Path) -> Path:
+def small_study(to: Path) -> Path:
     """Return the study file of a fresh copy of the small cohort in `to`."""
-    shutil.copytree(_original(base), to)
+    shutil.copytree(_original(), to)
     return to / "study.toml"

@@ -25,20 +25,15 @@ from radgen.types import PhenotypeTable
 from study_cohort import small_study
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("original") / "cohort"
-
-
 @pytest.fixture
-def study(base: Path, tmp_path: Path) -> Path:
-    return small_study(base, tmp_path / "cohort")
+def study(tmp_path: Path) -> Path:
+    return small_study(tmp_path / "cohort")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
     folder = tmp_path_factory.mktemp("undisturbed")
-    return Study.load(small_study(base, folder / "cohort")).run(folder / "out")
+    return Study.load(small_study(folder / "cohort")).run(folder / "out")
 
 
 def steps(out: Path) -> dict[str, dict[str, int]]:

@@ -66,7 +66,7 @@ class Gathered:
     settings: StudySettings
     path: Path
     lines: Mapping[Location, int]
-    sheet: Sheet = field(default_factory=lambda: Sheet(pl.DataFrame({"sample": []})))
+    sheet: Sheet = field(default_factory=lambda: Sheet(pl.DataFrame(schema={"sample": pl.String})))
     scans: list[Scan] = field(default_factory=list)
     table: PhenotypeTable | None = None
     layers: dict[str, OmicsTable] = field(default_factory=dict)
@@ -252,7 +252,10 @@ def _carry(found: Gathered, listed: ScanList) -> None:
             "Name each in one place only.",
         )
         return
-    rows = pl.DataFrame({"sample": samples, "row": [scan.row for scan in found.scans]})
+    rows = pl.DataFrame(
+        {"sample": samples, "row": [scan.row for scan in found.scans]},
+        schema={"sample": pl.String, "row": pl.Int64},
+    )
     carried = rows.join(
         listed.carried.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left"
     )

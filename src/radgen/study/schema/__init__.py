@@ -71,7 +71,9 @@ class StudySettings(Section):
     predict: list[PredictSettings] = Field(
         default_factory=list, description="Models of outcomes with validation."
     )
-    report: ReportSettings = Field(default_factory=ReportSettings, description="The report.")
+    report: ReportSettings = Field(
+        default_factory=ReportSettings, description="What the report shows."
+    )
 
     @model_validator(mode="after")
     def _has_phenotypes(self) -> StudySettings:
