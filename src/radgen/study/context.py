@@ -96,7 +96,7 @@ def collected_warnings(limits: list[str]) -> Iterator[None]:
         if issubclass(item.category, RadgenWarning) and text not in limits:
             limits.append(text)
         else:
-            _log.info("%s: %s", item.category.__name__, text)
+            _log.info("A %s was raised.", item.category.__name__)
 
 
 @contextmanager

@@ -20,10 +20,11 @@ from radgen.io import (
     read_omics,
     read_table,
 )
+from radgen.study.clocks import parse_dates
 from radgen.study.scans import Scan
 from radgen.study.schema.analyses import LinkSettings
 from radgen.study.schema.sources import GenotypeSettings, OmicsSettings, SpecimenSettings
-from radgen.study.sheet import clean_ids, io_rule, parse_dates
+from radgen.study.sheet import clean_ids, io_rule
 from radgen.types import GenotypeMatrix, OmicsTable, check_unique
 
 __all__ = ["Specimens", "fit_names", "link_specimens", "read_genotypes", "read_layer",

@@ -77,7 +77,12 @@ class Unit:
 
     def recipe(self) -> dict[str, Any]:
         """Return everything that decides the numbers, but the content of the files."""
+        from radgen.features import FAMILIES
+        from radgen.features._families import load
+
+        load()
         return {
+            "versions": {name: FAMILIES.get(name).version for name in self.extraction["families"]},
             "regions": self.regions,
             "modality": self.modality,
             "extraction": {k: v for k, v in self.extraction.items() if k != "name"},

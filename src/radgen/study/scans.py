@@ -14,10 +14,11 @@ import polars as pl
 from radgen._core.naming import did_you_mean
 from radgen.errors import InputError, shown
 from radgen.io import read_table
+from radgen.study.clocks import parse_dates
 from radgen.study.problems import Problem
 from radgen.study.schema.sources import ImageSettings, SequenceSettings
 from radgen.study.settings import resolve
-from radgen.study.sheet import clean_ids, parse_dates
+from radgen.study.sheet import clean_ids
 
 __all__ = ["MODALITIES", "Scan", "ScanList", "choose_scans", "find_scans"]
 

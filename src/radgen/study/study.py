@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import polars as pl
 
 from radgen._core.digest import digest, digest_file
 from radgen._core.files import atomic_path, write_text
-from radgen.errors import ConfigError, InputError
+from radgen.errors import ConfigError, InputError, RadgenError
 from radgen.study._toml import Location
 from radgen.study.analyses import Analysed, Matrix, run_analyses, tables_of
 from radgen.study.cache import Cache, FileDigests, codec_of
@@ -191,8 +192,10 @@ class Study:
             try:
                 with executor(jobs, cluster) as pool:
                     return self._run(found, folder, pool, workers=_workers(jobs, cluster))
-            except Exception:
-                _log.exception("The run ended with an error.")
+            except Exception as error:
+                # The message is for the screen: it may name samples, which the log must not.
+                lines = "" if isinstance(error, RadgenError) else "".join(_places(error))
+                _log.error("The run ended with %s.\n%s", type(error).__name__, lines)
                 raise
 
     def _gather(self) -> Gathered:
@@ -246,6 +249,10 @@ class Study:
         reason = "site, scanner or a kept covariate is not known, or its group is too small"
         before.note("samples harmonised", done.n_samples, dict.fromkeys(gone, reason))
         return Matrix(table, done, key)
+
+
+def _places(error: Exception) -> list[str]:
+    return traceback.format_tb(error.__traceback__)
 
 
 def _workers(jobs: int, cluster: str | None) -> str:
