@@ -35,16 +35,17 @@ class BuildCore(build_ext):
 
 
 def extensions() -> list[Extension]:
-    flags = (
-        ["/std:c11", "/O2"] if sys.platform == "win32" else ["-std=c11", "-O3", "-Wall", "-Wextra"]
-    )
+    """Return one extension for each folder of C sources."""
+    windows = sys.platform == "win32"
+    unix = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math"]
     folders = sorted({source.parent for source in NATIVE.glob("*/*.c")})
     return [
         Extension(
             f"radgen._native._{folder.name}",
             sources=sorted(source.as_posix() for source in folder.glob("*.c")),
             depends=sorted(header.as_posix() for header in folder.glob("*.h")),
-            extra_compile_args=flags,
+            extra_compile_args=["/std:c11", "/O2"] if windows else unix,
+            libraries=[] if windows else ["m"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
         )

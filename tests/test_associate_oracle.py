@@ -164,6 +164,8 @@ def test_screen_of_a_censored_outcome_equals_lifelines(cohort) -> None:  # type:
     assert row["n_group1"] == event.sum()
     assert row["log10p"] == pytest.approx(np.log10(want["p"]), abs=1.5)
     assert row["p"] < 0.01
+    assert "goes with higher hazard (log hazard ratio) of OS" in result.statements()[1]
+    assert "the outcome OS" in result.methods()
 
 
 @pytest.mark.parametrize("kind", ["continuous", "binary", "ordinal"])

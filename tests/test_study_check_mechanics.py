@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from radgen.study import Study
+from radgen.study import Study, scaffold
 
 
 def test_mistakes_in_the_study_file_do_not_hide_those_in_its_tables(tmp_path: Path) -> None:
@@ -24,3 +25,16 @@ def test_a_file_that_is_no_study_at_all_has_its_mistakes_listed(tmp_path: Path) 
     problems = [str(problem) for problem in Study.problems_of(tmp_path / "study.toml")]
     assert any("Unknown key 'stdy'" in text for text in problems)
     assert any("lacks the key 'study'" in text for text in problems)
+
+
+def test_a_tree_of_dicom_folders_becomes_a_study_that_can_run(data, tmp_path: Path) -> None:
+    source = data("ibsi") / "ct_phantom" / "dicom"
+    for patient in ("A1", "A2"):
+        shutil.copytree(source / "image", tmp_path / patient / "CT")
+        shutil.copytree(source / "mask", tmp_path / patient / "RTSTRUCT")
+    scaffold(tmp_path)
+    text = (tmp_path / "study.toml").read_text()
+    assert 'image = "{id}/CT"' in text
+    assert 'mask = "{id}/RTSTRUCT"' in text
+    assert 'modality = "CT"' in text
+    assert Study.problems_of(tmp_path / "study.toml", scans=True) == []

@@ -88,7 +88,8 @@ def main(sets: int) -> int:
                 failed += not good
                 print(
                     f"{kind:9s} effect {effect:3.1f}  {name:28s} truth {truth:6.3f}  coverage "
-                    f"{coverage:.3f}  width / ideal {width:.2f}  {'' if good else 'TOO LOW'}"
+                    f"{coverage:.3f}  width / ideal {width:.2f}  {'' if good else 'TOO LOW'}",
+                    flush=True,
                 )
     return int(failed > 0)
 

@@ -1,4 +1,4 @@
-"""radgen: from scans, genes and outcomes to a result that a reviewer can trust.
+"""From scans, genes and outcomes to a radiogenomic result that a reviewer can trust.
 
 Importing radgen opens no file, starts no process and loads no heavy package: the
 subpackages are loaded when they are first named.

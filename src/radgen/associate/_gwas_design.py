@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["TraitGroup", "basis", "group_traits", "orthonormal"]
 
 _RANK_TOLERANCE = 1e-9
+_TOGETHER = 64
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -108,15 +109,18 @@ def _group(
     traits: NDArray[np.int64],
 ) -> TraitGroup:
     inside = basis(covariates[used])
-    y = values[np.ix_(used, traits)]
-    y -= y.mean(axis=0)
-    total = np.sqrt((y * y).sum(axis=0))
-    for _ in range(2):
-        y -= inside @ (inside.T @ y)
-    norm = np.sqrt((y * y).sum(axis=0))
-    norm[norm <= 1e-10 * total] = 0.0
-    y /= np.where(norm > 0, norm, 1.0)
-    y[:, norm == 0] = 0.0
+    y = values[:, traits] if used.all() else values[np.ix_(used, traits)]
+    norm = np.empty(len(traits))
+    # A few traits at a time: the temporaries of a million phenotypes would not fit.
+    for low in range(0, len(traits), _TOGETHER):
+        part = y[:, low : low + _TOGETHER] - y[:, low : low + _TOGETHER].mean(axis=0)
+        total = np.sqrt(np.einsum("nk,nk->k", part, part))
+        for _ in range(2):
+            part -= inside @ (inside.T @ part)
+        size = np.sqrt(np.einsum("nk,nk->k", part, part))
+        size[size <= 1e-10 * total] = 0.0
+        y[:, low : low + _TOGETHER] = np.where(size > 0, part / np.where(size > 0, size, 1.0), 0.0)
+        norm[low : low + _TOGETHER] = size
     if used.all():
         return TraitGroup(traits, np.empty(0, np.int64), inside, y, norm, len(used))
     q_all = np.zeros((len(used), inside.shape[1]))

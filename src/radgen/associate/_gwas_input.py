@@ -164,7 +164,8 @@ def prepare(
         (row["sample"], f"absent from {row['absent_from']}")
         for row in found.dropped.iter_rows(named=True)
     ]
-    y = np.where(np.isfinite(values), values, np.nan)[found.rows["phenotypes"]]
+    y = values[found.rows["phenotypes"]]
+    y[np.isinf(y)] = np.nan
     x = np.empty((found.n_samples, 0)) if extra is None else extra.values[found.rows["covariates"]]
     whole = np.isfinite(x).all(axis=1)
     seen = np.isfinite(y).any(axis=1)
@@ -185,7 +186,7 @@ def prepare(
     return GwasInput(
         genotypes if everyone else genotypes.take_samples(rows),
         tuple(names),
-        y[keep],
+        y if len(keep) == len(y) else y[keep],
         x[keep],
         () if extra is None else extra.names,
         pl.DataFrame(reasons, schema={"sample": pl.String, "reason": pl.String}, orient="row"),

@@ -41,8 +41,6 @@ class LinearScan:
         Largest p that is kept; None keeps all.
     weights : ndarray of float32 (n_samples, n_columns) or None
         Bases and traits of all groups side by side, for the screen.
-    squares : tuple of ndarray of float32
-        Squares of each group's traits, for the screen.
     backend : object
         Offers ``product(g, weights)``.
     """
@@ -51,7 +49,6 @@ class LinearScan:
     n_traits: int
     threshold: float | None
     weights: NDArray[np.float32] | None
-    squares: tuple[NDArray[np.float32], ...]
     backend: Any
 
     @classmethod
@@ -61,13 +58,10 @@ class LinearScan:
         """Return the scan of traits (n_samples, n_traits), NaN = missing."""
         groups = tuple(group_traits(values, covariates))
         if threshold is None or threshold > 0.01:
-            return cls(groups, values.shape[1], threshold, None, (), backend)
+            return cls(groups, values.shape[1], threshold, None, backend)
         parts = [part for group in groups for part in (group.q, group.y)]
         weights = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
-        squares = tuple(
-            np.square(group.y, dtype=np.float32, casting="same_kind") for group in groups
-        )
-        return cls(groups, values.shape[1], threshold, weights, squares, backend)
+        return cls(groups, values.shape[1], threshold, weights, backend)
 
     def scan(self, source: BlockSource) -> TestRows:
         """Return the tests of one block that are kept, and the counts of all."""
@@ -93,11 +87,9 @@ class LinearScan:
         hist = np.zeros((self.n_traits, HIST_BINS), np.int64)
         found: list[dict[str, NDArray[Any]]] = []
         at = 0
-        for group, squares in zip(self.groups, self.squares, strict=True):
-            width = group.rank + len(group.traits)
-            part = product[:, at : at + width]
-            at += width
-            counts, rows, columns = self._screen_group(block, group, part, squares)
+        for group in self.groups:
+            counts, rows, columns = self._screen_group(block, group, product, at)
+            at += group.rank + len(group.traits)
             hist[group.traits] += counts
             if len(rows):
                 found.append(_recompute(source, group, rows, columns))
@@ -107,19 +99,22 @@ class LinearScan:
         self,
         block: CentredBlock,
         group: TraitGroup,
-        part: NDArray[np.float32],
-        squares: NDArray[np.float32],
+        product: NDArray[np.float32],
+        first: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
         rank, k = group.rank, len(group.traits)
         n, _, spread, gg = _moments(block, group)
-        b = part[:, :rank].astype(np.float64)
+        b = product[:, first : first + rank].astype(np.float64)
         bb = (b * b).sum(axis=1)
         leverage = np.zeros(len(n))
         lost = None
         if block.any_missing:
             leverage = block.lost((group.q * group.q).sum(axis=1))
             lost = np.empty((len(n), k), np.float32)
-            _genotype.missing_sums(block.missing, block.ends, len(group.q), k, squares, lost)
+            assert self.weights is not None
+            size, stride = self.weights.shape
+            where = (size, stride, first + rank, k)
+            _genotype.missing_sums(block.missing, block.ends, *where, self.weights, lost)
         room = np.maximum(1.0 - leverage, 1e-3)
         residual = gg - bb / room
         usable = (spread > _FLAT) & (residual > 1e-6 * spread) & (leverage < _FULL_RANK)
@@ -134,7 +129,7 @@ class LinearScan:
         bounds = np.ascontiguousarray(np.stack([scale, slack, 1.0 / room, limit, counted, plain]))
         hist = np.zeros((k, HIST_BINS), np.int64)
         rows, columns = np.empty((2, len(n) * k), np.int32)
-        num = np.ascontiguousarray(part[:, rank:])
+        num = np.ascontiguousarray(product[:, first + rank : first + rank + k])
         count = _genotype.screen(num, lost, k, bounds, hist, rows, columns)
         return hist, rows[:count].copy(), columns[:count].copy()
 

@@ -87,7 +87,8 @@ class AssociationResult(Result):
         tested = self.frame.filter(pl.col("log10p").is_not_null())
         lines = [self._counts(tested)]
         hits = self.significant()
-        lines += [_finding(row) for row in hits.head(_AT_MOST).iter_rows(named=True)]
+        coverage = float(self.params["confidence"])
+        lines += [_finding(row, coverage) for row in hits.head(_AT_MOST).iter_rows(named=True)]
         if hits.height > _AT_MOST:
             lines.append(f"{hits.height - _AT_MOST} more pairs are in the table.")
         if tested.height:
@@ -120,9 +121,12 @@ class AssociationResult(Result):
         tests = ", ".join(_TEST_TEXT.get(name, name) for name in params.get("tests_used", ()))
         names = params.get("covariates", ())
         adjusted = f"adjusted for {', '.join(names)}" if names else "without covariates"
+        other = f"molecular features ({params['n_omics']})"
+        if "outcome" in params:
+            other = f"the outcome {params['outcome']}"
         text = (
-            f"Image phenotypes ({params['n_phenotypes']}) were tested against molecular features "
-            f"({params['n_omics']}) in {self.n_used} samples, {adjusted}, by {tests}. "
+            f"Image phenotypes ({params['n_phenotypes']}) were tested against {other} "
+            f"in {self.n_used} samples, {adjusted}, by {tests}. "
             "Degrees of freedom follow from the rank of the design on the complete samples of "
             "each pair. Reported are the effect, its "
             f"{100 * params['confidence']:g} % confidence interval and two-sided p-values; "
@@ -240,6 +244,14 @@ _TEST_TEXT = {
 }
 
 
+_OUTCOME_TEXT = {
+    "cox": "hazard (log hazard ratio)",
+    "logistic": "odds (log odds ratio)",
+    "firth": "odds (log odds ratio)",
+    "ordinal": "odds (log odds ratio)",
+}
+
+
 def _number(value: float | None) -> str:
     return "not estimable" if value is None else f"{value:.3g}"
 
@@ -254,9 +266,10 @@ def power_of_ten(log10p: float) -> str:
     return f"{10 ** (log10p - exponent):.1f}e{exponent}"
 
 
-def _finding(row: dict[str, Any]) -> str:
+def _finding(row: dict[str, Any], confidence: float) -> str:
     numbers = (
-        f"effect {_number(row['effect'])} (95 % interval {_number(row['ci_low'])} to "
+        f"effect {_number(row['effect'])} ({100 * confidence:g} % interval "
+        f"{_number(row['ci_low'])} to "
         f"{_number(row['ci_high'])}), p = {power_of_ten(row['log10p'])}, q = {row['q_bh']:.2g}, "
         f"n = {row['n']}"
     )
@@ -264,6 +277,9 @@ def _finding(row: dict[str, Any]) -> str:
     if effect is None:
         return f"{row['phenotype']} differs with {row['omics']} ({row['layer']}): {numbers}."
     way = "higher" if effect > 0 else "lower"
+    if row["model"] == "outcome ~ phenotype":
+        scale = _OUTCOME_TEXT.get(row["test"], "values")
+        return f"A higher {row['phenotype']} goes with {way} {scale} of {row['omics']}: {numbers}."
     if row["n_group1"] is not None and row["model"] == "phenotype ~ omics":
         return (
             f"{row['phenotype']} is {way} in the {row['n_group1']} samples with "

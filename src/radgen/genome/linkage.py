@@ -79,16 +79,16 @@ def prune(
     ndarray of int64
         Rows of the variants kept, ascending. Variants that do not vary are not kept.
 
+    Raises
+    ------
+    InputError
+        If an option is out of range.
+
     Notes
     -----
     r2 is that of the dosages. No pair within a window exceeds it afterwards; which variants
     are left depends on the order in which pairs are met (here from the front), so that another
     program's list differs in a part of its members.
-
-    Raises
-    ------
-    InputError
-        If an option is out of range.
     """
     if not 0 <= r2 < 1 or window < 2 or not 1 <= step <= window:
         raise InputError("Pruning needs 0 <= r2 < 1, window >= 2 and 1 <= step <= window.")
@@ -174,16 +174,16 @@ def clump(
         chrom, pos, id, p, log10p, n_members, members (list of ids, by position), the smallest
         p first.
 
-    Notes
-    -----
-    r2 is that of the dosages; PLINK 2's default estimates haplotypes first, which moves a
-    variant whose r2 lies at the limit.
-
     Raises
     ------
     InputError
         If columns are missing, a variant is named twice in the genotypes, or results hold a
         variant twice.
+
+    Notes
+    -----
+    r2 is that of the dosages; PLINK 2's default estimates haplotypes first, which moves a
+    variant whose r2 lies at the limit.
     """
     table = to_polars(results, what="result table")
     if "id" not in table.columns or not {"log10p", "p"} & set(table.columns):

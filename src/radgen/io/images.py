@@ -40,11 +40,6 @@ def read_image(
     ImageVolume
         Axes (z, y, x), LPS millimetres. Slope and intercept are applied.
 
-    Warns
-    -----
-    RadgenWarning
-        If the two orientations of a NIfTI file (sform, qform) disagree, or there is none.
-
     Raises
     ------
     FormatError
@@ -53,6 +48,11 @@ def read_image(
         If slices are unequally spaced or sheared.
     InputError
         If the series asked for is not there, or `suv` is asked of something else than PET.
+
+    Warns
+    -----
+    RadgenWarning
+        If the two orientations of a NIfTI file (sform, qform) disagree, or there is none.
     """
     where = existing(path, what="image", folder=True)
     kind = image_format(where)

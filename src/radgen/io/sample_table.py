@@ -46,18 +46,38 @@ def read_sample_table(path: str | Path) -> pl.DataFrame:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FormatError(f"is no readable Parquet file: {error}", path=file) from error
     try:
-        text = file.read_text("utf-8-sig")
+        with file.open(encoding="utf-8-sig") as stream:
+            head = stream.readline()
+        if not head.strip():
+            raise FormatError("has no header line.", path=file)
+        table = _numeric(file, head)
+        if table is None:
+            table = _parted(file.read_text("utf-8-sig"), head, file)
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"cannot be read as UTF-8 text: {error}", path=file) from error
-    head = text.partition("\n")[0]
-    if not head.strip():
-        raise FormatError("has no header line.", path=file)
-    table = _parted(text, head, file)
     names = [name.lstrip("#") for name in table.columns]
     if len(set(names)) < len(names):
         raise InputError(f"{file}: two columns bear the same name.")
     table.columns = names
     return table.with_columns(_typed(table[name]) for name in names)
+
+
+def _numeric(file: Path, head: str) -> pl.DataFrame | None:
+    """Return a table whose columns but the ids are numbers, parsed as such; None for others.
+
+    A wide table of numbers takes a third of the memory that it takes as text.
+    """
+    mark = "\t" if "\t" in head else "," if "," in head else " "
+    names = head.rstrip("\r\n").split(mark)
+    schema = {
+        name: pl.String if name.lstrip("#") in _IDS or not name else pl.Float64 for name in names
+    }
+    if "" in schema or len(schema) < len(names) or '"' in head:
+        return None
+    try:
+        return pl.read_csv(file, separator=mark, schema=schema, null_values=["", *_MISSING])
+    except pl.exceptions.PolarsError:
+        return None
 
 
 def _parted(text: str, head: str, file: Path) -> pl.DataFrame:

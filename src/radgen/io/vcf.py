@@ -58,15 +58,15 @@ class VcfReader:
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return ALT dosages float32 (stop - start, n_samples), NaN = missing.
 
-        Notes
-        -----
-        A haploid call counts as two copies or none, as PLINK does; a half call ("./1") is
-        missing.
-
         Raises
         ------
         FormatError
             If the file ends early, is damaged, or a record lacks the field.
+
+        Notes
+        -----
+        A haploid call counts as two copies or none, as PLINK does; a half call ("./1") is
+        missing.
         """
         out = np.empty((stop - start, self.n_samples), np.float32)
         with self._lock:

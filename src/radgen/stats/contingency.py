@@ -59,7 +59,7 @@ def fisher_exact(table: ArrayLike) -> TableTest:
 
     Examples
     --------
-    >>> round(10 ** fisher_exact([[3, 1], [1, 3]]).log10p, 4)
+    >>> round(float(10 ** fisher_exact([[3, 1], [1, 3]]).log10p), 4)
     0.4857
     """
     counts = _counts(table)

@@ -19,7 +19,7 @@ _LOW, _HIGH, _REGIONS = 1e-5, 1e5, 10
 
 @dataclass(frozen=True, eq=False, slots=True)
 class MixedModel:
-    """y = X b + u + e, var u = s2 * lambda * K, var e = s2, rotated so that K is diagonal.
+    """Model y = X b + u + e, var u = s2 * lambda * K, var e = s2, rotated so that K is diagonal.
 
     Attributes
     ----------
@@ -103,8 +103,10 @@ class _Profile:
     ----------
     values : ndarray (n_samples,)
         Eigenvalues.
-    columns : ndarray (n_samples, c)
-        Columns shared by all designs, then the trait.
+    x : ndarray (n_samples, c - 1)
+        Columns shared by all designs.
+    y : ndarray (n_samples,)
+        The trait.
     extra : ndarray (n_variants, n_samples) or None
         One more column of each design.
     start : float

@@ -103,8 +103,8 @@ def meta(
 
     Examples
     --------
-    >>> meta([0.2, 0.4], [0.01, 0.01], method="fixed").effect
-    0.30000000000000004
+    >>> round(meta([0.2, 0.4], [0.01, 0.01], method="fixed").effect, 6)
+    0.3
     """
     require_choice(method, METHODS, what="method")
     y, v = np.asarray(effects, dtype=np.float64), np.asarray(variances, dtype=np.float64)

@@ -64,7 +64,7 @@ def squeeze_variances(variances: ArrayLike, df: ArrayLike) -> Squeezed:
     Examples
     --------
     >>> squeeze_variances([1.0, 1.0, 1.0], 10).variance.round(2).tolist()
-    [1.05, 1.05, 1.05]
+    [1.11, 1.11, 1.11]
     """
     value, dof = np.broadcast_arrays(
         np.asarray(variances, dtype=np.float64), np.asarray(df, dtype=np.float64)

@@ -213,13 +213,15 @@ def uno_c(
 
     Parameters
     ----------
-    time, event, score, cluster, confidence
+    time, event, score
         As in `harrell_c`.
     tau : float or None
         Pairs count where the first event comes before tau; None = the largest event time at
         which the censoring curve is still positive.
     censoring : SurvivalCurve or None
         From `censoring_curve` of the training data; None = of these data.
+    cluster, confidence
+        As in `harrell_c`.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 
 from radgen.errors import RadgenError
 from radgen.io import read_table, to_numbers
+from radgen.io.discover import discover
 from radgen.io.tables import BLANKS
 
 __all__ = ["Column", "Found", "look_at"]
@@ -56,6 +58,8 @@ class Found:
     ----------
     image, mask : str
         File patterns with {id}, or columns of `scan_table`.
+    modality : str
+        DICOM code, where the scans tell it.
     sequences : dict of str to str
         Pattern or column of each image, where a patient has several.
     scan_table, scan_id : str
@@ -74,6 +78,7 @@ class Found:
 
     image: str = ""
     mask: str = ""
+    modality: str = ""
     sequences: dict[str, str] = field(default_factory=dict)
     scan_table: str = ""
     scan_id: str = ""
@@ -103,6 +108,8 @@ def look_at(folder: Path) -> Found:
             _look_at_table(folder, name, found)
     if not found.scan_table:
         _look_for_scans([name for name in names if _VOLUME.search(name)], found)
+        if not found.mask:
+            _look_for_dicom(folder, found)
     for what, items in (("mutations", found.mafs), ("genotypes", found.genotypes)):
         found.notes += [f"{item}: {what}" for item in items[:1]]
     if not found.notes:
@@ -224,6 +231,23 @@ def _look_for_scans(volumes: Sequence[str], found: Found) -> None:
     else:
         found.sequences = {_safe(_sequence(p)): p for p in chosen}
     found.notes.append(f"{len(chosen)} images each of about {most} patients, such as {chosen[0]}")
+
+
+def _look_for_dicom(folder: Path, found: Found) -> None:
+    """Find a pattern of DICOM folders: a folder a patient with its series and its regions."""
+    layout = discover(folder)
+    patterns: Counter[tuple[str, str, str]] = Counter()
+    for scan in layout.scans:
+        if layout.kind == "dicom" and scan.mask is not None:
+            image, mask = (
+                "{id}/" + "/".join(path.relative_to(folder).parts[1:])
+                for path in (scan.image, scan.mask)
+            )
+            patterns[image, mask, scan.modality] += 1
+    if not patterns:
+        return
+    (found.image, found.mask, found.modality), count = patterns.most_common(1)[0]
+    found.notes.append(f"DICOM series of {count} patients, such as {found.image}")
 
 
 def _patterns(name: str) -> list[str]:

@@ -108,7 +108,7 @@ def _phenotypes(found: Found) -> str:
         lines.append(f"image = {_q(found.image or 'images/{id}.nii.gz')}")
     lines += [
         f"mask = {_q(found.mask or 'masks/{id}.nii.gz')}",
-        'modality = "MR"              # CT, MR, PT, US or MG: please check',
+        f"modality = {_q(found.modality or 'MR')}   # CT, MR, PT, US or MG: please check",
         "# regions = { tumour = 1 }   # names of labels; without it every label is a region",
         '# where = { visit = ["1"] }  # rows of the table to use',
         '# date = "scan_date"         # for the rules of [link]',

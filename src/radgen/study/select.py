@@ -187,18 +187,18 @@ def harmonised(
 ) -> PhenotypeTable:
     """Return phenotypes without batch effects, estimated in all samples at once.
 
-    Notes
-    -----
-    This is for associations, which make no claim about new samples. Predictions harmonise
-    inside their folds. Missing values are set to the median for the fit and are missing again
-    afterwards. Samples without a batch or with a missing kept covariate are left out.
-
     Raises
     ------
     InputError
         If there is one batch only.
     FitError
         If batches and kept covariates are confounded.
+
+    Notes
+    -----
+    This is for associations, which make no claim about new samples. Predictions harmonise
+    inside their folds. Missing values are set to the median for the fit and are missing again
+    afterwards. Samples without a batch or with a missing kept covariate are left out.
     """
     from radgen.phenotype.harmonise import ComBat
 

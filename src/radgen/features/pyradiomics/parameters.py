@@ -9,7 +9,6 @@ from typing import Any
 
 from radgen._core.digest import digest
 from radgen._core.naming import did_you_mean
-from radgen._core.require import require
 from radgen.errors import ConfigError
 
 __all__ = ["DEFAULTS", "IMAGE_TYPES", "Parameters", "read_parameters"]
@@ -148,7 +147,8 @@ def read_parameters(source: Path | str | Mapping[str, Any]) -> Parameters:
 def _load(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise ConfigError(f"There is no parameter file {path}.")
-    yaml = require("yaml", extra="pyradiomics")
+    import yaml
+
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError as error:
