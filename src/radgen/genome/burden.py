@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import InputError
+from radgen.stats.combine import cauchy
 from radgen.stats.mixture import liu_moments, mixture_p
 from radgen.stats.tail import chi2_log10p
 
@@ -168,24 +169,7 @@ def acat(p: ArrayLike, weights: ArrayLike | None = None) -> float:
     >>> round(acat([0.02, 0.02]), 12)
     0.02
     """
-    value = np.asarray(p, dtype=np.float64).ravel()
-    weight = np.ones_like(value) if weights is None else np.asarray(weights, float).ravel()
-    use = np.isfinite(value) & (weight > 0)
-    value, weight = value[use], weight[use] / max(weight[use].sum(), 1e-300)
-    if (value < 0).any() or (value > 1).any():
-        raise InputError("A p-value lies outside [0, 1].")
-    if not len(value):
-        return float("nan")
-    if (value == 0).any():
-        return 0.0
-    tiny = value < 1e-15
-    term = np.where(tiny, 1.0 / (np.where(tiny, value, 1.0) * math.pi), 0.0)
-    # p = 1 has an infinite tangent; 1 - 1/d keeps it finite, as the authors do.
-    safe = np.minimum(np.where(tiny, 0.5, value), 1.0 - 1e-16 if len(value) == 1 else 1.0 - 1e-6)
-    total = float((weight * (term + np.where(tiny, 0.0, np.tan((0.5 - safe) * math.pi)))).sum())
-    if total > 1e15:
-        return 1.0 / (total * math.pi)
-    return 0.5 - math.atan(total) / math.pi
+    return float(10.0 ** cauchy(p, weights=weights))
 
 
 def set_test(

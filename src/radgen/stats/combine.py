@@ -233,7 +233,8 @@ def cauchy(p: ArrayLike, *, weights: ArrayLike | None = None) -> float:
     if value.min() == 0:
         return -math.inf
     weight = weight / weight.sum()
-    value = np.minimum(value, max(1 - 1 / len(value), 0.5))
+    if len(value) > 1:
+        value = np.where(value == 1.0, 1 - 1 / len(value), value)
     # tan((1/2 - p) pi) = 1/tan(p pi), which keeps the digits of a small p.
     statistic = float(weight @ (1.0 / np.tan(value * np.pi)))
     tail = math.atan2(1.0, statistic) / math.pi
