@@ -162,8 +162,8 @@ class PredictionResult(Result):
                 out.append(
                     f"No evidence that {row['first']} is better than {row['second']}: {word} {gap}."
                 )
-        if self.outcome_kind == "binary":
-            out += self._calibration_statement()
+        if self.outcome_kind == "binary" and self.estimate(self.primary)["ci_low"] > _CHANCE["auc"]:
+            out += self._calibration_statement()  # risks that carry nothing have no calibration
         if np.isfinite(self.permutation_p):
             out.append(
                 f"Permuting the outcome through the whole pipeline {self.params['permutations']} "
