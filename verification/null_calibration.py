@@ -20,6 +20,7 @@ from radgen.associate._survival import cox_block
 LEVELS = (0.05, 0.01)
 COVERAGE = 0.999
 PER_OUTCOME = 100
+GENES = 40  # share their variance in the moderated test; the first one counts
 # By nature at or below the nominal level: discrete distributions, and HC3 with many covariates.
 CONSERVATIVE = ("linear_hc3", "fisher", "mann_whitney", "fisher, sparse")
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
@@ -87,6 +88,15 @@ def log10p(name: str, rng: np.random.Generator, n: int) -> np.ndarray:
         if name.split(",", maxsplit=1)[0] in ("fisher", "trend", "chi2"):
             y = (rng.random((n, 1)) < 0.45).astype(float)
         return kernel(y, x, None, 0.95).log10p.ravel()
+    if name == "negbinom":
+        rate = np.exp(2.5 + 0.4 * (z[:, 0] - z[:, 1]))
+        y = rng.negative_binomial(2.0, 2.0 / (2.0 + rate)).astype(float)
+        return kernel(y[:, None], predictors(rng, z, PER_OUTCOME), z, 0.95).log10p.ravel()
+    if name == "moderated":
+        x = (rng.random((n, 1)) < 0.4).astype(float)
+        spread = np.sqrt(8 / rng.chisquare(8, GENES))
+        y = predictors(rng, z, GENES) * spread
+        return kernel(y, x, z, 0.95).log10p.ravel()[:1]
     x = predictors(rng, z, PER_OUTCOME)
     if "mutation" in name:
         x = (rng.random(x.shape) < 0.2).astype(float)
@@ -101,6 +111,8 @@ NAMES = (
     "logistic",
     "firth, sparse",
     "ordinal",
+    "negbinom",
+    "moderated",
     "cox",
     "mann_whitney",
     "kruskal",
