@@ -7,9 +7,9 @@ from typing import Any
 
 _HOMES = {
     "IdRule": "ids",
-    "Layout": "discover",
+    "Layout": "layout",
     "apply_spellings": "spelling",
-    "discover": "discover",
+    "discover": "layout",
     "normalise_ids": "ids",
     "open_genotypes": "genotypes",
     "read_feature_table": "feature_tables",
@@ -34,9 +34,7 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        value = getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
-        globals()[name] = value  # the function discover, not the module of that name
-        return value
+        return getattr(import_module(f"radgen.io.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'radgen.io' has no attribute {name!r}")
 
 

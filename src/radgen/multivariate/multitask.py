@@ -7,15 +7,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from radgen.errors import FitError, InputError
+from radgen.multivariate._estimators import ManyTargets
 
 __all__ = ["GroupSparseMultiTask", "LowRankMultiTask"]
 
 
-class GroupSparseMultiTask(RegressorMixin, BaseEstimator):
+class GroupSparseMultiTask(ManyTargets):
     """Multi-task least squares with an l2,1 penalty on variants and on groups of variants.
 
     Minimises ``|Y - XW|_F^2 / (2n) + alpha sum_j |W_j|_2 + alpha_group sum_g w_g |W_g|_F`` where
@@ -80,12 +80,6 @@ class GroupSparseMultiTask(RegressorMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
 
-    def __sklearn_tags__(self) -> Any:
-        """Say that several targets are meant."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (n_samples, n_features) and y (n_samples, n_targets); no NaN."""
         X, y = validate_data(
@@ -111,13 +105,6 @@ class GroupSparseMultiTask(RegressorMixin, BaseEstimator):
         if len(self.groups) != n_features:
             raise InputError(f"groups names {len(self.groups)} features; X has {n_features}.")
         return np.unique([str(item) for item in self.groups], return_inverse=True)[1]
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return predicted targets, (n_samples, n_targets)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        out = X @ self.coef_ + self.intercept_
-        return np.asarray(out[:, 0] if self._one_target else out)
 
 
 class _Solver:
@@ -216,7 +203,7 @@ class _Solver:
         return np.asarray(out)
 
 
-class LowRankMultiTask(RegressorMixin, BaseEstimator):
+class LowRankMultiTask(ManyTargets):
     """Multi-task regression with an l2,1 and a nuclear-norm penalty, and an optional robust loss.
 
     Minimises ``loss(Y - XW) / n + alpha |W|_2,1 + alpha_rank |W|_*`` with the squared loss
@@ -279,12 +266,6 @@ class LowRankMultiTask(RegressorMixin, BaseEstimator):
         self.huber = huber
         self.max_iter = max_iter
         self.tol = tol
-
-    def __sklearn_tags__(self) -> Any:
-        """Say that several targets are meant."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (n_samples, n_features) and y (n_samples, n_targets); no NaN."""
@@ -350,13 +331,6 @@ class LowRankMultiTask(RegressorMixin, BaseEstimator):
         with np.errstate(divide="ignore", invalid="ignore"):
             linear = np.where(norm > 0, np.maximum(1 - delta / (weight * norm), 0.0), 0.0)
         return np.asarray(y - residual * np.where(inside, weight / (1 + weight), linear))
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return predicted targets, (n_samples, n_targets)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        out = X @ self.coef_ + self.intercept_
-        return np.asarray(out[:, 0] if self._one_target else out)
 
 
 def _ridge_solver(x: NDArray[np.float64], ridge: float) -> Any:

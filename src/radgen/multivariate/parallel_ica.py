@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen._core.progress import progress
 from radgen._core.rng import spawn
 from radgen.errors import FitError, InputError
+from radgen.multivariate._estimators import TwoBlocks
 from radgen.types import Result
 
 __all__ = ["LinkedComponents", "ParallelICA", "component_number", "link_significance"]
@@ -27,7 +27,7 @@ class LinkedComponents(Result):
     kind: ClassVar[str] = "linked_components"
 
 
-class ParallelICA(TransformerMixin, BaseEstimator):
+class ParallelICA(TwoBlocks):
     """Independent components of two blocks whose subject loadings correlate.
 
     Each block (subjects x features) is factored into loadings ``A`` (subjects x components) and
@@ -109,15 +109,6 @@ class ParallelICA(TransformerMixin, BaseEstimator):
         self.max_rounds = max_rounds
         self.tol = tol
         self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Any:
-        """Say that a second block is needed."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (n_subjects, n_x_features) and y (n_subjects, n_y_features); no NaN."""

@@ -6,17 +6,17 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from radgen.errors import FitError, InputError
 from radgen.multivariate._blocks import Block
+from radgen.multivariate._estimators import ManyTargets
 from radgen.multivariate._shrink import soft_threshold
 
 __all__ = ["ReducedRankRegression", "SparseReducedRank"]
 
 
-class ReducedRankRegression(RegressorMixin, BaseEstimator):
+class ReducedRankRegression(ManyTargets):
     """Least squares with a coefficient matrix of given rank.
 
     Parameters
@@ -55,12 +55,6 @@ class ReducedRankRegression(RegressorMixin, BaseEstimator):
         self.rank = rank
         self.ridge = ridge
 
-    def __sklearn_tags__(self) -> Any:
-        """Say that several targets are meant."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (n_samples, n_features) and y (n_samples, n_targets)."""
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
@@ -88,15 +82,8 @@ class ReducedRankRegression(RegressorMixin, BaseEstimator):
         self.intercept_ = intercept
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return predicted targets, (n_samples, n_targets)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        out = X @ self.coef_ + self.intercept_
-        return np.asarray(out[:, 0] if self._one_target else out)
 
-
-class SparseReducedRank(RegressorMixin, BaseEstimator):
+class SparseReducedRank(ManyTargets):
     """Rank-by-rank factorised regression with a sparse weight vector on the variants.
 
     Each rank minimises ``|Y - X b a'|^2 / 2 + lam |b|_1`` over a unit vector a and a sparse b,
@@ -154,12 +141,6 @@ class SparseReducedRank(RegressorMixin, BaseEstimator):
         self.penalty = penalty
         self.max_iter = max_iter
         self.tol = tol
-
-    def __sklearn_tags__(self) -> Any:
-        """Say that several targets are meant."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (n_samples, n_features) and y (n_samples, n_targets)."""
@@ -229,10 +210,3 @@ class SparseReducedRank(RegressorMixin, BaseEstimator):
             return product
         ordered = np.partition(magnitude, len(product) - self.n_selected - 1)
         return soft_threshold(product, ordered[len(product) - self.n_selected - 1])
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return predicted targets, (n_samples, n_targets)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        out = X @ self.coef_ + self.intercept_
-        return np.asarray(out[:, 0] if self._one_target else out)

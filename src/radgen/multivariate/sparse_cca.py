@@ -7,17 +7,17 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen.errors import FitError, InputError
 from radgen.multivariate._blocks import Block
+from radgen.multivariate._estimators import TwoBlocks
 from radgen.multivariate._shrink import l1_unit
 
 __all__ = ["SparseCCA"]
 
 
-class SparseCCA(TransformerMixin, BaseEstimator):
+class SparseCCA(TwoBlocks):
     """Sparse canonical correlation of two blocks, several components by deflation.
 
     Maximises ``u' X'Y v`` subject to ``|u|_2 = |v|_2 = 1``, ``|u|_1 <= c_x sqrt(p)`` and
@@ -97,15 +97,6 @@ class SparseCCA(TransformerMixin, BaseEstimator):
         self.standardise = standardise
         self.max_iter = max_iter
         self.tol = tol
-
-    def __sklearn_tags__(self) -> Any:
-        """Say that a second block is needed."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
     def fit(self, X: Any, y: Any, *, start: NDArray[np.float64] | None = None) -> Self:
         """Find the weights.

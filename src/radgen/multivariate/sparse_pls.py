@@ -7,17 +7,17 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen.errors import FitError, InputError
 from radgen.multivariate._blocks import Block
+from radgen.multivariate._estimators import ManyTargets, TwoBlocks
 from radgen.multivariate._shrink import soft_threshold
 
 __all__ = ["SparsePLS", "SparsePLSRegression"]
 
 
-class SparsePLS(TransformerMixin, BaseEstimator):
+class SparsePLS(TwoBlocks):
     """Sparse PLS by a soft-thresholded SVD of ``X'Y``, with an optional univariate pre-filter.
 
     Each component keeps a stated number of features of each block. Then both blocks are
@@ -81,15 +81,6 @@ class SparsePLS(TransformerMixin, BaseEstimator):
         self.mode = mode
         self.max_iter = max_iter
         self.tol = tol
-
-    def __sklearn_tags__(self) -> Any:
-        """Say that a second block is needed."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (n_samples, n_x_features) and y (n_samples, n_y_features); no NaN."""
@@ -165,7 +156,7 @@ class SparsePLS(TransformerMixin, BaseEstimator):
         return float(np.corrcoef(a[:, 0], b[:, 0])[0, 1])
 
 
-class SparsePLSRegression(RegressorMixin, BaseEstimator):
+class SparsePLSRegression(ManyTargets):
     """Sparse PLS regression: sparse direction vectors choose features, SIMPLS fits them.
 
     Parameters
@@ -220,12 +211,6 @@ class SparsePLSRegression(RegressorMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
 
-    def __sklearn_tags__(self) -> Any:
-        """Say that several targets are meant."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to X (n_samples, n_features) and y (n_samples, n_targets); no NaN."""
         X, y = validate_data(
@@ -269,13 +254,6 @@ class SparsePLSRegression(RegressorMixin, BaseEstimator):
                 break
             previous = c
         return c
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return predicted targets, (n_samples, n_targets)."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        out = X @ self.coef_ + self.intercept_
-        return np.asarray(out[:, 0] if self._one_target else out)
 
     def loadings(self, names: list[str] | None = None) -> pl.DataFrame:
         """Return the selected features with the norm of their coefficients, strongest first."""

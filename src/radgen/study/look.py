@@ -12,7 +12,7 @@ import polars as pl
 
 from radgen.errors import RadgenError
 from radgen.io import read_table, to_numbers
-from radgen.io.discover import discover
+from radgen.io.layout import discover
 from radgen.io.tables import BLANKS
 
 __all__ = ["Column", "Found", "look_at"]
