@@ -107,29 +107,13 @@ def _lines(path: Path) -> list[str]:
 
 
 def _set_scores(table: OmicsTable, sets: Mapping[str, Sequence[str]], path: Path) -> OmicsTable:
-    """Return the mean standardised value of each gene set."""
-    place = {gene: j for j, gene in enumerate(table.features)}
-    spread = np.nanstd(table.values, axis=0)
-    scaled = (table.values - np.nanmean(table.values, axis=0)) / np.where(
-        spread > 0, spread, np.nan
-    )
-    names, columns = [], []
-    for name, genes in sets.items():
-        found = [place[gene] for gene in genes if gene in place and spread[place[gene]] > 0]
-        if len(found) < 3:
-            continue
-        part = scaled[:, found]
-        known = np.isfinite(part)
-        total = np.where(known, part, 0.0).sum(axis=1)
-        count = known.sum(axis=1)
-        columns.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
-        names.append(name)
-    if not names:
-        raise InputError(
-            f"{path}: no gene set shares three genes with the layer "
-            f"(its genes look like {shown(table.features, 3)})."
-        )
-    return OmicsTable(table.samples, tuple(names), np.column_stack(columns), "pathway", "zscore")
+    """Return the score of each gene set; the message of an error names the file."""
+    from radgen.omics.gene_sets import GeneSetScorer
+
+    try:
+        return GeneSetScorer(sets).fit(table).transform(table)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
