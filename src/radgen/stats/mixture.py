@@ -52,7 +52,7 @@ def mixture_log10p(q: float, weights: ArrayLike) -> float:
 
     Examples
     --------
-    >>> round(10 ** mixture_log10p(3.841458820694124, [1.0]), 12)
+    >>> round(float(10 ** mixture_log10p(3.841458820694124, [1.0])), 12)
     0.05
     """
     p, log_scale = _tail(q, weights)
