@@ -38,3 +38,20 @@ def test_a_tree_of_dicom_folders_becomes_a_study_that_can_run(data, tmp_path: Pa
     assert 'mask = "{id}/RTSTRUCT"' in text
     assert 'modality = "CT"' in text
     assert Study.problems_of(tmp_path / "study.toml", scans=True) == []
+
+
+def test_scores_that_saw_all_samples_may_not_enter_a_prediction(tmp_path: Path) -> None:
+    (tmp_path / "features.csv").write_text("id,volume\na,1\nb,2\nc,4\n")
+    (tmp_path / "clinic.csv").write_text("id,status\na,yes\nb,no\nc,yes\n")
+    (tmp_path / "genes.tsv").write_text("gene\ta\tb\tc\ng1\t1\t2\t4\ng2\t1\t3\t2\ng3\t0\t2\t2\n")
+    (tmp_path / "sets.gmt").write_text("S\tx\tg1\tg2\tg3\n")
+    (tmp_path / "study.toml").write_text(
+        '[study]\nname = "x"\n\n[features.table]\npath = "features.csv"\n\n'
+        '[clinical]\npath = "clinic.csv"\nid = "id"\n\n[clinical.columns]\n'
+        'status = { type = "binary", levels = ["no", "yes"] }\n\n'
+        '[omics.sets]\npath = "genes.tsv"\nlayer = "expression"\nscale = "log2"\n'
+        'gene_sets = "sets.gmt"\n\n'
+        '[[predict]]\nname = "p"\noutcome = "status"\nlayers = ["sets"]\n'
+    )
+    problems = [str(problem) for problem in Study.problems_of(tmp_path / "study.toml")]
+    assert any("scaled over all samples" in text and "study.toml:23" in text for text in problems)

@@ -101,6 +101,12 @@ def test_align_matches_by_id_never_by_position() -> None:
     assert "3 of 4" in found.describe()
 
 
+def test_align_suggests_no_id_rule_where_the_ids_are_the_same() -> None:
+    with pytest.raises(AlignmentError) as caught:
+        align({"images": ["a", "b", "c"], "genes": ["a", "b", "c"]}, need=10)
+    assert "differ only in" not in str(caught.value)
+
+
 def test_align_refuses_repeats_and_explains_misspelt_ids() -> None:
     with pytest.raises(AlignmentError, match="stand in more than one row: a") as caught:
         align({"images": ["a", "a", "b"], "genes": ["a", "b"]})

@@ -178,6 +178,13 @@ def _predict(found: Gathered) -> None:
             if name not in found.settings.omics:
                 near = did_you_mean(name, found.settings.omics)
                 found.complain((*at, "layers"), f"No molecular layer is named {name!r}.", near)
+            elif found.settings.omics[name].gene_sets is not None:
+                found.complain(
+                    (*at, "layers"),
+                    f"The layer {name!r} holds scores of gene sets, which are scaled over all "
+                    "samples: in a prediction the test samples would take part in training.",
+                    "Name a layer without gene_sets: its genes are selected inside the folds.",
+                )
         if not (item.images or item.clinical or item.layers):
             found.complain(at, "The model has no predictors.", "Set images, clinical or layers.")
         needs_site = item.harmonise or item.scheme == "leave-site-out"

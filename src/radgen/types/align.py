@@ -128,12 +128,12 @@ def _too_few(ids: Mapping[str, list[str]], found: int, need: int) -> str:
     names = list(ids)
     lines = [f"Only {found} samples stand in every table; needed are {need}."]
     lines += [f"  {name}: {len(ids[name])} ids, such as {shown(ids[name], 3)}" for name in names]
-    hint = _spelling_hint(ids)
+    hint = _spelling_hint(ids, found)
     lines.append(hint or "Check that the tables use the same ids.")
     return "\n".join(lines)
 
 
-def _spelling_hint(ids: Mapping[str, list[str]]) -> str | None:
+def _spelling_hint(ids: Mapping[str, list[str]], found: int) -> str | None:
     rules: dict[str, Callable[[str], str]] = {
         "upper and lower case": str.casefold,
         "spaces around the id": str.strip,
@@ -146,6 +146,6 @@ def _spelling_hint(ids: Mapping[str, list[str]]) -> str | None:
         keys = {rule(item) for item in first}
         for other in others:
             keys &= {rule(item) for item in other}
-        if len(keys) > max(1, len(first) // 4):
+        if len(keys) > max(1, found, len(first) // 4):
             return f"The ids of {len(keys)} samples differ only in {what}: declare an id rule."
     return None
