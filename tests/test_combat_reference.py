@@ -71,7 +71,8 @@ def test_batch_column_travels_through_a_pipeline():
 
 
 def test_frame_columns_by_name():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     values, site = _shifted()
     frame = pandas.DataFrame(values, columns=list("abcde")).assign(site=[f"s{k:g}" for k in site])
     model = ComBat(batch_column="site").fit(frame)

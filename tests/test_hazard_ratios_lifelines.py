@@ -30,10 +30,10 @@ def cohort(n: int = 150) -> tuple[Outcome, Covariates, PhenotypeTable]:
 
 
 def test_ratios_equal_those_of_statsmodels_and_lifelines() -> None:
+    import pandas
     from lifelines import CoxPHFitter
     from statsmodels.duration.hazard_regression import PHReg
 
-    pandas = pytest.importorskip("pandas")
     outcome, table, images = cohort()
     age = Covariates(table.samples, ("age",), table.values[:, 1:])
     found = hazards(outcome, [table, images], age).table

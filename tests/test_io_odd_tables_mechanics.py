@@ -134,7 +134,6 @@ def workbook(path: Path, sheets: dict[str, list[list[object]]]) -> Path:
 
 
 def test_sheets_and_error_cells_of_a_workbook(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     rows = [["id", "x"], ["007", 1.5], ["b", "#NAME?"], [1001, 3]]
     path = workbook(tmp_path / "t.xlsx", {"one": rows})
     assert table_problems(path) == [(2, "x", "#NAME?")]

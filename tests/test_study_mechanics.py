@@ -168,7 +168,8 @@ def test_a_unit_that_kills_its_worker_is_named_and_the_others_are_done() -> None
 
 @pytest.fixture
 def cluster() -> Iterator[object]:
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as found:
@@ -179,7 +180,8 @@ def cluster() -> Iterator[object]:
 def test_a_cluster_that_loses_a_worker_gives_the_same_result(
     cluster: object, undisturbed: StudyRun, study: Path, tmp_path: Path
 ) -> None:
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     out = tmp_path / "out"
     address = cluster.scheduler_address  # type: ignore[attr-defined]
     killed: list[int] = []
@@ -203,7 +205,6 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_result(
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("distributed")
     monkeypatch.setattr("radgen.study.executors._PATIENCE", "1s")
     with (
         pytest.raises(InputError, match="No Dask scheduler answers"),

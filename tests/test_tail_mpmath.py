@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,8 +18,6 @@ from radgen.stats.tail import (
     t_log10p,
     t_quantile,
 )
-
-mpmath = pytest.importorskip("mpmath")
 
 
 def _mp_t(t: float, df: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from radgen.errors import InputError, shown
+from radgen.errors import InputError
 from radgen.io.tables import BLANKS
 
 __all__ = ["apply_spellings"]
@@ -61,22 +61,6 @@ def apply_spellings(
             if key and " ".join(str(value).split()).lower() not in BLANKS:
                 unmapped[str(value).strip()] = None
     return found, list(unmapped)
-
-
-def require_all_mapped(unmapped: Sequence[str], *, column: str) -> None:
-    """Raise where spellings are left over; the message is the line to add to the study file.
-
-    Raises
-    ------
-    InputError
-        Lists the spellings.
-    """
-    if unmapped:
-        raise InputError(
-            f"Column {column!r} holds {len(unmapped)} spellings that no category covers: "
-            f"{shown((repr(item) for item in unmapped), 10)}. Add each to a category's list, or to "
-            'the list of "" where it means missing.'
-        )
 
 
 def _key(text: str) -> str:

@@ -188,11 +188,6 @@ class SparseCCA(TwoBlocks):
         check_is_fitted(self)
         return float(self._correlations(np.asarray(X), np.asarray(y))[0])
 
-    def held_out_correlations(self, X: Any, y: Any) -> NDArray[np.float64]:
-        """Return the correlation of each pair of scores in these rows, (n_components,)."""
-        check_is_fitted(self)
-        return self._correlations(np.asarray(X), np.asarray(y))
-
     def loadings(
         self, x_names: list[str] | None = None, y_names: list[str] | None = None
     ) -> pl.DataFrame:
