@@ -60,7 +60,7 @@ def effective_tests(
     """
     require_choice(method, METHODS, what="method")
     matrix = _checked(correlations)
-    return _estimate(np.linalg.eigvalsh(matrix), len(matrix), method, share)
+    return _estimate(np.asarray(np.linalg.eigvalsh(matrix)), len(matrix), method, share)
 
 
 def effective_columns(
