@@ -20,6 +20,7 @@ _HOMES = {
     "OmnibusResult": "gwas_omnibus",
     "RidgeResult": "gwas_ridge",
     "TESTS": "association",
+    "VoxelwiseResult": "gwas_voxelwise",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",
     "gwas": "gwas_scan",
@@ -35,6 +36,7 @@ _HOMES = {
     "polygenic_background": "gwas_ridge",
     "scan": "association",
     "screen": "screening",
+    "voxelwise": "gwas_voxelwise",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
