@@ -20,6 +20,7 @@ _HOMES = {
     "OmnibusResult": "gwas_omnibus",
     "RidgeResult": "gwas_ridge",
     "TESTS": "association",
+    "VoxelTestResult": "gwas_voxel_test",
     "VoxelwiseResult": "gwas_voxelwise",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",
@@ -36,6 +37,7 @@ _HOMES = {
     "polygenic_background": "gwas_ridge",
     "scan": "association",
     "screen": "screening",
+    "voxel_test": "gwas_voxel_test",
     "voxelwise": "gwas_voxelwise",
 }
 

@@ -138,16 +138,16 @@ class VoxelInput:
             total = np.einsum("nk,nk->k", part, part)
             if not np.isfinite(total).all():
                 return group_traits(self.tile(low, high), self.covariates)
-            part = part - part.mean(axis=0)
-            spread = np.einsum("nk,nk->k", part, part)
-            for _ in range(2):
-                part -= q @ (q.T @ part)
+            part = part - q @ (q.T @ part)
             size = np.einsum("nk,nk->k", part, part)
+            if (size < 1e-6 * total).any():  # once more, where much was taken off
+                part -= q @ (q.T @ part)
+                size = np.einsum("nk,nk->k", part, part)
             # Images are stored in single precision: what is left below it is rounding.
-            flat = (size <= 1e-20 * spread) | (size <= np.square(4 * _EPS32) * total)
+            flat = size <= np.square(4 * _EPS32) * total
             size = np.where(flat, 0.0, np.sqrt(size))
-            scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, size))
             last = first + part.shape[1]
+            scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, size))
             np.multiply(part, scale, out=y[:, first:last], casting="same_kind")
             norm[first:last] = size
         traits = np.arange(k)
@@ -220,7 +220,8 @@ def _predictors(
     rows: NDArray[np.int64],
 ) -> Predictors:
     if isinstance(given, GenotypeMatrix):
-        view = given.take_samples(rows)
+        everyone = len(rows) == given.n_samples and (rows == np.arange(len(rows))).all()
+        view = given if everyone else given.take_samples(rows)
         return Predictors(view.variants.select("chrom", "pos", "id", "ref", "alt"), view, None)
     assert table is not None
     frame = pl.DataFrame({"id": list(table.names)}, schema={"id": pl.String})

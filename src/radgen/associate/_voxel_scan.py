@@ -31,9 +31,9 @@ MOST_HITS = 20_000_000
 
 _FLAT = 1e-9
 _EPS32 = float(np.finfo(np.float32).eps)
-_TILE_BYTES = 96 << 20
+_CACHE_BYTES = 512 << 20
+_TILE_BYTES = 256 << 20
 _ROWS = 512
-_PAIRS = 2048
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,9 +58,29 @@ class Screen:
     hist: NDArray[np.int64]
 
 
+class _Blocks:
+    """Centred predictors, decoded once where all of them fit into 512 MiB."""
+
+    def __init__(self, data: VoxelInput, size: int) -> None:
+        self.size = size
+        self._data = data
+        self._kept: dict[int, CentredBlock] | None = (
+            {} if 4 * data.n_samples * data.predictors.n <= _CACHE_BYTES else None
+        )
+
+    def centred(self, start: int, stop: int) -> CentredBlock:
+        """Return predictors start to stop in single precision."""
+        found = None if self._kept is None else self._kept.get(start)
+        if found is None:
+            found = self._data.predictors.source(start, stop).centred(np.float32)
+            if self._kept is not None:
+                self._kept[start] = found
+        return found
+
+
 def tile_width(n_samples: int, n_points: int, jobs: int) -> int:
-    """Return how many points are tested at a time: about 96 MiB in float64, all workers busy."""
-    width = int(np.clip(_TILE_BYTES // (8 * n_samples), 64, 8192))
+    """Return how many points are tested at a time: at most 256 MiB, all workers busy."""
+    width = int(np.clip(_TILE_BYTES // (4 * n_samples), 64, 6144))
     return max(1, min(width, -(-n_points // jobs)))
 
 
@@ -77,12 +97,13 @@ def screen_points(
     n_points, m = data.images.n_points, data.predictors.n
     width = tile_width(data.n_samples, n_points, jobs)
     tiles = list(block_ranges(n_points, width))
+    blocks = _Blocks(data, block)
     best = np.full(n_points, -1, np.int64)
     top, at = np.zeros((m, n_top), np.float32), np.full((m, n_top), -1, np.int64)
     hist, hits, n_hits = np.zeros(HIST_BINS, np.int64), [], 0
 
     def work(tile: tuple[int, int]) -> _Part:
-        return _screen_tile(data, tile, threshold=threshold, n_top=n_top, block=block)
+        return _screen_tile(data, tile, blocks, threshold=threshold, n_top=n_top)
 
     with (
         progress("Testing all points", n_points) as tick,
@@ -136,7 +157,7 @@ def _merge(
 
 
 def _screen_tile(
-    data: VoxelInput, tile: tuple[int, int], *, threshold: float, n_top: int, block: int
+    data: VoxelInput, tile: tuple[int, int], blocks: _Blocks, *, threshold: float, n_top: int
 ) -> _Part:
     low, high = tile
     groups = data.groups(low, high, np.float32)
@@ -152,8 +173,8 @@ def _screen_tile(
         largest, arg = np.zeros(k, np.float32), np.full(k, -1, np.int32)
         own_top = top if len(groups) == 1 else np.zeros_like(top)
         own_at = at if len(groups) == 1 else np.full_like(at, -1)
-        for start, stop in block_ranges(m, block):
-            centred = data.predictors.source(start, stop).centred(np.float32)
+        for start, stop in block_ranges(m, blocks.size):
+            centred = blocks.centred(start, stop)
             rows = _row_bounds(centred, group, q, threshold)
             for first, last in block_ranges(stop - start, _ROWS):
                 part = _some_rows(centred, first, last)
@@ -323,15 +344,14 @@ def _pair_tests(
     if len(group.off):
         mean -= block.g[:, group.off].sum(axis=1) / np.maximum(n, 1.0)
     norm = np.where(group.norm > 0, group.norm, np.nan)
-    for low in range(0, len(row), _PAIRS):
-        some = slice(low, low + _PAIRS)
-        r, c = row[some], column[some]
-        num = np.einsum("pn,pn->p", block.g[r], y[c])
-        beta = num / rest[r]
-        se = np.sqrt(np.maximum(1.0 - num * beta, 0.0) / (df[r] * rest[r]))
-        with np.errstate(divide="ignore"):
-            t = np.where(group.norm[c] > 0, beta / se, np.nan)
-        dof = np.where(usable[r], df[r], np.nan)
-        tests = np.stack([n[r], mean[r], beta * norm[c], se * norm[c], t, t_log10p(t, dof)])
-        out[:, some] = np.where(gaps[r], out[:, some], tests)
+    num = np.empty(len(row))
+    _maps.dots(np.ascontiguousarray(block.g), y, y.shape[1], row, column, num)
+    beta = num / rest[row]
+    se = np.sqrt(np.maximum(1.0 - num * beta, 0.0) / (df[row] * rest[row]))
+    with np.errstate(divide="ignore"):
+        t = np.where(group.norm[column] > 0, beta / se, np.nan)
+    dof = np.where(usable, df, np.nan)[row]
+    scale = norm[column]
+    tests = np.stack([n[row], mean[row], beta * scale, se * scale, t, t_log10p(t, dof)])
+    out[:] = np.where(gaps[row], out, tests)
     return out

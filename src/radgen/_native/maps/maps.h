@@ -30,6 +30,8 @@ typedef struct {
 int summarise_tile(const Tile *tile, const Kept *kept);
 Py_ssize_t collect_tile(const Tile *tile, const int64_t *hits, int32_t *rows, int32_t *columns,
                         Py_ssize_t room);
+void pair_dots(const double *g, const double *y, Py_ssize_t n, const int64_t *rows,
+               const int64_t *columns, Py_ssize_t count, double *out);
 
 /* Neighbours of node i are indices[starts[i]] to indices[starts[i + 1] - 1]. */
 typedef struct {

@@ -114,6 +114,41 @@ static PyObject *collect(PyObject *self, PyObject *args)
     return answer;
 }
 
+static int inside(const int64_t *index, Py_ssize_t count, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (index[i] < 0 || index[i] >= size)
+            return 0;
+    return 1;
+}
+
+static PyObject *dots(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer view[5];
+    Py_ssize_t n;
+    if (!PyArg_ParseTuple(args, "y*y*ny*y*w*", &view[0], &view[1], &n, &view[2], &view[3],
+                          &view[4]))
+        return NULL;
+    PyObject *answer = NULL;
+    const Py_ssize_t count = view[2].len / 8, stride = n * (Py_ssize_t)sizeof(double);
+    if (n < 1 || view[0].len % stride || view[1].len % stride) {
+        PyErr_SetString(PyExc_ValueError, "g and y are float64 with n columns");
+    } else if (sized(view + 3, count, 8, "columns") && sized(view + 4, count, 8, "out")) {
+        if (!inside(view[2].buf, count, view[0].len / stride) ||
+            !inside(view[3].buf, count, view[1].len / stride)) {
+            PyErr_SetString(PyExc_ValueError, "a pair names a row that is not there");
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            pair_dots(view[0].buf, view[1].buf, n, view[2].buf, view[3].buf, count, view[4].buf);
+            Py_END_ALLOW_THREADS
+            answer = Py_NewRef(Py_None);
+        }
+    }
+    release(view, 5);
+    return answer;
+}
+
 /* Check that starts rise from 0 to the number of indices, and that these name nodes. */
 static int sound_graph(const Graph *graph, Py_ssize_t n_edges)
 {
@@ -198,6 +233,8 @@ static PyMethodDef methods[] = {
      "first_column): keep the largest t^2 of rows and columns, counts, and hits a row."},
     {"collect", collect, METH_VARARGS,
      "collect(num, ys, rows, m, k, hits, out_rows, out_columns) -> count of pairs over the limit."},
+    {"dots", dots, METH_VARARGS,
+     "dots(g, y, n, rows, columns, out): products of rows of g (., n) with rows of y (., n)."},
     {"tfce", tfce, METH_VARARGS,
      "tfce(values, starts, indices, weight, extent_power, height_power, out)."},
     {"clusters", clusters, METH_VARARGS,

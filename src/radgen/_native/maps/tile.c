@@ -63,15 +63,31 @@ static int64_t count_over(const float *restrict over, Py_ssize_t n)
 }
 
 /* Bins of t^2: 16 equal steps an octave from 2^-24, read off the bits of the number. */
-static void count_bins(const float *t2, Py_ssize_t n, int32_t hist[4][HIST_BINS])
+CLONES
+static void find_bins(const float *restrict t2, int32_t *restrict bins, Py_ssize_t n)
 {
     for (Py_ssize_t b = 0; b < n; b++) {
-        uint32_t word;
-        memcpy(&word, t2 + b, sizeof word);
-        int32_t bin = (int32_t)(word >> 19) - ((127 - LOW_OCTAVE) << 4);
+        union {
+            float number;
+            int32_t bits;
+        } word = {t2[b]};
+        int32_t bin = (word.bits >> 19) - ((127 - LOW_OCTAVE) << 4);
         bin = bin < 0 ? 0 : bin;
-        hist[b & 3][bin < HIST_BINS ? bin : HIST_BINS - 1]++;
+        bins[b] = bin < HIST_BINS ? bin : HIST_BINS - 1;
     }
+}
+
+static void count_bins(const int32_t *bins, Py_ssize_t n, int32_t hist[4][HIST_BINS])
+{
+    Py_ssize_t b = 0;
+    for (; b + 4 <= n; b += 4) {
+        hist[0][bins[b]]++;
+        hist[1][bins[b + 1]]++;
+        hist[2][bins[b + 2]]++;
+        hist[3][bins[b + 3]]++;
+    }
+    for (; b < n; b++)
+        hist[0][bins[b]]++;
 }
 
 static void insert_top(const Kept *kept, Py_ssize_t row, const float *t2, Py_ssize_t low,
@@ -97,6 +113,7 @@ static void insert_top(const Kept *kept, Py_ssize_t row, const float *t2, Py_ssi
 int summarise_tile(const Tile *tile, const Kept *kept)
 {
     float over[WIDE], t2[WIDE];
+    int32_t bins[WIDE];
     static const int64_t flush_at = (int64_t)1 << 30;
     int32_t hist[4][HIST_BINS];
     int64_t counted = 0;
@@ -116,7 +133,8 @@ int summarise_tile(const Tile *tile, const Kept *kept)
                           kept->first_row + (int32_t)row, n);
             if (kept->n_top > 0 && most > kept->top[(row + 1) * kept->n_top - 1])
                 insert_top(kept, row, t2, low, n);
-            count_bins(t2, n, hist);
+            find_bins(t2, bins, n);
+            count_bins(bins, n, hist);
             counted += n;
         }
         if (counted > flush_at || row + 1 == tile->m) {
@@ -155,4 +173,24 @@ Py_ssize_t collect_tile(const Tile *tile, const int64_t *hits, int32_t *rows, in
         }
     }
     return count;
+}
+
+/* Eight sums side by side, in a fixed order: the same roundings on every machine. */
+CLONES
+void pair_dots(const double *g, const double *y, Py_ssize_t n, const int64_t *rows,
+               const int64_t *columns, Py_ssize_t count, double *out)
+{
+    for (Py_ssize_t pair = 0; pair < count; pair++) {
+        const double *left = g + rows[pair] * n, *right = y + columns[pair] * n;
+        double sum[8] = {0};
+        Py_ssize_t i = 0;
+        for (; i + 8 <= n; i += 8)
+            for (int part = 0; part < 8; part++)
+                sum[part] += left[i + part] * right[i + part];
+        double rest = 0.0;
+        for (; i < n; i++)
+            rest += left[i] * right[i];
+        out[pair] = ((sum[0] + sum[4]) + (sum[2] + sum[6])) +
+                    ((sum[1] + sum[5]) + (sum[3] + sum[7])) + rest;
+    }
 }
