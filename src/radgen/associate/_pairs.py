@@ -16,6 +16,9 @@ __all__ = [
     "WARNED",
     "PairBlock",
     "blank_block",
+    "from_fit",
+    "group_sizes",
+    "is_binary",
     "linear_block",
     "robust_block",
     "spearman_block",
@@ -117,17 +120,24 @@ def _from_linear(
     traits: Array, predictors: Array, z: Array | None, confidence: float, *, robust: bool
 ) -> PairBlock:
     fit = linear.regress(traits, predictors, z, robust=robust)
+    return from_fit(fit, traits, predictors, confidence)
+
+
+def from_fit(
+    fit: linear.LinearFit, traits: Array, predictors: Array, confidence: float
+) -> PairBlock:
+    """Return the block of a fit of these columns."""
     low, high = fit.interval(confidence)
-    known = np.isfinite(traits)
+    df = fit.df if not fit.status.any() else np.where(np.isfinite(fit.effect), fit.df, np.nan)
     return PairBlock(
         n=fit.n.astype(np.float64),
-        n_group1=group_sizes(predictors, known),
+        n_group1=group_sizes(predictors, np.isfinite(traits)),
         effect=fit.effect,
         se=fit.se,
         ci_low=low,
         ci_high=high,
         statistic=fit.t,
-        df=np.where(np.isfinite(fit.effect), fit.df, np.nan),
+        df=df,
         log10p=fit.log10p,
         code=fit.status,
     )

@@ -253,6 +253,11 @@ def t_quantile(p: ArrayLike, df: ArrayLike) -> Array:
     2.2281
     """
     dof = np.asarray(df, dtype=np.float64)
+    if dof.size > _SERIES_FROM and np.ndim(p) == 0:
+        few = dof[tuple(slice(None) if step else slice(1) for step in dof.strides)]
+        values, place = np.unique(few, return_inverse=True, equal_nan=True)
+        found = t_quantile(p, values)[place.reshape(few.shape)]
+        return np.asarray(np.broadcast_to(found, dof.shape))
     good = dof > 0
     return np.where(good, special.stdtrit(np.where(good, dof, 1.0), p), np.nan)
 
