@@ -137,7 +137,13 @@ def fit_block(
     target = task.target[rows]
     sites = None if task.sites is None else np.array(task.sites, dtype=object)[rows]
     fitted: list[tuple[str, Any]] = []
-    for name, step in block_steps(block, selection=task.selection, n_selected=task.n_selected):
+    steps = block_steps(
+        block,
+        selection=task.selection,
+        n_selected=task.n_selected,
+        harmonised=task.harmoniser is not None,
+    )
+    for name, step in steps:
         if name == "harmonise":
             if task.harmoniser is None:
                 continue
