@@ -156,6 +156,7 @@ def fit_aft(
     distribution: Distribution = "weibull",
     entry: Any = None,
     weights: Any = None,
+    ridge: float = 0.0,
 ) -> AftFit:
     """Return an accelerated failure time model fitted by maximum likelihood.
 
@@ -171,6 +172,8 @@ def fit_aft(
         Left truncation: a sample is observed only if its time exceeds its entry; 0 = none.
     weights : float (n,) or None
         Case weights.
+    ridge : float, default 0
+        Penalty ``ridge / 2 * sum(beta**2)`` on the log-likelihood, intercept and scale free.
 
     Returns
     -------
@@ -213,7 +216,7 @@ def fit_aft(
     center, scale = x.mean(axis=0), x.std(axis=0)
     design = np.column_stack((np.ones(n), (x - center) / np.where(scale > 0, scale, 1.0)))
     rank = int(np.linalg.matrix_rank(design))
-    if rank < design.shape[1]:
+    if rank < design.shape[1] and ridge == 0:
         raise FitError(
             f"The {design.shape[1] - 1} covariates and the intercept have rank {rank}: some are "
             "constant or combinations of others. Leave those out.",
@@ -221,8 +224,11 @@ def fit_aft(
         )
     problem = _Problem(np.log(times), events, case, _KINDS[distribution], start)
     fixed = distribution == "exponential"
-    null, *_ = _newton(problem, design[:, :1], fixed)
-    value, theta, information, steps = _newton(problem, design, fixed)
+    none = np.zeros(1 if fixed else 2)
+    null, *_ = _newton(problem, design[:, :1], fixed, none)
+    penalty = np.zeros(design.shape[1] + (not fixed))
+    penalty[1 : design.shape[1]] = ridge / np.where(scale > 0, scale, 1.0) ** 2
+    value, theta, information, steps = _newton(problem, design, fixed, penalty)
     back = np.eye(len(theta))
     p = x.shape[1]
     safe = np.where(scale > 0, scale, 1.0)
@@ -284,14 +290,24 @@ class _Problem:
 
 
 def _newton(
-    problem: _Problem, design: FloatArray, fixed: bool
+    problem: _Problem, design: FloatArray, fixed: bool, penalty: FloatArray
 ) -> tuple[float, FloatArray, FloatArray, int]:
+    """Return log-likelihood without its penalty, estimates, information and steps."""
     k = design.shape[1]
+
+    def penalised(t: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        value, gradient, information = problem.derivatives(design, t, fixed)
+        return (
+            value - 0.5 * float(penalty @ t**2),
+            gradient - penalty * t,
+            information + np.diag(penalty),
+        )
+
     theta = np.zeros(k if fixed else k + 1)
     theta[0] = problem.y.mean()
     if not fixed:
         theta[k] = np.log(max(problem.y.std(), 0.1))
-    value, gradient, information = problem.derivatives(design, theta, fixed)
+    value, gradient, information = penalised(theta)
     for step in range(1, _STEPS + 1):
         floor = 0.0
         least = float(np.linalg.eigvalsh(information)[0])
@@ -300,14 +316,14 @@ def _newton(
         move = np.linalg.solve(information + floor * np.eye(len(theta)), gradient)
         gain = float(gradient @ move)
         for _ in range(40):
-            trial = problem.derivatives(design, theta + move, fixed)
+            trial = penalised(theta + move)
             if np.isfinite(trial[0]) and trial[0] >= value - 1e-12 * (1 + abs(value)):
                 break
             move = move / 2
         theta = theta + move
         value, gradient, information = trial
         if abs(gain) < 1e-12 * (1 + abs(value)) and floor == 0:
-            return value, theta, information, step
+            return value + 0.5 * float(penalty @ theta**2), theta, information, step
     raise FitError(
         f"The accelerated failure time model did not converge in {_STEPS} steps: a covariate "
         "probably separates events from censored samples.",
