@@ -13,7 +13,7 @@ from sklearn.base import clone
 from radgen._core.rng import derive_seed, spawn
 from radgen.predict.design import Block
 from radgen.predict.fusion import Fusion, Held, PlanFit, fuse
-from radgen.predict.learners import Fitted, Learner, fitted_to, loss
+from radgen.predict.learners import Fitted, Learner, LinearFit, fitted_to, loss
 from radgen.predict.preprocess import block_steps
 from radgen.predict.splits import Split, group_folds
 from radgen.stats.cox import RiskSets
@@ -138,10 +138,15 @@ def fit_block(
     log: list[FitRecord],
     level: str,
 ) -> tuple[Prepared, FloatArray]:
-    """Return the fitted steps of a block and its transformed training rows."""
+    """Return the fitted steps of a block and all its training rows, transformed.
+
+    Rows that have nothing in this block do not train its steps.
+    """
+    everyone, rows = rows, _with_data(task, rows, (block,))
     values = block.values[rows]
     target = task.target[rows]
-    sites = None if task.sites is None else np.array(task.sites, dtype=object)[rows]
+    labels = None if task.sites is None else np.array(task.sites, dtype=object)
+    sites = None if labels is None else labels[rows]
     fitted: list[tuple[str, Any]] = []
     for name, step in block_steps(block, selection=task.selection, n_selected=task.n_selected):
         if name == "harmonise":
@@ -154,7 +159,19 @@ def fit_block(
             values = np.asarray(step.transform(values))
         fitted.append((name, step))
         log.append(FitRecord(level, name, block.name, rows))
-    return Prepared(block.name, fitted), values
+    done = Prepared(block.name, fitted)
+    if len(rows) < len(everyone):
+        place = None if labels is None else labels[everyone]
+        values = done.transform(block.values[everyone], place)
+    return done, values
+
+
+def _with_data(task: FoldTask, rows: Rows, blocks: Sequence[Block]) -> Rows:
+    """Return the rows with data in one of the blocks; all where those cannot train a model."""
+    some = np.any([block.present[rows] for block in blocks], axis=0)
+    if some.all() or not _usable(task, rows[some]):
+        return rows
+    return rows[some]
 
 
 def target_or_none(target: FloatArray) -> FloatArray | None:
@@ -226,7 +243,7 @@ class FullFit:
     model: Fitted | None
     threshold: float
     setting: str
-    on_train: FloatArray
+    base: Held
     log: list[FitRecord]
 
 
@@ -246,11 +263,13 @@ def fit_all(task: FoldTask) -> FullFit:
             parts.append(values)
         x, widths = np.hstack(parts), [part.shape[1] for part in parts]
         seed = derive_seed(task.seed, "fit", plan.name, "all rows")
-        model = learner.fit(x, task.target[rows], np.array([chosen]), seed, widths)[0]
+        used = _with_data(task, rows, _blocks_of(task, plan))
+        model = learner.fit(x[used], task.target[used], np.array([chosen]), seed, widths)[0]
         on_train = model.predict(x)
-    threshold = _threshold(task, held, on_train)
-    log.append(FitRecord("all", "model", plan.name, rows))
-    return FullFit(steps, model, threshold, learner.settings[chosen], on_train, log)
+    base = _base(model, held) or Held(task.target[rows], on_train)
+    threshold = _threshold(task, held, base.score)
+    log.append(FitRecord("all", "model", plan.name, used))
+    return FullFit(steps, model, threshold, learner.settings[chosen], base, log)
 
 
 def _inner(task: FoldTask) -> list[tuple[Rows, Rows]]:
@@ -310,13 +329,30 @@ def _fit_early(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     chosen, held = _choose(task, plan, learner, ready.inner, log)
     seed = derive_seed(task.seed, "fit", plan.name, split.repeat, split.fold)
     x_train = _joined(outer, plan, 0)
-    target = task.target[split.train]
-    fitted = learner.fit(x_train, target, np.array([chosen]), seed, _widths(outer, plan))[0]
-    log.append(FitRecord("outer", "model", plan.name, split.train))
+    used = _with_data(task, split.train, _blocks_of(task, plan))
+    at = np.searchsorted(split.train, used)
+    which = np.array([chosen])
+    fitted = learner.fit(x_train[at], task.target[used], which, seed, _widths(outer, plan))[0]
+    log.append(FitRecord("outer", "model", plan.name, used))
     on_train = fitted.predict(x_train)
-    threshold = _threshold(task, held, on_train)
+    base = _base(fitted, held)
+    threshold = _threshold(task, held, on_train if base is None else base.score)
     score = fitted.predict(_joined(outer, plan, 1))
-    return PlanFit(held, on_train, score, score >= threshold, threshold, learner.settings[chosen])
+    text = learner.settings[chosen]
+    return PlanFit(held, on_train, score, score >= threshold, threshold, text, base)
+
+
+def _base(fitted: Fitted, held: Held | None) -> Held | None:
+    """Return held-out scores where those of the training rows are too good to calibrate by.
+
+    Trees remember the rows they were grown on; the baseline hazard and the median score of a
+    survival model then come from rows that inner folds held out.
+    """
+    return None if isinstance(fitted, LinearFit) else held
+
+
+def _blocks_of(task: FoldTask, plan: ModelPlan) -> list[Block]:
+    return [block for block in task.blocks if block.name in plan.blocks]
 
 
 def _widths(prepared: dict[str, tuple[FloatArray, FloatArray]], plan: ModelPlan) -> list[int]:
@@ -338,9 +374,10 @@ def _choose(
     scores: list[FloatArray] = []
     for k, (rows, held, prepared) in enumerate(inner):
         seed = derive_seed(task.seed, "inner fit", plan.name, task.split.repeat, task.split.fold, k)
-        x, widths = _joined(prepared, plan, 0), _widths(prepared, plan)
-        fits: list[Fitted] = learner.fit(x, task.target[rows], settings, seed, widths)
-        log.append(FitRecord(f"inner {k}", "model", plan.name, rows))
+        used = _with_data(task, rows, _blocks_of(task, plan))
+        x, widths = _joined(prepared, plan, 0)[np.searchsorted(rows, used)], _widths(prepared, plan)
+        fits: list[Fitted] = learner.fit(x, task.target[used], settings, seed, widths)
+        log.append(FitRecord(f"inner {k}", "model", plan.name, used))
         x_held = _joined(prepared, plan, 1)
         predicted = np.array([fit.predict(x_held) for fit in fits])
         y_held = task.target[held]

@@ -315,6 +315,9 @@ def _newton(
             floor = 1e-3 - least
         move = np.linalg.solve(information + floor * np.eye(len(theta)), gradient)
         gain = float(gradient @ move)
+        scale = 1.0 if fixed else float(np.exp(theta[k]))
+        longest = float(np.abs(design @ move[:k]).max()) / (5 * scale)
+        move = move / max(longest, 1.0 if fixed else float(np.abs(move[k])), 1.0)
         for _ in range(40):
             trial = penalised(theta + move)
             if np.isfinite(trial[0]) and trial[0] >= value - 1e-12 * (1 + abs(value)):
