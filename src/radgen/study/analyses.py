@@ -335,7 +335,7 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
             {n: content(b) for n, b in blocks.items()},
             sites or {},
             {k: str(v) for k, v in (_order(found, item) or {}).items()},
-        ],  # fmt: skip
+        ],
         compute=lambda: evaluate(
             blocks,
             outcome,

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 
+Fusion = Literal["early", "stacked", "vote"]
 NormaliseName = Literal["none", "zscore", "robust", "percentile", "white-stripe", "reference"]
 
 
@@ -253,8 +254,8 @@ class PredictSettings(Section):
         description="auto: ridge logistic, Cox or linear regression; blocks: ridge with a penalty "
         "of its own for each block; the last three for survival.",
     )  # fmt: skip
-    fusion: list[Literal["early", "stacked", "vote"]] = Field(
-        default_factory=lambda: ["early"],
+    fusion: list[Fusion] = Field(
+        default_factory=lambda: list[Fusion](("early",)),
         min_length=1,
         description="How blocks are joined: one model of all columns, weights of the blocks' "
         "held-out scores, or the majority of their decisions.",
