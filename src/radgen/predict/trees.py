@@ -113,11 +113,11 @@ def _plain_tree(fitted: Any, value: FloatArray) -> Tree:
 class ForestLearner:
     """A random forest; for times and events one grown on log-rank scores.
 
-    Parameters
+    Attributes
     ----------
     kind : {"binary", "censored", "continuous"}
-    n_trees : int, default 300
-    min_leaf : int, default 3
+    n_trees : int
+    min_leaf : int
         Samples in a leaf, at least; 6 or more for times and events.
 
     Notes
@@ -245,15 +245,15 @@ STAGES = (5, 10, 20, 40, 80, 160)
 class BoostLearner:
     """Gradient boosting of small trees for any outcome; `STAGES` are its settings.
 
-    Parameters
+    Attributes
     ----------
     kind : {"binary", "censored", "continuous"}
         Log loss, Cox partial likelihood or squared error.
-    rate : float, default 0.05
+    rate : float
         Learning rate.
     leaves, min_leaf : int
         Leaves of a tree; samples in a leaf, at least.
-    share : float, default 1/3
+    share : float
         Share of the columns that a split may use.
 
     References
