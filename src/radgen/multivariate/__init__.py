@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 _HOME = {
+    "DEFAULT_METHODS": "methods",
+    "METHODS": "methods",
+    "ComparisonResult": "comparison_result",
+    "MethodResult": "comparison_result",
+    "compare": "comparison",
     "Adjusted": "adjusted",
     "BayesianGroupSparse": "bayes",
     "GroupSparseMultiTask": "multitask",
@@ -20,6 +25,9 @@ _HOME = {
     "SparseReducedRank": "reduced_rank",
     "cca_cross_validation": "tuning",
     "cca_permutation": "tuning",
+    "bicluster_sets": "biclusters",
+    "link_biclusters": "biclusters",
+    "match_blocks": "inputs",
     "component_number": "components",
     "component_stability": "components",
     "link_significance": "components",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.optimize import brentq
 
 from radgen.errors import FitError, InputError
 from radgen.multivariate._shrink import l1_unit, soft_threshold
@@ -17,7 +18,7 @@ __all__ = ["Penalty", "make_penalty"]
 
 Array = NDArray[np.float64]
 
-_BISECTIONS = 60
+_EVALUATIONS = 200
 _INNER_STEPS = 2000
 
 
@@ -41,6 +42,8 @@ class Penalty:
         Normalised Laplacian of the graph.
     smooth : float
         Weight of the graph.
+    root_sizes : ndarray of float64 (n_groups,) or None
+        Roots of the numbers of features a group.
     """
 
     fraction: float
@@ -48,6 +51,7 @@ class Penalty:
     mix: float = 0.0
     laplacian: Any = None
     smooth: float = 0.0
+    root_sizes: Array | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -59,9 +63,8 @@ class Penalty:
         plain = float(np.abs(weights).sum())
         if self.label is None:
             return plain
-        sizes = np.bincount(self.label)
         lengths = np.sqrt(np.bincount(self.label, weights=weights * weights))
-        return (1 - self.mix) * plain + self.mix * float(np.sqrt(sizes) @ lengths)
+        return (1 - self.mix) * plain + self.mix * float(self.root_sizes @ lengths)
 
     def size(self, weights: Array) -> float:
         """Return ``sqrt(u'(I + smooth L)u)``."""
@@ -80,18 +83,18 @@ class Penalty:
         free = self._shrunk(values, 0.0, np.zeros_like(values))
         if self.norm(free) <= bound * self.size(free) * (1 + 1e-12):
             return np.asarray(free / self.size(free))
-        low, high, last = 0.0, float(np.abs(values).max()), free
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            found = self._shrunk(values, middle, last)
-            if not found.any() or self.norm(found) <= bound * self.size(found):
-                high = middle
-            else:
-                low = middle
-            if found.any():
-                last = found
-            if high - low <= 1e-13 * high:
-                break
+        last = free
+
+        def excess(threshold: float) -> float:
+            nonlocal last
+            found = self._shrunk(values, threshold, last)
+            if not found.any():
+                return -bound
+            last = found
+            return self.norm(found) / self.size(found) - bound
+
+        highest = float(np.abs(values).max())
+        brentq(excess, 0.0, highest, xtol=1e-14 * highest, rtol=1e-13, maxiter=_EVALUATIONS)
         # where the bound lies below the norm of the strongest feature or group, that one is left
         return np.asarray(last / self.size(last))
 
@@ -101,7 +104,7 @@ class Penalty:
             return soft_threshold(values, threshold)
         rows = soft_threshold(values, threshold * (1 - self.mix))
         lengths = np.sqrt(np.bincount(self.label, weights=rows * rows))
-        limits = threshold * self.mix * np.sqrt(np.bincount(self.label))
+        limits = threshold * self.mix * self.root_sizes
         with np.errstate(divide="ignore", invalid="ignore"):
             kept = np.where(lengths > limits, 1 - limits / lengths, 0.0)
         return np.asarray(rows * kept[self.label])
@@ -165,7 +168,7 @@ def make_penalty(
     """
     if not 0 < fraction <= 1:
         raise InputError(f"{name}_penalty is {fraction}; it lies in (0, 1].")
-    label = None
+    label = sizes = None
     if groups is not None:
         if len(groups) != n_features or not 0 <= mix <= 1:
             raise InputError(
@@ -173,7 +176,9 @@ def make_penalty(
                 f"{mix}. Name the group of each feature; group_mix lies in [0, 1]."
             )
         label = np.unique([str(item) for item in groups], return_inverse=True)[1]
-    return Penalty(fraction, label, mix, _laplacian(graph, n_features, name, smooth), smooth)
+        sizes = np.sqrt(np.bincount(label))
+    laplacian = _laplacian(graph, n_features, name, smooth)
+    return Penalty(fraction, label, mix, laplacian, smooth, sizes)
 
 
 def _laplacian(graph: Any, n_features: int, name: str, smooth: float) -> Any:

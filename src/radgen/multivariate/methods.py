@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from radgen._core.naming import require_choice
 from radgen.multivariate.bayes import BayesianGroupSparse
+from radgen.multivariate.components import component_number
 from radgen.multivariate.mofa import MofaFactors
 from radgen.multivariate.multitask import GroupSparseMultiTask, LowRankMultiTask
-from radgen.multivariate.components import component_number
 from radgen.multivariate.parallel_ica import ParallelICA
 from radgen.multivariate.reduced_rank import ReducedRankRegression, SparseReducedRank
 from radgen.multivariate.sparse_cca import SparseCCA
@@ -55,19 +55,16 @@ class Method:
 
 
 def _scca(x: Array, y: Array, groups: Sequence[str] | None, seed: int) -> list[Any]:
-    found = [
+    return [
         SparseCCA(x_penalty=a, y_penalty=b, tol=1e-5, max_iter=2000)
         for a in _bounds(x, (0.15, 0.35, 0.7))
         for b in _bounds(y, (0.4, 0.8))
     ]
-    return found
 
 
 def _group_scca(x: Array, y: Array, groups: Sequence[str] | None, seed: int) -> list[Any]:
     return [
-        SparseCCA(
-            x_penalty=a, y_penalty=b, x_groups=groups, group_mix=0.8, tol=1e-5, max_iter=2000
-        )
+        SparseCCA(x_penalty=a, y_penalty=b, x_groups=groups, group_mix=0.8, tol=1e-5, max_iter=2000)
         for a in _bounds(x, (0.3, 0.5, 0.8))
         for b in _bounds(y, (0.4, 0.8))
     ]
@@ -114,14 +111,15 @@ def _low_rank(x: Array, y: Array, groups: Sequence[str] | None, seed: int) -> li
 
 
 def _parallel_ica(x: Array, y: Array, groups: Sequence[str] | None, seed: int) -> list[Any]:
-    counts = tuple(max(2, component_number(b, maximum=min(8, b.shape[1] - 1))) for b in (x, y))
-    return [ParallelICA((counts[0], counts[1]), random_state=seed % 2**32)]
+    start = seed % 2**32
+    most = [min(8, len(b) // 4, b.shape[1] - 1) for b in (x, y)]
+    described = [max(2, component_number(b, maximum=m)) for b, m in zip((x, y), most, strict=True)]
+    counts = {tuple(described), (max(2, most[0]), max(2, most[1]))}
+    return [ParallelICA(pair, random_state=start) for pair in sorted(counts)]
 
 
 def _bayes(x: Array, y: Array, groups: Sequence[str] | None, seed: int) -> list[Any]:
-    return [
-        BayesianGroupSparse(groups=groups, n_draws=400, n_burn=200, random_state=seed % 2**32)
-    ]
+    return [BayesianGroupSparse(groups=groups, n_draws=400, n_burn=200, random_state=seed % 2**32)]
 
 
 def _mofa(x: Array, y: Array, groups: Sequence[str] | None, seed: int) -> list[Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen._core.require import require
-from radgen.errors import InputError
+from radgen.errors import FitError, InputError
 from radgen.multivariate._blocks import Block
 from radgen.multivariate._estimators import TwoBlocks
 
@@ -47,6 +47,8 @@ class MofaFactors(TwoBlocks):
         If mofapy2 is not installed (``pip install radgen[mofa]``).
     InputError
         If `n_components` is out of range.
+    FitError
+        If the factors are not finite.
 
     Notes
     -----
@@ -104,7 +106,8 @@ class MofaFactors(TwoBlocks):
 
     def _train(self, x: Array, y: Array) -> tuple[Array, list[Array]]:
         entry = require("mofapy2.run.entry_point", extra="mofa")
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress unasked
+        # it prints unasked, and takes logarithms of zeros that its own sums then ignore
+        with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
             model = entry.entry_point()
             model.set_data_options(scale_views=False)
             model.set_data_matrix([[x], [y]], views_names=["x", "y"], likelihoods=["gaussian"] * 2)
@@ -115,9 +118,11 @@ class MofaFactors(TwoBlocks):
             model.build()
             model.run()
         nodes = model.model.nodes
-        return np.asarray(nodes["Z"].getExpectation()), [
-            np.asarray(w) for w in nodes["W"].getExpectation()
-        ]
+        factors = np.asarray(nodes["Z"].getExpectation())
+        weights = [np.asarray(w) for w in nodes["W"].getExpectation()]
+        if not all(np.isfinite(part).all() for part in (factors, *weights)):
+            raise FitError("MOFA did not converge to finite factors; ask for fewer.")
+        return factors, weights
 
 
 def _shares(block: Array, factors: Array, weights: Array) -> Array:

@@ -106,7 +106,7 @@ class MultiBlockCCA(BaseEstimator):
             pairs = combinations(data, 2)
             strength.append(
                 {
-                    (a, b): float(weights[a] @ _cross(data, a, b, weights[b], found, strength))
+                    (a, b): float(weights[a] @ _cross(data, (a, b), weights[b], found, strength))
                     for a, b in pairs
                 }
             )
@@ -217,7 +217,7 @@ class MultiBlockCCA(BaseEstimator):
             change = 0.0
             for name in data:
                 total = sum(
-                    _cross(data, name, other, weights[other], found, strength)
+                    _cross(data, (name, other), weights[other], found, strength)
                     for other in data
                     if other != name
                 )
@@ -234,13 +234,13 @@ class MultiBlockCCA(BaseEstimator):
 
 def _cross(
     data: Mapping[str, Block],
-    name: str,
-    other: str,
+    pair: tuple[str, str],
     weights: Array,
     found: list[dict[str, Array]],
     strength: list[dict[tuple[str, str], float]],
 ) -> Array:
     """Return the deflated cross-covariance of two blocks times the weights of the second."""
+    name, other = pair
     out = data[name].adjoint(data[other].forward(weights))
     for known, sizes in zip(found, strength, strict=True):
         size = sizes.get((name, other), sizes.get((other, name), 0.0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -226,8 +228,10 @@ class _Side:
         self.dewhiten = u[:, :n_components] * self.scale
         self.white = vt[:n_components] * np.sqrt(n_features)
         seed = int(rng.randint(2**31 - 1))
-        ica = FastICA(whiten=False, max_iter=2000, tol=1e-7, random_state=seed)
-        ica.fit(self.white.T)
+        ica = FastICA(whiten=False, max_iter=500, tol=1e-7, random_state=seed)
+        with warnings.catch_warnings():  # a start is wanted here: the likelihood is climbed below
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            ica.fit(self.white.T)
         self.unmixing = np.asarray(ica.components_) * 1.8
 
     def sources(self) -> NDArray[np.float64]:

@@ -91,11 +91,12 @@ class RowSparseReducedRank(ManyTargets):
 
     def _alternate(self, x: Array, y: Array, right: Array) -> Array:
         previous = np.zeros((x.shape[1], y.shape[1]))
-        for self.n_iter_ in range(1, self.max_iter + 1):
+        for n_iter in range(1, self.max_iter + 1):
+            self.n_iter_ = n_iter
             rows = GroupSparseMultiTask(self.alpha, tol=1e-9, max_iter=20_000).fit(x, y @ right)
             b = rows.coef_.reshape(x.shape[1], -1)
-            self._right = right
             if not b.any():
+                self._right = right
                 return b
             u, _, vt = np.linalg.svd(y.T @ (x @ b), full_matrices=False)
             right = u @ vt

@@ -273,18 +273,28 @@ class _Cross:
     def leading(self, n_vectors: int) -> NDArray[np.float64]:
         """Return the leading right singular vectors (n_right, n_vectors) of ``X'Y``.
 
-        Through the n x n Gram matrices, ``X'Y`` itself is never formed: with ``XX' = F F'`` the
-        right singular vectors of ``X'Y`` are those of ``F'Y``.
+        Where ``X'Y`` is larger than n x n it is never formed: with ``XX' = F F'`` its right
+        singular vectors are those of ``F'Y``.
         """
+        if self.left.shape[1] * self.right.shape[1] <= self.left.shape[0] ** 2:
+            cross = self.left.adjoint(self.right.dense())
+            strength, turn = np.linalg.svd(cross, full_matrices=False)[1:]
+            _require_rank(strength**2, n_vectors)
+            return np.asarray(turn[:n_vectors].T)
         values, vectors = np.linalg.eigh(self.left.gram())
         factor = vectors * np.sqrt(np.maximum(values, 0.0))
         strength, turn = np.linalg.eigh(factor.T @ self.right.gram() @ factor)
-        rank = int(np.count_nonzero(strength > strength[-1] * 1e-12)) if strength[-1] > 0 else 0
-        if rank < n_vectors:
-            raise InputError(f"{n_vectors} components are asked for; the data have rank {rank}.")
+        _require_rank(strength, n_vectors)
         top = turn[:, ::-1][:, :n_vectors]
         found = self.right.adjoint(factor @ top)
         return np.asarray(found / np.linalg.norm(found, axis=0))
+
+
+def _require_rank(squares: NDArray[np.float64], n_vectors: int) -> None:
+    largest = float(squares.max())
+    rank = int(np.count_nonzero(squares > largest * 1e-12)) if largest > 0 else 0
+    if rank < n_vectors:
+        raise InputError(f"{n_vectors} components are asked for; the data have rank {rank}.")
 
 
 def _scores(

@@ -135,7 +135,8 @@ def simulate_linked_blocks(
     ((50, 40), (50, 12), 10, 5)
     """
     rank = len(correlations)
-    _check(n_x, n_y, rank, (n_x_active, n_y_active), correlations, signal, shape)
+    active = (n_x_active, n_y_active)
+    _check(n_x, n_y, active, correlations=correlations, signal=signal, shape=shape)
     samples = tuple(f"S{i:05d}" for i in range(1, n_samples + 1))
     population = rng.integers(0, 2, n_samples) if ancestry > 0 else np.zeros(n_samples, np.int64)
     matrix = simulate_genotypes(
@@ -152,7 +153,9 @@ def simulate_linked_blocks(
     x_weights = _variant_weights(n_x, rank, n_x_active, group_size, rng)
     y_weights = _phenotype_weights(n_y, rank, n_y_active, shape, rng)
     noise = _noise(n_samples, n_y, shape, smoothness, rng)
-    y = _phenotypes(x, x_weights, y_weights, noise, correlations, signal, rng)
+    y = _phenotypes(
+        x, x_weights, y_weights, noise, correlations=correlations, signal=signal, rng=rng
+    )
     place = rng.integers(0, n_sites, n_samples) if site > 0 else np.zeros(n_samples, np.int64)
     y += ancestry * (population - population.mean())[:, None] * rng.standard_normal(n_y)
     y += site * rng.standard_normal((n_sites, n_y))[place]
@@ -181,12 +184,13 @@ def simulate_linked_blocks(
 def _check(
     n_x: int,
     n_y: int,
-    rank: int,
     active: tuple[int, int],
+    *,
     correlations: tuple[float, ...],
     signal: float,
     shape: tuple[int, ...],
 ) -> None:
+    rank = len(correlations)
     if not rank or not all(0 <= r < 1 for r in correlations) or not 0 < signal <= 1:
         raise InputError("Needed are one correlation or more in [0, 1), and signal in (0, 1].")
     if active[0] * rank > n_x or active[1] * rank > n_y or min(active) < 1:
@@ -254,6 +258,7 @@ def _phenotypes(
     x_weights: Array,
     y_weights: Array,
     noise: Array,
+    *,
     correlations: tuple[float, ...],
     signal: float,
     rng: np.random.Generator,
