@@ -89,3 +89,15 @@ def test_sets_and_meta(run, folder, tmp_path):
         frame.write_parquet(tmp_path / f"{name}.parquet")
     run("meta", tmp_path / "a.parquet", tmp_path / "b.parquet", "--out", tmp_path / "m.tsv")
     assert pl.read_csv(tmp_path / "m.tsv", separator="\t")["z"][0] == pytest.approx(2 * 2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("test", "column"), [("manova", "wilks"), ("mostest", "mahalanobis"), ("max-t", "p_all")]
+)
+def test_all_traits_together(run, folder, tmp_path, test, column):
+    text = run(
+        "omnibus", "--genotypes", folder / "example.bed", "--phenotypes", folder / "phenotype.txt",
+        "--test", test, "--permutations", 20, "--out", tmp_path / "joint.tsv",
+    )  # fmt: skip
+    assert "variants" in text
+    assert column in pl.read_csv(tmp_path / "joint.tsv", separator="\t").columns

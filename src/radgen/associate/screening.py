@@ -12,8 +12,10 @@ from radgen._core.naming import require_choice
 from radgen.associate import _pairs
 from radgen.associate._kernels import KERNELS
 from radgen.associate._pairs import PairBlock
+from radgen.associate._plan import families_of, scaled
+from radgen.associate._summary import tally
 from radgen.associate._survival import cox_block
-from radgen.associate._table import Piece, assemble
+from radgen.associate._table import Names, Piece, assemble, n_effective
 from radgen.associate.association_result import AssociationResult
 from radgen.errors import InputError
 from radgen.types import Covariates, Outcome, PhenotypeTable, align
@@ -119,9 +121,10 @@ def screen(
         raise InputError(f"Only {int(keep.sum())} samples have outcome and covariates.")
     x = phenotypes.values[rows["images"]][keep]
     if standardise:
-        x = _scaled(x)
+        x = scaled(x, ~_pairs.is_binary(x))
     events = None if outcome.events is None else outcome.events[rows["outcome"]][keep]
     block = _block(name, y[keep], events, x, z, confidence=confidence)
+    count = n_effective(x, [y[keep][:, None]])
     frame = assemble(
         [
             Piece(
@@ -132,10 +135,8 @@ def screen(
                 _limits(block, x, y[keep], events, min_n=min_n, min_group=min_group),
             )
         ],
-        phenotypes=phenotypes.names,
-        omics=[outcome.name],
-        layers=["outcome"],
-        families=_families(phenotypes, families),
+        Names(phenotypes.names, [outcome.name], ["outcome"], families_of(phenotypes, families)),
+        count,
     )
     return AssociationResult(
         frame=frame,
@@ -159,7 +160,8 @@ def screen(
             {"sample": list(reasons), "reason": list(reasons.values())},
             schema={"sample": pl.String, "reason": pl.String},
         ),
-        provenance={"step": "associate.screen", "version": 1},
+        provenance={"step": "associate.screen", "version": 2},
+        summary=tally(frame) | {"n_effective": count},
     )
 
 
@@ -215,22 +217,3 @@ def _note(
 ) -> None:
     for row in np.flatnonzero(where):
         reasons.setdefault(samples[row], why)
-
-
-def _scaled(x: Array) -> Array:
-    out = np.array(x)
-    for column in np.flatnonzero(~_pairs.is_binary(x)):
-        known = out[np.isfinite(out[:, column]), column]
-        spread = known.std(ddof=1) if len(known) > 1 else 0.0
-        if spread > 0:
-            out[:, column] /= spread
-    return out
-
-
-def _families(phenotypes: PhenotypeTable, given: Mapping[str, str] | None) -> list[str]:
-    if given is not None:
-        for name in given:
-            require_choice(name, phenotypes.names, what="phenotype")
-        return [str(given.get(name, name)) for name in phenotypes.names]
-    spec = phenotypes.specs["family"].to_list()
-    return [family or name for family, name in zip(spec, phenotypes.names, strict=True)]

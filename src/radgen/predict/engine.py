@@ -114,6 +114,16 @@ class Prepared:
                 values = np.asarray(step.transform(values))
         return values
 
+    def used(self, n_columns: int) -> NDArray[np.bool_]:
+        """Return which of the block's columns reach the model, bool (n_columns,)."""
+        at = np.arange(n_columns)
+        for _, step in self.steps:
+            if hasattr(step, "get_support"):
+                at = at[step.get_support()]
+        out = np.zeros(n_columns, dtype=bool)
+        out[at] = True
+        return out
+
 
 def fit_block(
     block: Block,
@@ -199,6 +209,7 @@ class FullFit:
     threshold: float
     setting: str
     on_train: FloatArray
+    log: list[FitRecord]
 
 
 def fit_all(task: FoldTask) -> FullFit:
@@ -219,7 +230,8 @@ def fit_all(task: FoldTask) -> FullFit:
         model = task.learner.fit(x, task.target[rows], np.array([chosen]), seed)[0]
         on_train = model.predict(x)
     threshold = _threshold(task, held, on_train)
-    return FullFit(steps, model, threshold, task.learner.settings[chosen], on_train)
+    log.append(FitRecord("all", "model", plan.name, rows))
+    return FullFit(steps, model, threshold, task.learner.settings[chosen], on_train, log)
 
 
 def _inner(task: FoldTask) -> list[tuple[Rows, Rows]]:

@@ -14,6 +14,7 @@ from radgen._core.blocks import map_units
 from radgen._core.naming import require_choice
 from radgen._core.rng import spawn
 from radgen.errors import InputError, shown
+from radgen.predict.curves import curve_tables, survival_tables
 from radgen.predict.design import ROLES, Block, Design, build_design
 from radgen.predict.engine import FoldOutput, FoldTask, ModelPlan, run_fold
 from radgen.predict.learners import make_learner
@@ -23,12 +24,10 @@ from radgen.predict.scores import estimates
 from radgen.predict.splits import Split, outer_splits
 from radgen.predict.tables import (
     by_repeat,
-    curve_tables,
     difference_table,
     log_tables,
     metric_table,
     prediction_table,
-    survival_tables,
     threshold_table,
 )
 from radgen.stats.discrimination import minimum_detectable_auc

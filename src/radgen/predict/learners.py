@@ -12,6 +12,7 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from radgen.errors import InputError
+from radgen.predict.portable import linear_score, logistic
 from radgen.predict.ridge import cox_path, linear_path, logistic_path
 from radgen.stats.cox import RiskSets
 
@@ -65,6 +66,11 @@ class LinearFit:
         """Return probabilities, log relative hazards or values, (n,)."""
         eta = x @ self.beta + self.intercept
         return np.asarray(expit(eta) if self.kind == "binary" else eta, dtype=np.float64)
+
+    def portable(self, x: FloatArray) -> FloatArray:
+        """Return what `predict` does, the same to the last bit on every machine, (n,)."""
+        eta = linear_score(x, self.beta, self.intercept)
+        return logistic(eta) if self.kind == "binary" else eta
 
 
 @dataclass(frozen=True)

@@ -267,6 +267,10 @@ class PredictSettings(Section):
     where: dict[str, Texts] = Field(
         default_factory=dict, description='Samples to use: {grade = ["4"]}.'
     )
+    freeze: bool = Field(
+        default=False,
+        description="Write the fullest model, fitted to all samples, to models/NAME.json.",
+    )
 
 
 class SurvivalAnalysisSettings(Section):
