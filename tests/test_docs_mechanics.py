@@ -52,7 +52,7 @@ def test_python_of_a_page_parses_and_names_what_exists(page: Path) -> None:
 
 
 def test_commands_of_a_page_exist(pages: ModuleType) -> None:
-    shown = set(re.findall(r"^## radgen (\w+)$", pages.command_page(), flags=re.M))
+    shown = set(re.findall(r"^## radgen ([\w-]+)$", pages.command_page(), flags=re.M))
     assert {"check", "demo", "extract", "gwas", "init", "run"} <= shown
     for page in PAGES:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), flags=re.S):
