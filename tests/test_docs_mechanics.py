@@ -56,7 +56,7 @@ def test_commands_of_a_page_exist(pages: ModuleType) -> None:
     assert {"check", "demo", "extract", "gwas", "init", "run"} <= shown
     for page in PAGES:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), flags=re.S):
-            assert set(re.findall(r"^radgen ([\w-]+)", block, flags=re.M)) <= shown, page.name
+            assert set(re.findall(r"^radgen (\w[\w-]*)", block, flags=re.M)) <= shown, page.name
 
 
 def test_every_key_of_a_study_is_listed(pages: ModuleType) -> None:
