@@ -47,7 +47,8 @@ class SparseCCA(TwoBlocks):
     max_iter : int, default 500
         Alternations a component.
     tol : float, default 1e-6
-        Stop where the l1 change of v falls below it.
+        Stop where the l1 change of v falls below it (for float32 blocks, below 32 rounding
+        errors of v where that is more).
 
     Attributes
     ----------
@@ -183,10 +184,12 @@ class SparseCCA(TwoBlocks):
     def _component(
         self, cross: _Cross, v: NDArray[np.float64], on_x: Penalty, on_y: Penalty
     ) -> int:
+        single = np.float32 in (cross.left.array.dtype, cross.right.array.dtype)
+        noise = 32 * float(np.finfo(np.float32).eps) if single else 0.0
         for n_iter in range(1, self.max_iter + 1):  # noqa: B007
             u = on_x.unit(cross.left_times(v))
             previous, v = v, on_y.unit(cross.right_times(u))
-            if np.abs(v - previous).sum() < self.tol:
+            if np.abs(v - previous).sum() < max(self.tol, noise * np.abs(v).sum()):
                 break
         else:
             raise FitError(
