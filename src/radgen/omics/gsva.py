@@ -74,7 +74,7 @@ class GsvaScorer(SetScorer):
     ...                    [[3.0, 2, 1], [1, 2, 3], [2, 2.5, 2]], "expression", "log2")
     >>> scorer = GsvaScorer({"S": ["g"]}, min_genes=1)
     >>> scorer.fit_transform(table).values[:, 0].tolist()
-    [1.0, -1.0, 0.5]
+    [1.0, -1.0, 0.0]
     """
 
     _scale: ClassVar[str] = "gsva"
