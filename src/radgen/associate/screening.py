@@ -15,7 +15,7 @@ from radgen.associate._pairs import PairBlock
 from radgen.associate._plan import families_of, scaled
 from radgen.associate._summary import tally
 from radgen.associate._survival import cox_block
-from radgen.associate._table import Names, Piece, assemble
+from radgen.associate._table import Names, Piece, assemble, n_effective
 from radgen.associate.association_result import AssociationResult
 from radgen.errors import InputError
 from radgen.types import Covariates, Outcome, PhenotypeTable, align
@@ -124,6 +124,7 @@ def screen(
         x = scaled(x, ~_pairs.is_binary(x))
     events = None if outcome.events is None else outcome.events[rows["outcome"]][keep]
     block = _block(name, y[keep], events, x, z, confidence=confidence)
+    count = n_effective(x, [y[keep][:, None]])
     frame = assemble(
         [
             Piece(
@@ -135,6 +136,7 @@ def screen(
             )
         ],
         Names(phenotypes.names, [outcome.name], ["outcome"], families_of(phenotypes, families)),
+        count,
     )
     return AssociationResult(
         frame=frame,
@@ -159,7 +161,7 @@ def screen(
             schema={"sample": pl.String, "reason": pl.String},
         ),
         provenance={"step": "associate.screen", "version": 2},
-        summary=tally(frame),
+        summary=tally(frame) | {"n_effective": count},
     )
 
 

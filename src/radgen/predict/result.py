@@ -187,6 +187,11 @@ class PredictionResult(Result):
         p = self.params
         if p["scheme"] == "leave-site-out":
             outer = "leaving out one site at a time"
+        elif p["scheme"] == "temporal":
+            outer = (
+                f"testing the later half of the patients in {p['folds']} parts, each by models of "
+                "all earlier patients"
+            )
         else:
             outer = (
                 f"{p['repeats']} times repeated, {p['folds']}-fold cross-validation, stratified by "
@@ -198,13 +203,20 @@ class PredictionResult(Result):
         selection = (
             f"features were selected ({p['selection']}), " if p["selection"] != "none" else ""
         )
+        late = [how for how in p.get("fusion", ["early"]) if how != "early"]
+        fused = (
+            f"Blocks were also joined late ({' and '.join(late)}), from scores that inner folds "
+            "held out. "
+            if late
+            else ""
+        )
         return (
             f"Models of {self.outcome} ({p['model']}) were evaluated by {outer}; settings and "
             f"decision thresholds were chosen in {p['inner_folds']} inner folds of each training "
             "set. Within every training set alone missing values were imputed (median), "
             f"imaging and genomic features were mapped to normal scores, {harmonise}{selection}"
-            "and blocks were scaled to equal largest variance. All models were compared on the "
-            "same folds. Discrimination compares patients within a fold and is averaged over "
+            f"and blocks were scaled to equal largest variance. {fused}All models were compared on "
+            "the same folds. Discrimination compares patients within a fold and is averaged over "
             f"repeats; {p['confidence']:.0%} intervals are {p['interval_text']}. Seed {p['seed']}."
         )
 

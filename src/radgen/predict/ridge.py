@@ -22,7 +22,8 @@ FloatArray = NDArray[np.float64]
 _STEPS = 50
 
 
-def _reduce(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def reduce_columns(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return scores (n, k), directions (k, p) and means (p,): centred x is scores @ directions."""
     center = x.mean(axis=0)
     u, s, vt = np.linalg.svd(x - center, full_matrices=False)
     keep = s > 1e-10 * max(float(s.max(initial=0.0)), 1e-300)
@@ -57,7 +58,7 @@ def logistic_path(
     FitError
         If Newton's method does not converge.
     """
-    z, vt, center = _reduce(x)
+    z, vt, center = reduce_columns(x)
     w = np.ones(len(y)) if weights is None else weights
     base = float(w @ y / w.sum())
     start = np.zeros(z.shape[1] + 1)
@@ -125,7 +126,7 @@ def cox_path(
     """
     if not event.any():
         raise InputError("A Cox model needs at least one event.")
-    z, vt, _ = _reduce(x)
+    z, vt, _ = reduce_columns(x)
     risk = RiskSets(time, event, np.ones(len(time)), None, "efron")
     theta = np.zeros(z.shape[1])
     out = np.empty((len(penalties), x.shape[1]))
