@@ -189,7 +189,9 @@ def _trial(rng, n, *, interaction, kind="censored"):
 
 @pytest.mark.parametrize("kind", ["censored", "binary", "continuous"])
 def test_prognostic_and_predictive_markers_are_kept_apart(kind):
-    blocks, drug, outcome, *_ = _trial(np.random.default_rng(7), 500, interaction=1.2, kind=kind)
+    blocks, drug, outcome, marker, _ = _trial(
+        np.random.default_rng(7), 500, interaction=1.2, kind=kind
+    )
     found = predict.treatment_effects(blocks, drug, outcome)
     rows = {row["marker"]: row for row in found.frame.iter_rows(named=True)}
     assert rows["marker"]["interaction_p_adjusted"] < 0.01
@@ -197,11 +199,15 @@ def test_prognostic_and_predictive_markers_are_kept_apart(kind):
     assert rows["prognostic"]["prognostic_p"] < 1e-4
     assert "marker is predictive" in found.statements()[0]
     assert "Prognostic without evidence of being predictive: prognostic" in found.statements()[1]
-    truth = np.array([1.4, -1.0])
-    truth = truth if kind == "continuous" else np.exp(truth)
-    for key, value in zip(("treatment_low", "treatment_high"), truth, strict=True):
-        row = rows["marker"]
-        assert row[f"{key}_ci_low"] < value < row[f"{key}_ci_high"]
+    # Given the other covariate the effects are those that were simulated.
+    both = blocks["imaging"]
+    given = predict.treatment_effects(
+        {"imaging": both.drop("prognostic")}, drug, outcome, covariates=both.drop("marker")
+    ).frame.row(0, named=True)
+    for key, level in (("treatment_low", -1), ("treatment_high", 1)):
+        truth = 0.2 - 1.2 * (marker.mean() + level * marker.std())
+        truth = truth if kind == "continuous" else np.exp(truth)
+        assert given[f"{key}_ci_low"] < truth < given[f"{key}_ci_high"]
     assert found.plot("interactions").has_data()
 
 
