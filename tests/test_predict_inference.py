@@ -189,9 +189,7 @@ def _trial(rng, n, *, interaction, kind="censored"):
 
 @pytest.mark.parametrize("kind", ["censored", "binary", "continuous"])
 def test_prognostic_and_predictive_markers_are_kept_apart(kind):
-    blocks, drug, outcome, marker, _ = _trial(
-        np.random.default_rng(7), 500, interaction=1.2, kind=kind
-    )
+    blocks, drug, outcome, *_ = _trial(np.random.default_rng(7), 500, interaction=1.2, kind=kind)
     found = predict.treatment_effects(blocks, drug, outcome)
     rows = {row["marker"]: row for row in found.frame.iter_rows(named=True)}
     assert rows["marker"]["interaction_p_adjusted"] < 0.01
@@ -199,16 +197,28 @@ def test_prognostic_and_predictive_markers_are_kept_apart(kind):
     assert rows["prognostic"]["prognostic_p"] < 1e-4
     assert "marker is predictive" in found.statements()[0]
     assert "Prognostic without evidence of being predictive: prognostic" in found.statements()[1]
-    # Given the other covariate the effects are those that were simulated.
-    both = blocks["imaging"]
-    given = predict.treatment_effects(
-        {"imaging": both.drop("prognostic")}, drug, outcome, covariates=both.drop("marker")
-    ).frame.row(0, named=True)
-    for key, level in (("treatment_low", -1), ("treatment_high", 1)):
-        truth = 0.2 - 1.2 * (marker.mean() + level * marker.std())
-        truth = truth if kind == "continuous" else np.exp(truth)
-        assert given[f"{key}_ci_low"] < truth < given[f"{key}_ci_high"]
     assert found.plot("interactions").has_data()
+
+
+@pytest.mark.parametrize("kind", ["censored", "binary", "continuous"])
+def test_treatment_effects_at_low_and_high_markers_are_those_simulated(kind):
+    z = []
+    for seed in range(30):
+        rng = np.random.default_rng([77, seed])
+        blocks, drug, outcome, marker, _ = _trial(rng, 300, interaction=1.0, kind=kind)
+        both = blocks["imaging"]
+        row = predict.treatment_effects(
+            {"imaging": both.drop("prognostic")}, drug, outcome, covariates=both.drop("marker")
+        ).frame.row(0, named=True)
+        for key, level in (("treatment_low", -1), ("treatment_high", 1)):
+            names = (key, f"{key}_ci_low", f"{key}_ci_high")
+            value, low, high = (row[name] for name in names)
+            if kind != "continuous":
+                value, low, high = np.log([value, low, high])
+            truth = 0.2 - (marker.mean() + level * marker.std())
+            z.append((value - truth) / ((high - low) / 3.92))
+    assert abs(np.mean(z)) < 4 / np.sqrt(60)
+    assert 0.7 < np.std(z) < 1.35
 
 
 def test_interactions_equal_statsmodels():
