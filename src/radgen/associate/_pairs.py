@@ -21,6 +21,7 @@ __all__ = [
     "is_binary",
     "linear_block",
     "robust_block",
+    "ruled_by_one",
     "spearman_block",
 ]
 
@@ -35,11 +36,14 @@ REASONS = (
     "the classes are separated: effect and interval are Firth's",
     "the classes are separated: the effect is infinite",
     "the test needs another type of data",
+    "one sample alone holds more than half of the variance of a side: the result hangs on it",
+    "its own effect did not pass the filter",
 )
-TOO_FEW_SAMPLES, TOO_FEW_CARRIERS, ONE_CLASS, NOT_CONVERGED, SEPARATED, INFINITE, WRONG_TYPE = (
-    range(len(linear.STATUS_TEXT), len(REASONS))
+TOO_FEW_SAMPLES, TOO_FEW_CARRIERS, ONE_CLASS, NOT_CONVERGED = range(
+    len(linear.STATUS_TEXT), len(linear.STATUS_TEXT) + 4
 )
-WARNED = (linear.PERFECT_FIT, SEPARATED, INFINITE)
+SEPARATED, INFINITE, WRONG_TYPE, RULED_BY_ONE, FILTERED = range(NOT_CONVERGED + 1, len(REASONS))
+WARNED = (linear.PERFECT_FIT, SEPARATED, INFINITE, RULED_BY_ONE)
 """Codes of pairs that have a p-value, but need a look."""
 
 
@@ -104,6 +108,27 @@ def is_binary(values: Array) -> NDArray[np.bool_]:
     known = np.isfinite(values)
     fits = (~known | (values == 0) | (values == 1)).all(axis=0)
     return np.asarray(fits & known.any(axis=0))
+
+
+def ruled_by_one(values: Array) -> NDArray[np.bool_]:
+    """Return which columns owe more than half of their variance to one sample.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (n_samples, n_columns)
+        NaN = missing; columns of 0 and 1 are left aside.
+
+    Returns
+    -------
+    ndarray of bool (n_columns,)
+        Of these a least-squares result hangs on one sample.
+    """
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    filled = np.where(known, values, 0.0)
+    square = np.where(known, filled - filled.sum(axis=0) / count, 0.0) ** 2
+    most = square.max(axis=0, initial=0.0)
+    return np.asarray((most > 0.5 * square.sum(axis=0)) & ~is_binary(values) & (count > 4))
 
 
 def linear_block(traits: Array, predictors: Array, z: Array | None, confidence: float) -> PairBlock:

@@ -16,6 +16,7 @@ from radgen.associate._run import Unit
 from radgen.errors import InputError, shown
 from radgen.omics.normalise import median_ratio_factors
 from radgen.stats.linear import prepare
+from radgen.stats.rank import normal_scores
 from radgen.types import Alignment, Covariates, OmicsTable, PhenotypeTable, align
 
 __all__ = [
@@ -185,6 +186,7 @@ def units_of(
     types: Sequence[str],
     *,
     test: str,
+    transform: str,
     standardise: bool,
     limits: tuple[float, int, int],
     block_size: int | None,
@@ -202,6 +204,8 @@ def units_of(
         Type of each phenotype.
     test : str
         As `scan` has it.
+    transform : {"none", "rank"}
+        "rank": continuous phenotypes as normal scores of the matched samples.
     standardise : bool
         Divide continuous columns by their deviation.
     limits : tuple of (float, int, int)
@@ -218,8 +222,12 @@ def units_of(
     """
     omics_types = _omics_types(layer, matched.omics)
     traits, values = matched.traits, matched.omics
+    continuous = np.array([kind == "continuous" for kind in types], dtype=bool)
+    if transform == "rank":
+        traits = np.array(traits)
+        traits[:, continuous] = normal_scores(traits[:, continuous])
     if standardise:
-        traits = scaled(traits, np.array([kind == "continuous" for kind in types]))
+        traits = scaled(traits, continuous)
         values = scaled(values, np.array([kind == "continuous" for kind in omics_types]))
     offset = None
     if layer.scale == "counts" and test == "negbinom":

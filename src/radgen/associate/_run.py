@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from radgen.associate._models import negbinom_block
 from radgen.associate._table import Piece
 from radgen.stats.linear import TraitSide
 
-__all__ = ["Unit", "run_unit"]
+__all__ = ["LEAST_SQUARES", "Unit", "run_unit"]
 
 Array = NDArray[np.float64]
+
+LEAST_SQUARES = ("linear", "linear_hc3", "moderated", "mixed")
+"""Tests whose result a single extreme sample can make."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,11 @@ def run_unit(unit: Unit) -> Piece:
     block = block.refuse(small & open_pairs, _pairs.TOO_FEW_CARRIERS)
     few = (block.n < min_n) & (block.code != _pairs.TOO_FEW_CARRIERS)
     block = block.refuse(few, _pairs.TOO_FEW_SAMPLES)
+    if unit.test in LEAST_SQUARES:
+        ruled = _pairs.ruled_by_one(unit.predictors)[:, None] | _pairs.ruled_by_one(unit.traits)
+        if ruled.any():
+            code = np.where(ruled & (block.code == 0), _pairs.RULED_BY_ONE, block.code)
+            block = replace(block, code=code.astype(np.int8))
     left, right = ("omics", "phenotype") if unit.swapped else ("phenotype", "omics")
     model = f"{left} ~ {right}" if unit.modifier is None else f"{left} ~ {right} x modifier"
     rows, columns = unit.place
@@ -80,7 +88,7 @@ def _block(unit: Unit) -> _pairs.PairBlock:
     confidence = unit.limits[0]
     if unit.modifier is not None:
         return interaction_block(
-            unit.test,
+            KERNELS[unit.test],
             unit.traits,
             unit.predictors,
             unit.covariates,

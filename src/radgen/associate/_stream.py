@@ -16,7 +16,7 @@ from radgen._core.files import atomic_path
 from radgen._core.progress import progress
 from radgen.associate._ledger import Ledger
 from radgen.associate._summary import Tally
-from radgen.associate._table import Names, Piece, adjusted, rows_of
+from radgen.associate._table import Names, Piece, adjusted, rows_of, sidak
 from radgen.stats.tail import from_log10p
 
 __all__ = ["Stream"]
@@ -36,14 +36,17 @@ class Stream:
         What the numbers of pieces stand for.
     listed : int
         How many pairs with the smallest p are given back.
+    n_effective : float
+        Effective number of tests.
     """
 
-    def __init__(self, out: Path, names: Names, listed: int) -> None:
+    def __init__(self, out: Path, names: Names, listed: int, n_effective: float) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         self.out, self.names, self.listed = out, names, listed
         self.folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.parts-"))
         self.ledger = Ledger(self.folder, len(names.family_labels))
         self.tally = Tally()
+        self.n_effective = n_effective
         self._pieces: list[Piece] = []
         self._waiting = 0
         self._parts: list[Path] = []
@@ -98,9 +101,11 @@ class Stream:
         m = self.ledger.n_tests
         q, two_level = self.ledger.adjusted(log10p, family)
         dependent = float(digamma(m + 1) - digamma(1))  # 1 + 1/2 + ... + 1/m
+        p = from_log10p(log10p)
         return adjusted(
             frame,
-            p_bonferroni=np.minimum(from_log10p(log10p) * m, 1.0),
+            p_bonferroni=np.minimum(p * m, 1.0),
+            p_effective=sidak(p, self.n_effective),
             q_bh=q,
             q_by=np.minimum(q * dependent, 1.0),
             q_storey=np.minimum(q * self.ledger.pi0, 1.0),

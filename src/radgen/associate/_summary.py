@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from radgen.stats.selection import Z_EDGES
+from radgen.stats.tail import normal_log10p
+
 __all__ = ["LEVEL", "Tally", "tally"]
 
 LEVEL = 0.05
+_LOG10P = -normal_log10p(Z_EDGES)
 
 
 class Tally:
@@ -19,6 +23,7 @@ class Tally:
         self.counts = dict.fromkeys(("n_pairs", "n_tested", "n_bh", "n_bonferroni", "n_maxt"), 0)
         self.reasons: dict[str, int] = {}
         self.flagged: dict[str, int] = {}
+        self.z_counts = np.zeros(len(Z_EDGES), dtype=np.int64)
         self._n: dict[float, int] = {}
         self._df: dict[float, int] = {}
 
@@ -32,6 +37,8 @@ class Tally:
             self.counts[key] += int((tested[column] <= LEVEL).sum() or 0)
         for status, into in (("not_tested", self.reasons), ("warning", self.flagged)):
             _count(frame.filter(pl.col("status") == status)["reason"], into)
+        bins = np.searchsorted(_LOG10P, -tested["log10p"].to_numpy(), side="right") - 1
+        self.z_counts += np.bincount(bins, minlength=len(Z_EDGES))
         _count(tested["n"], self._n)
         _count(tested["df"].drop_nulls(), self._df)
 
@@ -43,6 +50,7 @@ class Tally:
             "flagged": dict(sorted(self.flagged.items())),
             "median_n": _median(self._n),
             "median_df": _median(self._df),
+            "z_counts": self.z_counts.tolist(),
         }
 
 

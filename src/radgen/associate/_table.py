@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from radgen.associate._pairs import REASONS, WARNED, PairBlock
 from radgen.associate.association_result import COLUMNS, TEST_TEXT
 from radgen.stats import multiplicity
-from radgen.stats.tail import from_log10p
+from radgen.stats.effective import effective_columns
+from radgen.stats.tail import from_log10p, t_quantile
 
-__all__ = ["ALL_SAMPLES", "Names", "Piece", "adjusted", "assemble", "rows_of"]
+__all__ = [
+    "ALL_SAMPLES",
+    "Names",
+    "Piece",
+    "adjusted",
+    "assemble",
+    "n_effective",
+    "rows_of",
+    "sidak",
+]
 
 Array = NDArray[np.float64]
 
@@ -29,6 +39,7 @@ _KINDS = {
         "phenotype ~ omics x modifier",
         "omics ~ phenotype x modifier",
         "outcome ~ phenotype",
+        "outcome ~ phenotype x modifier",
     ),
 }
 _FLOATS = ("effect", "se", "ci_low", "ci_high", "statistic", "df")
@@ -103,14 +114,18 @@ def _coded(values: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     return list(place), np.array([place[item] for item in values], dtype=np.int64)
 
 
-def assemble(pieces: Sequence[Piece], names: Names) -> pl.DataFrame:
-    """Return the table of all pairs with adjusted values, by stratum, phenotype and feature."""
+def assemble(pieces: Sequence[Piece], names: Names, n_effective: float) -> pl.DataFrame:
+    """Return the table of all pairs with adjusted values, by stratum, phenotype and feature.
+
+    `n_effective` is the effective number of tests.
+    """
     frame, family, maxt = rows_of(pieces, names, ordered=True)
     log10p = frame["log10p"].to_numpy()
     p = from_log10p(log10p)
     return adjusted(
         frame,
         p_bonferroni=multiplicity.bonferroni(p),
+        p_effective=sidak(p, n_effective),
         q_bh=multiplicity.bh(p),
         q_by=multiplicity.by(p),
         q_storey=multiplicity.storey(p),
@@ -177,6 +192,7 @@ def rows_of(
         "n": pl.Series(flat("n")).cast(pl.Int64),
         "n_group1": _nullable(flat("n_group1")).cast(pl.Int64),
         **{name: _nullable(flat(name)) for name in _FLOATS},
+        "detectable": _nullable(_detectable(flat("se"), flat("df"))),
         "p": _nullable(from_log10p(log10p)),
         "log10p": _nullable(log10p),
         "status": named(["ok", "warning", "not_tested"], status),
@@ -186,6 +202,49 @@ def rows_of(
         [np.full(p.block.n.size, np.nan) if p.p_maxt is None else p.p_maxt.ravel() for p in pieces]
     )
     return pl.DataFrame(data), family, maxt[order]
+
+
+def _detectable(se: Array, df: Array) -> Array:
+    """Size of the effect that one test at 0.05 finds with 80 % power; normal without a df."""
+    known = np.where(df > 0, df, 1e12)
+    return np.asarray((t_quantile(0.975, known) + t_quantile(0.8, known)) * se)
+
+
+def sidak(p: Array, n_tests: float) -> Array:
+    """Return 1 - (1 - p)**n_tests, which keeps the digits of a small p."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.expm1(n_tests * np.log1p(-p)))
+
+
+def n_effective(phenotypes: Array, layers: Sequence[Array], n_strata: int = 1) -> float:
+    """Return the effective number of tests: phenotypes x features of all layers x strata.
+
+    Parameters
+    ----------
+    phenotypes : ndarray of float64 (n_samples, n_phenotypes)
+        NaN = missing; they count as the mean.
+    layers : sequence of ndarray of float64 (n_samples, n_features)
+        The same of each layer.
+    n_strata : int, default 1
+        How many times each pair is tested.
+
+    Returns
+    -------
+    float
+        At least 1.
+    """
+    return max(_columns(phenotypes) * sum(map(_columns, layers)) * n_strata, 1.0)
+
+
+def _columns(values: Array) -> float:
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, values, 0.0).sum(axis=0) / count
+    filled = np.where(known, values, mean)
+    varies = filled.max(axis=0, initial=-np.inf) > filled.min(axis=0, initial=np.inf)
+    if len(filled) < 2 or not varies.any():
+        return 1.0
+    return effective_columns(filled[:, varies])
 
 
 def adjusted(frame: pl.DataFrame, **columns: Array) -> pl.DataFrame:

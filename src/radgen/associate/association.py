@@ -18,11 +18,19 @@ from radgen._core.progress import progress
 from radgen._core.threads import n_threads, one_blas_thread
 from radgen.associate._kernels import KERNELS, MODIFIED, PERMUTED, UNADJUSTED
 from radgen.associate._maxt import Permuted, max_t_blocks
-from radgen.associate._plan import families_of, layer_labels, match, types_of, units_of
-from radgen.associate._run import Unit, run_unit
+from radgen.associate._pairs import ruled_by_one
+from radgen.associate._plan import (
+    Matched,
+    families_of,
+    layer_labels,
+    match,
+    types_of,
+    units_of,
+)
+from radgen.associate._run import LEAST_SQUARES, Unit, run_unit
 from radgen.associate._stream import Stream
 from radgen.associate._summary import tally
-from radgen.associate._table import ALL_SAMPLES, Names, Piece, assemble
+from radgen.associate._table import ALL_SAMPLES, Names, Piece, assemble, n_effective
 from radgen.associate.association_result import AssociationResult
 from radgen.errors import AlignmentError, InputError, shown
 from radgen.types import Covariates, OmicsTable, PhenotypeTable
@@ -39,6 +47,7 @@ class _Options:
 
     test: str
     types: Sequence[str]
+    transform: str
     standardise: bool
     limits: tuple[float, int, int]
     block_size: int | None
@@ -57,6 +66,7 @@ def scan(
     by: Mapping[str, Any] | None = None,
     modifier: str | None = None,
     clusters: Mapping[str, Any] | None = None,
+    transform: str = "none",
     standardise: bool = False,
     permutations: int = 0,
     strata: Mapping[str, Any] | None = None,
@@ -98,6 +108,9 @@ def scan(
     clusters : mapping of str to value or None
         Patient of each sample, where samples are lesions: tests are linear models with a random
         intercept of the patient. Layers and covariates may have a row a patient.
+    transform : {"none", "rank"}
+        "rank": continuous phenotypes as normal scores of the matched samples, so that no single
+        sample rules a result.
     standardise : bool, default False
         Divide continuous phenotypes and features by their standard deviation in the matched
         samples, so that effects are in standard deviations.
@@ -161,6 +174,7 @@ def scan(
     if test == "auto" and clusters is not None:
         test = "mixed"
     _check_test(test, covariates, modifier=modifier, clusters=clusters)
+    require_choice(transform, ("none", "rank"), what="transform")
     _check_numbers(
         min_n=min_n,
         min_group=min_group,
@@ -175,7 +189,7 @@ def scan(
         raise InputError("No molecular layer was given.")
     limits = (confidence, min_n, min_group)
     types = types_of(phenotypes, phenotype_types)
-    options = _Options(test, types, standardise, limits, block_size, clusters, modifier)
+    options = _Options(test, types, transform, standardise, limits, block_size, clusters, modifier)
     plan = _Plan(phenotypes, layers, covariates, options, by)
     names = Names(
         phenotypes.names,
@@ -184,11 +198,13 @@ def scan(
         families_of(phenotypes, families),
         list(plan.strata),
     )
+    count = n_effective(phenotypes.values, [layer.values for layer in layers], len(plan.strata))
     if out is not None:
-        frame, summary = _streamed(plan, Path(out), names, listed, jobs, executor)
+        stream = Stream(Path(out), names, listed, count)
+        frame, summary = _streamed(plan, stream, jobs, executor)
     else:
         pieces = _in_memory(plan, permutations, seed, strata, jobs, executor)
-        frame = assemble(pieces, names)
+        frame = assemble(pieces, names, count)
         summary = tally(frame)
     return AssociationResult(
         frame=frame,
@@ -202,6 +218,7 @@ def scan(
             "n_phenotypes": phenotypes.n_phenotypes,
             "n_omics": len(names.omics),
             "n_families": len(names.family_labels),
+            "transform": transform,
             "standardise": standardise,
             "permutations": permutations,
             "min_n": min_n,
@@ -217,7 +234,7 @@ def scan(
         ).filter(~pl.col("sample").is_in(list(plan.used))),
         warnings=_warnings(summary) + plan.notes,
         provenance={"step": "associate.scan", "version": 2, "seed": seed},
-        summary=summary,
+        summary=summary | {"n_effective": count},
     )
 
 
@@ -277,11 +294,13 @@ class _Plan:
             self.notes += (f"{label} was not tested in stratum {stratum!r}: {error}",)
             return
         self.used.update(matched.samples)
+        self._outliers(matched, label, layer)
         for unit in units_of(
             matched,
             layer,
             o.types,
             test=o.test,
+            transform=o.transform,
             standardise=o.standardise,
             limits=o.limits,
             block_size=o.block_size,
@@ -289,6 +308,24 @@ class _Plan:
         ):
             self.tests.add(unit.test)
             yield replace(unit, stratum=number, samples=matched.samples)
+
+    def _outliers(self, matched: Matched, label: str, layer: OmicsTable) -> None:
+        """Warn of columns whose least-squares results hang on one sample."""
+        if self.options.test not in ("auto", *LEAST_SQUARES):
+            return
+        sides = [(matched.omics, layer.features, f"features of {label}")]
+        if self.options.transform == "none":
+            sides.append((matched.traits, self.phenotypes.names, "phenotypes"))
+        for values, names, what in sides:
+            where = np.flatnonzero(ruled_by_one(values))
+            if len(where):
+                few = shown([names[place] for place in where], 3)
+                note = (
+                    f"One sample alone holds more than half of the variance of {len(where)} {what} "
+                    f"({few}): linear results of these hang on it. Look at it, or use "
+                    "transform='rank' or test='spearman'."
+                )
+                self.notes = (*self.notes, note) if note not in self.notes else self.notes
 
 
 def _strata(by: Mapping[str, Any] | None) -> dict[str, frozenset[str] | None]:
@@ -317,15 +354,9 @@ def _pieces(units: Iterator[Unit], jobs: int | None, executor: Executor | None) 
             tick(piece.block.n.size)
 
 
-def _streamed(  # noqa: PLR0917
-    plan: _Plan,
-    out: Path,
-    names: Names,
-    listed: int,
-    jobs: int | None,
-    executor: Executor | None,
+def _streamed(
+    plan: _Plan, stream: Stream, jobs: int | None, executor: Executor | None
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    stream = Stream(out, names, listed)
     try:
         for piece in _pieces(plan.units(), jobs, executor):
             stream.add(piece)

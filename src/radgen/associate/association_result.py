@@ -30,9 +30,11 @@ COLUMNS = (
     "ci_high",
     "statistic",
     "df",
+    "detectable",
     "p",
     "log10p",
     "p_bonferroni",
+    "p_effective",
     "q_bh",
     "q_by",
     "q_storey",
@@ -60,11 +62,14 @@ class AssociationResult(Result):
         ``effect`` is in units of the left side of ``model`` per unit of its right side
         (log odds for logistic and ordinal models, rho for Spearman); ``n_group1`` is the
         number of carriers where the right side is 0/1; ``status`` is "ok", "warning" or
-        "not_tested", and ``reason`` says why. The adjusted values count tested pairs only.
+        "not_tested", and ``reason`` says why. ``detectable`` is the size of an effect that one
+        test at 0.05 finds with 80 % power. The adjusted values count tested pairs only.
         Where the scan was written to a file, the pairs with the smallest p.
     summary : mapping
         Counts over all pairs: n_pairs, n_tested, n_bh, n_bonferroni and n_maxt (adjusted value
-        at most 0.05), not_tested (pairs by reason), flagged, median_n, median_df.
+        at most 0.05), not_tested (pairs by reason), flagged, median_n, median_df,
+        n_effective (effective number of tests), z_counts (tests by |z|, bins of
+        `radgen.stats.selection.Z_EDGES`).
     """
 
     kind: ClassVar[str] = "association"
@@ -96,6 +101,9 @@ class AssociationResult(Result):
         hits = self.significant()
         coverage = float(self.params["confidence"])
         lines += [_finding(row, coverage) for row in hits.head(_AT_MOST).iter_rows(named=True)]
+        if self.summary["n_pairs"] - self.summary["n_bh"] <= _AT_MOST:
+            rows = self.frame.filter(pl.col("p").is_not_null() & (pl.col("q_bh") > _LEVEL))
+            lines += [_null(row, coverage) for row in rows.iter_rows(named=True)]
         more = self.summary["n_bh"] - min(hits.height, _AT_MOST)
         if more > 0:
             lines.append(f"{more} more pairs are in the table.")
@@ -135,7 +143,8 @@ class AssociationResult(Result):
             "Degrees of freedom follow from the rank of the design on the complete samples of "
             "each pair. Reported are the effect, its "
             f"{100 * params['confidence']:g} % confidence interval and two-sided p-values; "
-            "multiplicity over all tested pairs was handled by Bonferroni, Benjamini-Hochberg, "
+            "multiplicity over all tested pairs was handled by Bonferroni, Šidák over the "
+            "effective number of tests (Li and Ji, product of both blocks), Benjamini-Hochberg, "
             "Benjamini-Yekutieli, Storey's q-value, and the two-level procedure of Benjamini and "
             f"Bogomolov over {params['n_families']} families"
         )
@@ -284,6 +293,11 @@ def _finding(row: dict[str, Any], confidence: float) -> str:
     if effect is None:
         return f"{row['phenotype']} differs with {row['omics']} ({row['layer']}): {numbers}."
     way = "higher" if effect > 0 else "lower"
+    if row["model"].endswith("x modifier"):
+        return (
+            f"The effect of {row['phenotype']} on {row['omics']} changes with the modifier: "
+            f"{numbers}."
+        )
     if row["model"] == "outcome ~ phenotype":
         scale = _OUTCOME_TEXT.get(row["test"], "values")
         return f"A higher {row['phenotype']} goes with {way} {scale} of {row['omics']}: {numbers}."
@@ -295,6 +309,18 @@ def _finding(row: dict[str, Any], confidence: float) -> str:
     return (
         f"{row['phenotype']} is {way} where {row['omics']} ({row['layer']}) is higher: {numbers}."
     )
+
+
+def _null(row: dict[str, Any], confidence: float) -> str:
+    numbers = (
+        f"effect {_number(row['effect'])} ({100 * confidence:g} % interval "
+        f"{_number(row['ci_low'])} to {_number(row['ci_high'])}), p = "
+        f"{power_of_ten(row['log10p'])}, n = {row['n']}"
+    )
+    end = "."
+    if row["detectable"] is not None:
+        end = f"; an effect of {row['detectable']:.3g} would have been found with 80 % power."
+    return f"No evidence that {row['phenotype']} goes with {_group(row)}: {numbers}{end}"
 
 
 def _group(row: dict[str, Any]) -> str:

@@ -37,9 +37,14 @@ def evaluate(given: Mapping[str, Any]) -> None:
         clinical=_parted(given["clinical"]), unit=given["unit"],
         exclude=_parted(given["exclude"]), **_outcome(given),
     )  # fmt: skip
-    names = ("model", "scheme", "folds", "repeats", "inner_folds", "permutations", "horizon",
+    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon",
              "volume", "seed", "jobs", "freeze")  # fmt: skip
     options = {name: given[name] for name in names}
+    models = _parted(given["model"])
+    options["model"] = models[0] if len(models) == 1 else models
+    options["fusion"] = _parted(given["fusion"])
+    options["missing_blocks"] = "keep" if given["keep_missing"] else "drop"
+    options["order"] = column_of(given["outcomes"], given["order"], given["id_"])
     for name in ("selection", "harmonise"):
         options[name] = None if given[name] == "none" else given[name]
     files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
@@ -79,6 +84,19 @@ def sites_of(tables: list[Path], site: str | None, id_: str | None) -> dict[str,
         if site in frame.columns:
             return {str(a): str(b) for a, b in frame.select("sample", site).iter_rows()}
     raise InputError(f"No table has a column {site!r}.")
+
+
+def column_of(path: Path, name: str | None, id_: str | None) -> dict[str, Any] | None:
+    """Return a column of a table by sample; None without a name."""
+    from radgen.errors import InputError
+    from radgen.predict.inputs import read_plain
+
+    if name is None:
+        return None
+    frame, _ = read_plain(path, id_name=id_)
+    if name not in frame.columns:
+        raise InputError(f"{path}: no column {name!r}.")
+    return dict(frame.select("sample", name).iter_rows())
 
 
 def ids_of(path: Path | None, id_: str | None) -> list[str]:

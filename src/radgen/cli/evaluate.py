@@ -30,7 +30,9 @@ _EVENT = "Column that says whether the event happened; the target is then the ti
 _CLINICAL = "Columns of the outcomes table to use as predictors, parted by commas."
 _SITE = "Column of the site or scanner."
 _ONE = "Name of the site, where all samples are of one."
-_MODEL = "auto (ridge), elastic_net, lasso, forest, boosting."
+_MODEL = "auto (ridge), elastic_net, lasso, forest, boosting, blocks, weibull …; a,b = a choice."
+_FUSION = "How blocks are joined: early, stacked, vote; several parted by commas."
+_KEEP = "Keep samples that lack one of the tables."
 _SELECTION = "none, correlation, univariate, correlation+univariate."
 _FREEZE = "Write the fullest model, fitted to all samples, to this bundle (.json)."
 
@@ -56,7 +58,10 @@ def evaluate(
     model: Annotated[str, typer.Option(help=_MODEL)] = "auto",
     selection: Annotated[str, typer.Option(help=_SELECTION)] = "correlation",
     harmonise: Annotated[str, typer.Option(help="none or combat (needs --site).")] = "none",
-    scheme: Annotated[str, typer.Option(help="kfold or leave-site-out.")] = "kfold",
+    fusion: Annotated[str, typer.Option(help=_FUSION)] = "early",
+    keep_missing: Annotated[bool, typer.Option(help=_KEEP)] = False,
+    scheme: Annotated[str, typer.Option(help="kfold, leave-site-out or temporal.")] = "kfold",
+    order: Annotated[str | None, typer.Option(help="Column of the date (temporal).")] = None,
     folds: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats of the outer folds.")] = 5,
     inner_folds: Annotated[int, typer.Option(min=2, help="Folds for tuning.")] = 5,

@@ -30,6 +30,7 @@ from radgen.predict.engine import Prepared
 from radgen.predict.fitting import FittedModel
 from radgen.predict.learners import LinearFit
 from radgen.predict.preprocess import BlockScale, UnivariateSelector
+from radgen.predict.trees import Tree, TreeFit
 
 __all__ = ["bundle_digest", "read_bundle", "write_bundle"]
 
@@ -61,7 +62,7 @@ def write_bundle(model: FittedModel, path: str | Path) -> str:
     Parameters
     ----------
     model : FittedModel
-        With a linear model (logistic, Cox, ridge, elastic net, lasso) and radgen's steps.
+        With one of radgen's own models (linear, forest, boosting) and steps.
     path : str or Path
         Ends in ``.json`` by custom.
 
@@ -122,10 +123,10 @@ def read_bundle(path: str | Path) -> FittedModel:
 
 
 def _content(model: FittedModel) -> dict[str, Any]:
-    if not isinstance(model.model, LinearFit):
+    if not isinstance(model.model, LinearFit | TreeFit):
         raise InputError(
-            "Only linear models (logistic, cox, ridge, elastic_net, lasso) can be written as plain "
-            "numbers; refit with one of these, or keep the model in memory."
+            f"A {type(model.model).__name__} cannot be written as plain numbers. Refit with one of "
+            "radgen's own models (linear, forest, boosting), or keep it in memory."
         )
     return {
         "encoding_type": _TYPE,
@@ -139,7 +140,7 @@ def _content(model: FittedModel) -> dict[str, Any]:
         "levels": list(model.levels),
         "blocks": [{"name": key, **_contract(value)} for key, value in model.contracts.items()],
         "steps": {key: [_step(*item) for item in p.steps] for key, p in model.steps.items()},
-        "model": {"beta": _plain(model.model.beta), "intercept": model.model.intercept},
+        "model": _encoded(model.model),
         "threshold": model.threshold,
         "times": _plain(model.times),
         "hazard": _plain(model.hazard),
@@ -165,7 +166,6 @@ def bundle_digest(model: FittedModel) -> str:
 
 
 def _model(content: Mapping[str, Any]) -> FittedModel:
-    linear = content["model"]
     kinds = [pl.String, pl.String, pl.String, pl.Int64, pl.String]
     columns = ("level", "fitted", "target", "n_rows", "digest")
     return FittedModel(
@@ -180,9 +180,7 @@ def _model(content: Mapping[str, Any]) -> FittedModel:
             name: Prepared(name, [_restore(item) for item in content["steps"][name]])
             for name in (item["name"] for item in content["blocks"])
         },
-        model=LinearFit(
-            np.asarray(_array(linear["beta"])), float(linear["intercept"]), content["kind"]
-        ),
+        model=_decoded(content["model"], content["kind"]),
         threshold=float(content["threshold"]),
         times=np.asarray(_array(content["times"]), dtype=np.float64),
         hazard=np.asarray(_array(content["hazard"]), dtype=np.float64),
@@ -194,6 +192,30 @@ def _model(content: Mapping[str, Any]) -> FittedModel:
         fit_log=pl.DataFrame(content["fit_log"], schema=dict(zip(columns, kinds, strict=True))),
         card=content["card"],
     )
+
+
+def _encoded(model: LinearFit | TreeFit) -> dict[str, Any]:
+    if isinstance(model, LinearFit):
+        return {"beta": _plain(model.beta), "intercept": model.intercept}
+    parts = ("feature", "threshold", "left", "right", "value")
+    trees = [[getattr(tree, name).tolist() for name in parts] for tree in model.trees]
+    base = model.base if np.isfinite(model.base) else None
+    return {"trees": trees, "base": base, "factor": model.factor}
+
+
+def _decoded(stored: Mapping[str, Any], kind: str) -> LinearFit | TreeFit:
+    if "beta" in stored:
+        return LinearFit(np.asarray(_array(stored["beta"])), float(stored["intercept"]), kind)
+    trees = tuple(
+        Tree(
+            np.array(feature, dtype=np.int64), np.array(threshold, dtype=np.float64),
+            np.array(left, dtype=np.int64), np.array(right, dtype=np.int64),
+            np.array(value, dtype=np.float64),
+        )
+        for feature, threshold, left, right, value in stored["trees"]
+    )  # fmt: skip
+    base = float("nan") if stored["base"] is None else float(stored["base"])
+    return TreeFit(trees, kind, base, float(stored["factor"]))
 
 
 _CONTRACT_ARRAYS = ("low", "high", "mean", "sd", "missing", "deciles", "below", "used")

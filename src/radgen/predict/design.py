@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -46,6 +46,13 @@ class Block:
     values: FloatArray
     units: tuple[str, ...] = ()
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Rows with a value at least, (n,)."""
+        if not self.values.shape[1]:
+            return np.ones(len(self.values), dtype=bool)
+        return np.asarray(np.isfinite(self.values).any(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +141,7 @@ def build_design(
     groups: Mapping[str, str] | None,
     sites: Mapping[str, str] | None,
     roles: Mapping[str, str] | None,
+    keep: bool = False,
 ) -> Design:
     """Return the matched design; see `radgen.predict.evaluate` for the arguments.
 
@@ -148,10 +156,18 @@ def build_design(
         raise InputError("There is no block of predictors to evaluate.")
     read = read_blocks(blocks, roles)
     known = np.flatnonzero(outcome.known)
-    tables = {name: item.samples for name, item in read.items()}
-    tables[f"outcome {outcome.name}"] = [outcome.samples[i] for i in known]
-    matched = align(tables, need=10)
-    rows = known[matched.rows[f"outcome {outcome.name}"]]
+    own = [outcome.samples[i] for i in known]
+    tables: dict[str, Sequence[str]] = {name: item.samples for name, item in read.items()}
+    if keep:
+        samples, places = _places_of_some(own, tables)
+        rows = known[align({"outcome": own, "design": samples}).rows["outcome"]]
+        dropped = _dropped(pl.DataFrame(schema=_LEFT_OUT), outcome, known)
+    else:
+        tables[f"outcome {outcome.name}"] = own
+        matched = align(tables, need=10)
+        samples, places = matched.samples, dict(matched.rows)
+        rows = known[places[f"outcome {outcome.name}"]]
+        dropped = _dropped(matched.dropped, outcome, known)
     target = outcome.values[rows].astype(np.float64)
     kind = outcome.kind
     if kind == "ordinal":
@@ -162,18 +178,50 @@ def build_design(
         assert outcome.events is not None
         target = np.column_stack((target, outcome.events[rows].astype(np.float64)))
     parts = tuple(
-        Block(
-            name, item.role, item.columns, item.values[matched.rows[name]], item.units, item.levels
-        )
-        for name, item in read.items()
+        Block(name, t.role, t.columns, _taken(t.values, places[name]), t.units, t.levels)
+        for name, t in read.items()
     )
-    patients = _lookup(matched.samples, groups, "patient")
+    patients = _lookup(samples, groups, "patient")
     names, code = np.unique(np.array(patients, dtype=object), return_inverse=True)
-    place = None if sites is None else tuple(_lookup(matched.samples, sites, "site"))
+    place = None if sites is None else tuple(_lookup(samples, sites, "site"))
     return Design(
-        matched.samples, target, kind, parts, code.astype(np.int64), tuple(names.tolist()), place,
-        _dropped(matched.dropped, outcome, known), (), outcome.name, outcome.unit,
+        samples, target, kind, parts, code.astype(np.int64), tuple(names.tolist()), place,
+        dropped, _absences(parts, len(samples)) if keep else (), outcome.name, outcome.unit,
     )  # fmt: skip
+
+
+_LEFT_OUT = {"sample": pl.String, "present_in": pl.String, "absent_from": pl.String}
+
+
+def _places_of_some(
+    samples: Sequence[str], tables: Mapping[str, Sequence[str]]
+) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
+    """Return the samples that stand in one table or more, and their row in each (-1 = none)."""
+    order = {item: k for k, item in enumerate(samples)}
+    places = {}
+    for name, ids in tables.items():
+        place = np.full(len(samples), -1, dtype=np.int64)
+        matched = align({name: ids, "outcome": samples})
+        place[[order[item] for item in matched.samples]] = matched.rows[name]
+        places[name] = place
+    some = np.flatnonzero(np.max(list(places.values()), axis=0) >= 0)
+    return tuple(samples[i] for i in some), {name: place[some] for name, place in places.items()}
+
+
+def _taken(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+    out = values[rows]
+    out[rows < 0] = np.nan
+    return np.asarray(out, dtype=np.float64)
+
+
+def _absences(parts: Sequence[Block], n: int) -> tuple[str, ...]:
+    lost = {block.name: n - int(block.present.sum()) for block in parts}
+    return tuple(
+        f"{count} of {n} samples have no {name} data; they are imputed there and do not train that "
+        "block."
+        for name, count in lost.items()
+        if count
+    )
 
 
 def read_blocks(

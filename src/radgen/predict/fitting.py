@@ -22,14 +22,14 @@ from radgen.predict.contract import (
 )
 from radgen.predict.design import build_design, read_blocks
 from radgen.predict.engine import FitRecord, FoldTask, ModelPlan, Prepared, fit_all
-from radgen.predict.evaluation import (
-    _check_size,
-    _grid,
-    _name_of,
-    _pool_small_sites,
-    _strata,
-)
 from radgen.predict.learners import Fitted, make_learner
+from radgen.predict.planning import (
+    check_size,
+    name_of,
+    pool_small_sites,
+    strata_of,
+    time_grid,
+)
 from radgen.predict.portable import risk_of_hazard
 from radgen.predict.preprocess import harmoniser
 from radgen.predict.result import PredictionResult
@@ -298,26 +298,26 @@ def fit_model(
     if harmonise not in (None, "none") and design.sites is None:
         raise InputError("Harmonisation needs the site of each sample: pass sites.")
     notes: list[str] = []
-    _check_size(design, inner_folds, notes)
+    check_size(design, inner_folds, notes)
     place = design.sites
     remover = harmoniser(harmonise, leave_site_out=True)
     if remover is not None and place is not None:
-        place = _pool_small_sites(place, notes)
+        place = pool_small_sites(place, notes)
     name, learner = make_learner(model, design.kind)
     everyone = np.arange(design.n)
     plan = ModelPlan("model", tuple(block.name for block in design.blocks))
-    times, horizon = _grid(design, None)
+    times, horizon = time_grid(design, None)
     task = FoldTask(
         Split(0, 0, everyone, np.zeros(0, dtype=np.int64)), design.blocks, design.target,
-        design.kind, design.patients, _strata(design, place if remover is not None else None),
+        design.kind, design.patients, strata_of(design, place if remover is not None else None),
         place, (plan,), learner, selection, n_selected, remover, inner_folds, seed, times, horizon,
     )  # fmt: skip
     found = fit_all(task)
-    base = _baseline(design.target, found.on_train) if design.kind == "censored" else ()
+    base = _baseline(found.base.target, found.base.score) if design.kind == "censored" else ()
     card = {
         "n_samples": design.n, "n_patients": len(design.patient_names), "events": design.n_events,
         "seed": seed, "model": name, "setting": found.setting, "warnings": notes,
-        "selection": _name_of(selection), "harmonise": _name_of(harmonise),
+        "selection": name_of(selection), "harmonise": name_of(harmonise),
         "validation": None if validation is None else _validation_card(validation),
     }  # fmt: skip
     empty = np.zeros(0)
@@ -340,8 +340,8 @@ def fit_model(
         threshold=found.threshold,
         times=base[0] if base else empty,
         hazard=base[1] if base else empty,
-        center=float(found.on_train.mean()),
-        spread=float(found.on_train.std()),
+        center=float(found.base.score.mean()),
+        spread=float(found.base.score.std()),
         samples=hashed(design.samples),
         patients=hashed(design.patient_names),
         sites=hashed(set(design.sites or ())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from radgen.predict.adequacy import POWER_FACTOR
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, ModelPlan
 from radgen.predict.result import MAIN_METRIC
@@ -23,6 +25,7 @@ __all__ = [
     "log_tables",
     "metric_table",
     "prediction_table",
+    "tested_only",
     "threshold_table",
 ]
 
@@ -32,6 +35,25 @@ _DIFFERENCES = {
     "censored": ("harrell_c", "uno_c", "integrated_brier"),
     "continuous": ("r2", "mean_squared_error"),
 }
+
+
+def tested_only(design: Design, outputs: Sequence[FoldOutput]) -> tuple[Design, list[FoldOutput]]:
+    """Return design and outputs of the rows that were tested (a temporal split tests some)."""
+    tested = np.unique(np.concatenate([item.test for item in outputs]))
+    if len(tested) == design.n:
+        return design, list(outputs)
+    names, code = np.unique(design.patients[tested], return_inverse=True)
+    some = replace(
+        design,
+        samples=tuple(design.samples[i] for i in tested),
+        target=design.target[tested],
+        patients=code.astype(np.int64),
+        patient_names=tuple(design.patient_names[i] for i in names),
+        sites=None if design.sites is None else tuple(design.sites[i] for i in tested),
+        blocks=(),
+    )
+    moved = [replace(item, test=np.searchsorted(tested, item.test)) for item in outputs]
+    return some, moved
 
 
 def by_repeat(outputs: Sequence[FoldOutput], name: str, n: int) -> list[Fold]:
@@ -156,11 +178,12 @@ def difference_table(
                     (
                         first.name, second.name, metric, gap, error,
                         max(low, -bound), min(high, bound), float(2 * ndtr(-abs(z))),
+                        POWER_FACTOR * error,
                     )
                 )  # fmt: skip
     names = ["first", "second", "metric", "difference"]
-    names += ["std_error", "ci_low", "ci_high", "p_value"]
-    types = [pl.String] * 3 + [pl.Float64] * 5
+    names += ["std_error", "ci_low", "ci_high", "p_value", "detectable"]
+    types = [pl.String] * 3 + [pl.Float64] * 6
     return pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
 
 

@@ -330,11 +330,19 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         "predict",
         PredictionResult,
         params=item.model_dump(mode="json", exclude={"freeze"}) | {"seed": seed, "volume": volume},
-        inputs=[content(outcome), {n: content(b) for n, b in blocks.items()}, sites or {}],
+        inputs=[
+            content(outcome),
+            {n: content(b) for n, b in blocks.items()},
+            sites or {},
+            {k: str(v) for k, v in (_order(found, item) or {}).items()},
+        ],
         compute=lambda: evaluate(
             blocks,
             outcome,
             scheme=item.scheme,
+            order=_order(found, item),
+            fusion=item.fusion,
+            missing_blocks=item.missing_blocks,
             folds=item.folds,
             repeats=item.repeats,
             volume=volume,
@@ -350,6 +358,14 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         model = fit_model(blocks, outcome, validation=result, levels=levels, **shared)
         write_bundle(model, context.out / "models" / f"{slug(item.name)}.json")
     return result
+
+
+def _order(found: Gathered, item: PredictSettings) -> dict[str, Any] | None:
+    if item.order is None:
+        return None
+    if item.order not in found.sheet.frame.columns:
+        raise InputError(f"order = {item.order!r} is no clinical column.")
+    return dict(found.sheet.frame.select("sample", item.order).iter_rows())
 
 
 def tables_of(items: list[Analysed]) -> dict[str, pl.DataFrame]:
