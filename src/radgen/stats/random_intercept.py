@@ -130,14 +130,14 @@ def fit_random_intercept(y: Any, x: Any, subjects: Any) -> RandomIntercept:
     xx, xy, yy, log_det = sums.weigh(ratio)
     beta = np.linalg.solve(xx, xy[:, :, None])[:, :, 0]
     free = sums.n - design.shape[1]
-    residual = (yy - (beta * xy).sum(axis=1)) / free
+    residual = np.asarray((yy - (beta * xy).sum(axis=1)) / free, dtype=np.float64)
     totals = _by_subject(values - design @ beta.T, code, len(size))
     blup = totals * (ratio / (1 + np.outer(size, ratio)))
     log_likelihood = -0.5 * (
         free * (np.log(2 * np.pi * residual) + 1) + log_det + np.linalg.slogdet(xx)[1]
     )
     return RandomIntercept(
-        beta.T, ratio * residual, residual, blup, tuple(names.tolist()), log_likelihood
+        np.asarray(beta.T), ratio * residual, residual, blup, tuple(names.tolist()), log_likelihood
     )
 
 
