@@ -43,15 +43,15 @@ class NestedComBat(ColumnTaker, TransformerMixin, BaseEstimator):
     ----------
     batch_columns : sequence of int or str
         Columns of X that hold the batch variables. Empty = `batch` is passed to fit and transform.
-    covariate_columns, smooth_columns, parametric, eb, mean_only, unseen, tied, forbidden
+    covariate_columns, smooth_columns, parametric, eb, mean_only, unseen, tied
         As in `ComBat`, for every step.
-    tolerance, max_steps
-        As in `ComBat`.
     order : {"best", "given"}
         Whether orders are compared (at most five variables), or the variables are taken as given.
     groups : {"none", "remove", "keep"}
         Hidden groups of samples, found as two modes of the feature that shows them best: not
         looked for; removed as one more batch variable; or kept as a covariate.
+    forbidden, tolerance, max_steps
+        As in `ComBat`.
 
     Attributes
     ----------
