@@ -37,6 +37,7 @@ _HOMES = {
     "mostest": "gwas_mostest",
     "omnibus": "gwas_omnibus",
     "polygenic_background": "gwas_ridge",
+    "read_background": "gwas_background",
     "scan": "association",
     "screen": "screening",
 }
