@@ -9,6 +9,8 @@ _HOMES = {
     "AspuResult": "gwas_aspu",
     "AssociationResult": "association_result",
     "BurdenResult": "gwas_sets",
+    "DriverResult": "driver_table",
+    "drivers": "driver_table",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
     "HierarchyResult": "gwas_hierarchy",
@@ -39,6 +41,7 @@ _HOMES = {
     "polygenic_background": "gwas_ridge",
     "read_background": "gwas_background",
     "scan": "association",
+    "score_groups": "driver_table",
     "screen": "screening",
 }
 

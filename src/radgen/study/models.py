@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from radgen._core.digest import digest_file
+from radgen._core.executors import executor
 from radgen._core.files import atomic_path
 from radgen.errors import FormatError, InputError
 from radgen.predict import (
@@ -30,7 +31,6 @@ from radgen.predict import (
 from radgen.report import ReportInput, Section, write_report
 from radgen.study.analyses import Analysed, tables_of
 from radgen.study.cache import Cache, codec_of
-from radgen.study.executors import executor
 from radgen.study.provenance import environment
 from radgen.types import PhenotypeTable, Result
 
