@@ -39,6 +39,7 @@ _HOMES = {
     "mostest": "gwas_mostest",
     "omnibus": "gwas_omnibus",
     "polygenic_background": "gwas_ridge",
+    "read_background": "gwas_background",
     "scan": "association",
     "score_groups": "driver_table",
     "screen": "screening",
