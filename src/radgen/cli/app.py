@@ -16,7 +16,9 @@ from radgen.cli import _output
 
 __all__ = ["app", "run"]
 
-_FIRST = ("init", "check", "run", "demo", "extract", "gwas")
+_FIRST = (
+    "init", "check", "run", "demo", "extract", "gwas", "evaluate", "predict", "validate", "audit",
+)  # fmt: skip
 
 _EPILOG = """
 Begin here:

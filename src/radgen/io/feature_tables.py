@@ -16,7 +16,7 @@ from radgen.io.ids import IdRule, normalise_ids
 from radgen.io.tables import read_table, text_of, to_numbers
 from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, PhenotypeTable
 
-__all__ = ["read_feature_table"]
+__all__ = ["find_id_column", "read_feature_table"]
 
 _ID_NAMES = (
     "sample",
@@ -93,7 +93,7 @@ def read_feature_table(
     rule = id_rule or IdRule()
     if set(LONG_COLUMNS) <= set(frame.columns):
         return _long(frame, rule, place)
-    key = _id_column(frame, id_column, place)
+    key = find_id_column(frame, id_column, place)
     taken = {key, region, *exclude, *(where or ())}
     for name in (*(columns or ()), *([region] if region else ())):
         if name not in frame.columns:
@@ -256,7 +256,14 @@ def _long(frame: pl.DataFrame, rule: IdRule, path: Path) -> PhenotypeTable:
     )
 
 
-def _id_column(frame: pl.DataFrame, id_column: str | None, path: Path) -> str:
+def find_id_column(frame: pl.DataFrame, id_column: str | None, path: Path) -> str:
+    """Return the column of sample ids: the named one, one named like an id, or the first.
+
+    Raises
+    ------
+    InputError
+        If the named column does not exist, or none can be found.
+    """
     if id_column is not None:
         if id_column not in frame.columns:
             raise InputError(

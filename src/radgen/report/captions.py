@@ -47,6 +47,27 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Effects as a coloured grid, rows and columns ordered by hierarchical clustering.",
         (9.2, 6.0),
     ),
+    "method_comparison": (
+        "Held-out association of each method",
+        "Correlation of the first pair of scores in held-out people with its interval, a row a "
+        "method, above dots of the same procedure on permuted data.",
+        (9.2, 4.4),
+    ),
+    "method_agreement": (
+        "What the methods agree on",
+        "Share of each method's squared variant weights by gene, methods in rows.",
+        (9.2, 4.2),
+    ),
+    "gene_loadings": (
+        "Genes",
+        "Share of the squared variant weights of each gene, the largest first.",
+        (4.6, 5.2),
+    ),
+    "phenotype_loadings": (
+        "Phenotypes",
+        "Weights of the phenotypes, the strongest first.",
+        (4.6, 5.2),
+    ),
     "forest": (
         "Forest plot",
         "Effect of each row with its confidence interval beside the line of no effect.",

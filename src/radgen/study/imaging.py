@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import polars as pl
 
 from radgen._core.digest import digest
+from radgen._core.executors import map_surviving
 from radgen.report import Scan as ScanPicture
 from radgen.study.cache import Codec
 from radgen.study.context import Context
-from radgen.study.executors import map_surviving
 from radgen.study.gather import Gathered
 from radgen.study.measure import (
     DRAW,

@@ -16,10 +16,9 @@ from radgen.errors import FormatError, InputError, shown
 from radgen.io import (
     open_genotypes,
     read_gmt,
-    read_maf,
-    read_omics,
     read_table,
 )
+from radgen.io import read_layer as io_layer
 from radgen.study.clocks import parse_dates
 from radgen.study.scans import Scan
 from radgen.study.schema.analyses import LinkSettings
@@ -63,23 +62,16 @@ def read_layer(
     RadgenError
         If a file cannot be read, or nothing is left.
     """
-    table: OmicsTable
     rule = io_rule(settings.id_rule)
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".maf"):
-        listed = None if assayed is None else _lines(assayed)
-        table = read_maf(path, sequenced=listed, id_rule=rule)
-    else:
-        if settings.assayed is not None:
-            raise InputError(f"{path}: assayed is for mutation lists (MAF); this is a matrix.")
-        table = read_omics(
-            path,
-            layer=settings.layer,
-            scale=settings.scale or ("binary" if settings.layer == "mutation" else "unknown"),
-            samples_in=settings.samples_in,
-            known_samples=known,
-            id_rule=rule,
-        )
+    table: OmicsTable = io_layer(
+        path,
+        layer=settings.layer,
+        scale=settings.scale,
+        samples_in=settings.samples_in,
+        known_samples=known,
+        id_rule=rule,
+        sequenced=None if assayed is None else _lines(assayed),
+    )
     if settings.features:
         table = table.take(columns=fit_names(settings.features, table.features, what="gene"))
     if settings.min_carriers:
