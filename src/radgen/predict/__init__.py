@@ -7,6 +7,7 @@ from typing import Any
 
 _HOMES = {
     "AuditResult": "leakage",
+    "CategoryResult": "categories",
     "CombinationResult": "combinations",
     "CutpointResult": "cutpoints",
     "ExternalResult": "external",
@@ -27,6 +28,7 @@ _HOMES = {
     "audit": "leakage",
     "audit_model": "leakage",
     "bundle_digest": "bundle",
+    "category_agreement": "categories",
     "changing_hazards": "longitudinal",
     "competing_risks": "competing",
     "counting_rows": "longitudinal",
@@ -41,6 +43,7 @@ _HOMES = {
     "policy_value": "rules",
     "read_bundle": "bundle",
     "read_inputs": "inputs",
+    "recalibrate": "recalibration",
     "search_combinations": "combinations",
     "survival_hazards": "hazards",
     "treatment_effects": "treatment",
@@ -51,6 +54,7 @@ _HOMES = {
 
 __all__ = [
     "AuditResult",
+    "CategoryResult",
     "CombinationResult",
     "CutpointResult",
     "ExternalResult",
@@ -71,6 +75,7 @@ __all__ = [
     "audit",
     "audit_model",
     "bundle_digest",
+    "category_agreement",
     "changing_hazards",
     "competing_risks",
     "counting_rows",
@@ -85,6 +90,7 @@ __all__ = [
     "policy_value",
     "read_bundle",
     "read_inputs",
+    "recalibrate",
     "search_combinations",
     "survival_hazards",
     "treatment_effects",
