@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "EnrichmentResult": "enrichment_result",
+    "over_representation": "gene_lists",
+    "preranked": "gene_lists",
     "AspuResult": "gwas_aspu",
     "AssociationResult": "association_result",
     "BurdenResult": "gwas_sets",
@@ -22,6 +25,7 @@ _HOMES = {
     "TESTS": "association",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",
+    "enrich": "enrichment",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
     "hierarchical_hits": "gwas_hierarchy",
