@@ -73,6 +73,24 @@ def test_scan_structure_and_scores(run, folder, tmp_path):
     assert "30 of 30 variants" in text
 
 
+def test_two_steps(run, folder, tmp_path):
+    bed = folder / "example_3chr.bed"
+    use = ("--genotypes", bed, "--covariates", folder / "covariates.txt", "--traits", "Y1")
+    for model, table in (("linear", "phenotype.txt"), ("logistic", "phenotype_bin_wNA.txt")):
+        step = tmp_path / f"{model}.parquet"
+        both = (*use, "--phenotypes", folder / table, "--model", model)
+        text = run("background", *both, "--block-size", 100, "--out", step)
+        assert "all chromosomes together predict" in text
+        assert pl.read_parquet(step)["chrom"].n_unique() == 3
+        run("gwas", *both, "--loco", step, "--out", tmp_path / f"{model}_scan.parquet")
+        scan = pl.read_parquet(tmp_path / f"{model}_scan.parquet")
+        assert scan["p"].is_finite().sum() > 450
+    scan = tmp_path / "mixed.parquet"
+    mixed = ("--model", "lmm", "--kinship", bed, "--loco-kinship", "--out", scan)
+    run("gwas", *use, "--phenotypes", folder / "phenotype.txt", *mixed)
+    assert pl.read_parquet(scan)["p"].is_finite().sum() > 450
+
+
 def test_sets_and_meta(run, folder, tmp_path):
     bed = folder / "example_3chr.bed"
     rng = np.random.default_rng(0)

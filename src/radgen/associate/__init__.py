@@ -12,6 +12,8 @@ _HOMES = {
     "AspuResult": "gwas_aspu",
     "AssociationResult": "association_result",
     "BurdenResult": "gwas_sets",
+    "DriverResult": "driver_table",
+    "drivers": "driver_table",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
     "HierarchyResult": "gwas_hierarchy",
@@ -41,7 +43,9 @@ _HOMES = {
     "mostest": "gwas_mostest",
     "omnibus": "gwas_omnibus",
     "polygenic_background": "gwas_ridge",
+    "read_background": "gwas_background",
     "scan": "association",
+    "score_groups": "driver_table",
     "screen": "screening",
 }
 

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from radgen._core.blocks import map_units
 from radgen._core.rng import spawn
+from radgen._core.threads import one_blas_thread
 from radgen.errors import InputError
+from radgen.predict.adequacy import adequacy_table, detectable_value
 from radgen.predict.curves import curve_tables, survival_tables
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, FoldTask, run_fold
@@ -30,7 +31,6 @@ from radgen.predict.tables import (
     tested_only,
     threshold_table,
 )
-from radgen.stats.discrimination import minimum_detectable_auc
 from radgen.types import Outcome
 
 __all__ = ["evaluate"]
@@ -152,8 +152,6 @@ def evaluate(
     ----------
     Varma & Simon 2006, doi:10.1186/1471-2105-7-91. LeDell et al. 2015, doi:10.1214/15-EJS1035.
     """
-    from threadpoolctl import threadpool_limits
-
     setup = set_up(
         blocks, outcome, seed=seed, groups=groups, sites=sites, roles=roles, model=model,
         selection=selection, n_selected=n_selected, harmonise=harmonise, scheme=scheme,
@@ -167,7 +165,7 @@ def evaluate(
         "interval_text": "patient-level, from influence functions, enlarged for the overlap of "
         "training sets, within the possible range",
     }  # fmt: skip
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         return _collect(setup, outputs, params=params, permuted=permuted)
 
 
@@ -235,6 +233,7 @@ def _collect(
         rng=spawn(params["seed"], "average precision"),
     )
     main = found[setup.primary][MAIN_METRIC[design.kind]]
+    widths = {block.name: len(block.columns) for block in setup.common["blocks"]}
     extra: dict[str, Any] = {}
     if design.kind == "binary":
         names = ("calibration", "decision", "roc")
@@ -261,20 +260,8 @@ def _collect(
         outcome=design.outcome_name,
         outcome_kind=design.kind,
         primary=setup.primary,
-        detectable=_detectable(design, main.influence),
+        detectable=detectable_value(design, main.influence),
+        adequacy=adequacy_table(design, widths, plans, found),
         permutation_p=p_value,
         **extra,
     )
-
-
-def _detectable(design: Design, influence: FloatArray) -> float:
-    if design.kind == "binary":
-        positive = len(np.unique(design.patients[design.target > 0.5]))
-        negative = len(np.unique(design.patients[design.target < 0.5]))
-        return minimum_detectable_auc(positive, negative)
-    if design.kind == "censored":
-        from radgen.predict.scores import std_error
-
-        error = std_error(influence, design.patients)
-        return float(min(0.5 + (ndtri(0.975) + ndtri(0.8)) * error, 1.0))
-    return float("nan")
