@@ -131,7 +131,7 @@ def enrich(
     >>> rng = np.random.default_rng(0)
     >>> ids, genes = [f"s{i}" for i in range(30)], [f"g{j}" for j in range(40)]
     >>> values = rng.standard_normal((30, 40))
-    >>> images = PhenotypeTable.fromset_rows({"sample": ids, "volume": values[:, :5].mean(axis=1)})
+    >>> images = PhenotypeTable.from_frame({"sample": ids, "volume": values[:, :5].mean(axis=1)})
     >>> layer = OmicsTable(ids, genes, values, "expression", "log2")
     >>> found = enrich(images, layer, {"first": genes[:5], "last": genes[-5:]})
     >>> found.significant()["set"].to_list()
