@@ -25,6 +25,8 @@ _HOMES = {
     "OmnibusResult": "gwas_omnibus",
     "RidgeResult": "gwas_ridge",
     "TESTS": "association",
+    "VoxelTestResult": "gwas_voxel_test",
+    "VoxelwiseResult": "gwas_voxelwise",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",
     "enrich": "enrichment",
@@ -47,6 +49,8 @@ _HOMES = {
     "scan": "association",
     "score_groups": "driver_table",
     "screen": "screening",
+    "voxel_test": "gwas_voxel_test",
+    "voxelwise": "gwas_voxelwise",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605
