@@ -293,6 +293,11 @@ def _finding(row: dict[str, Any], confidence: float) -> str:
     if effect is None:
         return f"{row['phenotype']} differs with {row['omics']} ({row['layer']}): {numbers}."
     way = "higher" if effect > 0 else "lower"
+    if row["model"].endswith("x modifier"):
+        return (
+            f"The effect of {row['phenotype']} on {row['omics']} changes with the modifier: "
+            f"{numbers}."
+        )
     if row["model"] == "outcome ~ phenotype":
         scale = _OUTCOME_TEXT.get(row["test"], "values")
         return f"A higher {row['phenotype']} goes with {way} {scale} of {row['omics']}: {numbers}."

@@ -43,7 +43,7 @@ _EVEN = {None: float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]]] = {
     "SimpleImputer": (SimpleImputer, ("strategy", "keep_empty_features"), ("statistics_",)),
     "StandardScaler": (StandardScaler, (), ("mean_", "scale_", "var_")),
-    "VarianceFilter": (VarianceFilter, ("max_share",), ("support_",)),
+    "VarianceFilter": (VarianceFilter, ("max_share", "max_ties"), ("support_",)),
     "CorrelationFilter": (CorrelationFilter, ("threshold", "method"), ("support_",)),
     "UnivariateSelector": (UnivariateSelector, ("k",), ("support_",)),
     "ReliabilityFilter": (ReliabilityFilter, ("threshold", "form"), ("support_", "lower_")),
@@ -51,8 +51,8 @@ _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]
     "BlockScale": (BlockScale, (), ("mean_", "scale_")),
     "ComBat": (
         ComBat,
-        ("parametric", "eb", "mean_only", "reference", "unseen", "tolerance", "max_steps"),
-        ("batches_", "standard_", "effects_", "flat_", "covariate_mean_"),
+        ("parametric", "eb", "mean_only", "reference", "unseen", "tied", "tolerance", "max_steps"),
+        ("batches_", "standard_", "effects_", "flat_", "covariate_mean_", "n_kept_", "bases_"),
     ),
 }
 
