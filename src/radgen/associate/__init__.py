@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "EnrichmentResult": "enrichment_result",
+    "over_representation": "gene_lists",
+    "preranked": "gene_lists",
     "AspuResult": "gwas_aspu",
     "AssociationResult": "association_result",
     "BurdenResult": "gwas_sets",
@@ -22,8 +25,11 @@ _HOMES = {
     "OmnibusResult": "gwas_omnibus",
     "RidgeResult": "gwas_ridge",
     "TESTS": "association",
+    "VoxelTestResult": "gwas_voxel_test",
+    "VoxelwiseResult": "gwas_voxelwise",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",
+    "enrich": "enrichment",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
     "hierarchical_hits": "gwas_hierarchy",
@@ -44,9 +50,12 @@ _HOMES = {
     "mostest": "gwas_mostest",
     "omnibus": "gwas_omnibus",
     "polygenic_background": "gwas_ridge",
+    "read_background": "gwas_background",
     "scan": "association",
     "score_groups": "driver_table",
     "screen": "screening",
+    "voxel_test": "gwas_voxel_test",
+    "voxelwise": "gwas_voxelwise",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -109,7 +109,8 @@ def _group(
     traits: NDArray[np.int64],
 ) -> TraitGroup:
     inside = basis(covariates[used])
-    y = np.ascontiguousarray(values[:, traits] if used.all() else values[np.ix_(used, traits)])
+    # `take` gives C order, which kernels need; a fancy index would not.
+    y = np.take(values, traits, axis=1) if used.all() else values[np.ix_(used, traits)]
     norm = np.empty(len(traits))
     # A few traits at a time: the temporaries of a million phenotypes would not fit.
     for low in range(0, len(traits), _TOGETHER):

@@ -23,11 +23,13 @@ _HOMES = {
     "read_omics": "omics",
     "read_plain": "plain",
     "read_people": "genotypes",
+    "read_stack": "stack",
     "read_table": "tables",
     "suv": "pet",
     "table_problems": "tables",
     "to_numbers": "tables",
     "write_image": "images",
+    "write_map": "stack",
     "write_mask": "images",
 }
 

@@ -149,7 +149,13 @@ def fit_block(
     labels = None if task.sites is None else np.array(task.sites, dtype=object)
     sites = None if labels is None else labels[rows]
     fitted: list[tuple[str, Any]] = []
-    for name, step in block_steps(block, selection=task.selection, n_selected=task.n_selected):
+    steps = block_steps(
+        block,
+        selection=task.selection,
+        n_selected=task.n_selected,
+        harmonised=task.harmoniser is not None,
+    )
+    for name, step in steps:
         if name == "harmonise":
             if task.harmoniser is None:
                 continue
