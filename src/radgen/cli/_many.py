@@ -137,7 +137,10 @@ def run_lesions(
     groups = None
     if options["test"] != "brunner_munzel":
         key = id_column(table, what="outcome table")
-        label = [f"{trait}_{value}" for value in table[trait]]
+        label = [
+            f"{trait}_{value:g}" if isinstance(value, int | float) else f"{trait}_{value}"
+            for value in table[trait]
+        ]
         groups = dict(zip(map(str, table[key]), label, strict=True))
     atlas = lesion_atlas(stack, groups)
     atlas.write_maps(out / "atlas")

@@ -10,8 +10,8 @@ import typer
 __all__ = ["lesions"]
 
 _TEST = (
-    "fisher: a mutation by lesion, exact. logistic: the same beside covariates. brunner_munzel: any "
-    "number (age, expression) with and without a lesion, by ranks."
+    "fisher: a mutation by lesion, exact. logistic: the same beside covariates. brunner_munzel: "
+    "any number (age, expression) with and without a lesion, by ranks."
 )
 
 
