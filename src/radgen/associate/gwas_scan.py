@@ -172,7 +172,7 @@ def gwas(
         "build": genotypes.build,
         "threshold": threshold,
         "loco": loco is not None,
-        "screened": isinstance(scan, LinearScan) and scan.weights is not None,
+        "screened": isinstance(scan, LinearScan) and scan.screen is not None,
         "out": None if out is None else str(out),
     }
     return _run(

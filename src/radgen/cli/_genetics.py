@@ -73,8 +73,11 @@ def run_gwas(
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas
+    from radgen.associate._gwas_input import to_phenotypes
     from radgen.io import open_genotypes
 
+    # The frame is not kept: a thousand traits would be held twice.
+    table = to_phenotypes(read_sample_table(phenotypes))
     with ExitStack() as stack:
         executor = None
         if cluster:
@@ -86,7 +89,7 @@ def run_gwas(
             executor = client.get_executor()
         return gwas(
             open_genotypes(genotypes, build=build),
-            read_sample_table(phenotypes),
+            table,
             optional_table(covariates),
             traits=parted(traits),
             executor=executor,
