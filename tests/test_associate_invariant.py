@@ -132,3 +132,42 @@ def test_spearman_scan_equals_scipy() -> None:
     row = table.filter((pl.col("phenotype") == "f1") & (pl.col("omics") == "G2")).row(0, named=True)
     assert row["effect"] == pytest.approx(want.statistic, rel=1e-12)
     assert row["p"] == pytest.approx(want.pvalue, rel=1e-10)
+
+
+def test_effective_number_of_tests_is_the_product_of_both_blocks() -> None:
+    """Two copies of one phenotype and two of one gene make one test; Sidak over it is p itself."""
+    rng = np.random.default_rng(6)
+    ids = [f"s{i}" for i in range(50)]
+    y, x = rng.normal(size=50), rng.normal(size=50)
+    images = PhenotypeTable.from_frame({"sample": ids, "a": y, "b": -2 * y})
+    rna = OmicsTable(ids, ["G", "H"], np.column_stack([x, 3 * x + 1]), "expression", "log2")
+    result = scan(images, rna)
+    assert result.summary["n_effective"] == pytest.approx(1)
+    np.testing.assert_allclose(result.table["p_effective"], result.table["p"], rtol=1e-9)
+    half = scan(images.take(columns=[0]), rna, by={s: i % 2 for i, s in enumerate(ids)})
+    p = half.table["p"].to_numpy()
+    np.testing.assert_allclose(half.table["p_effective"], 1 - (1 - p) ** 2, rtol=1e-9)
+
+
+def test_detectable_effect_has_eighty_percent_power() -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(7)
+    ids = [f"s{i}" for i in range(40)]
+    images = PhenotypeTable.from_frame({"sample": ids, "a": rng.normal(size=40)})
+    rna = OmicsTable(ids, ["G"], rng.normal(size=(40, 1)), "expression", "log2")
+    row = scan(images, rna).table.row(0, named=True)
+    shift = row["detectable"] / row["se"]
+    power = stats.nct.sf(stats.t.ppf(0.975, 38), 38, shift)
+    assert power == pytest.approx(0.8, abs=0.005)
+
+
+def test_normal_scores_are_bloms() -> None:
+    from scipy.stats import norm, rankdata
+
+    from radgen.stats.rank import normal_scores
+
+    y = np.array([3.0, np.nan, 1.0, 3.0, -7.0])
+    want = norm.ppf((rankdata(y[[0, 2, 3, 4]]) - 0.375) / 4.25)
+    np.testing.assert_allclose(normal_scores(y[:, None])[[0, 2, 3, 4], 0], want, rtol=1e-12)
+    assert np.isnan(normal_scores(y[:, None])[1, 0])

@@ -52,11 +52,11 @@ def test_python_of_a_page_parses_and_names_what_exists(page: Path) -> None:
 
 
 def test_commands_of_a_page_exist(pages: ModuleType) -> None:
-    shown = set(re.findall(r"^## radgen (\w+)$", pages.command_page(), flags=re.M))
+    shown = set(re.findall(r"^## radgen ([\w-]+)$", pages.command_page(), flags=re.M))
     assert {"check", "demo", "extract", "gwas", "init", "run"} <= shown
     for page in PAGES:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text("utf-8"), flags=re.S):
-            assert set(re.findall(r"^radgen (\w+)", block, flags=re.M)) <= shown, page.name
+            assert set(re.findall(r"^radgen (\w[\w-]*)", block, flags=re.M)) <= shown, page.name
 
 
 def test_every_key_of_a_study_is_listed(pages: ModuleType) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from radgen.errors import InputError
 from radgen.features import Discretisation, ExtractionSettings, extract, feature_maps
-from radgen.features.maps import MAP_FAMILIES
+from radgen.features._view import directions
+from radgen.features.maps import MAP_FAMILIES, chosen_maps
 from radgen.types import Geometry, ImageVolume, Mask
 
 FLAT = ("BTW3", "SUJT", "8QNN")
@@ -60,11 +61,91 @@ def test_maps_do_not_depend_on_threads_and_blocks(monkeypatch) -> None:
     settings = ExtractionSettings(discretisation=Discretisation("number", 4))
     features = {"glcm": ["Contrast", "Joint entropy"], "ngldm": None}
     one = feature_maps(image, mask, features=features, settings=settings, threads=1)
-    monkeypatch.setattr("radgen.features.maps._FAST_BLOCK", 7)
+    monkeypatch.setattr("radgen.features._windows._FAST_BLOCK", 7)
     many = feature_maps(image, mask, features=features, settings=settings, threads=3)
     assert list(one) == list(many)
     for name, found in one.items():
         np.testing.assert_array_equal(found.array, many[name].array)
+
+
+def second_root(window: np.ndarray, steps: np.ndarray) -> float:
+    """The definition: root of the second eigenvalue of Q = D^-1 P D^-1 P', mean of directions."""
+    found = []
+    for step in steps:
+        n = int(window.max()) + 1
+        p = np.zeros((n, n))
+        for at in np.argwhere(window):
+            to = at + step
+            if (to >= 0).all() and (to < window.shape).all() and window[tuple(to)]:
+                a, b = window[tuple(at)], window[tuple(to)]
+                p[a, b] += 1
+                p[b, a] += 1
+        p = p[p.any(axis=1)][:, p.any(axis=1)]
+        if len(p) > 1:
+            share = p / p.sum(axis=1, keepdims=True)
+            roots = np.sort(np.linalg.eigvals(share @ share).real)
+            found.append(np.sqrt(max(0.0, roots[-2])))
+    return float(np.mean(found)) if found else float("nan")
+
+
+@pytest.mark.parametrize("top", [2, 4, 9])
+def test_maximal_correlation_map(top: int) -> None:
+    geometry = Geometry.from_spacing((4, 5, 6))
+    rng = np.random.default_rng(top)
+    levels = rng.integers(1, top + 1, geometry.shape)
+    levels[:, :, :2] = 1
+    mask = Mask(rng.random(geometry.shape) < 0.9, geometry)
+    image = ImageVolume(levels.astype(np.float64), geometry)
+    settings = ExtractionSettings(discretisation=Discretisation(), aggregations=("ITBB",))
+    name = "Maximal correlation coefficient"
+    found = feature_maps(image, mask, features={"glcm": [name]}, settings=settings)
+    array = found[f"glcm|{name}|ITBB"].array
+    padded = np.pad(np.where(mask.array, levels, 0), 1)
+    steps = directions(in_plane=False)
+    for z, y, x in np.argwhere(mask.array)[::7]:
+        expected = second_root(padded[z : z + 3, y : y + 3, x : x + 3], steps)
+        # eigvals of a matrix that is not symmetric has half the digits
+        assert array[z, y, x] == pytest.approx(expected, abs=2e-7, nan_ok=True)
+
+
+def test_maps_lie_on_the_grid_of_the_image() -> None:
+    image, mask = scan()
+    settings = ExtractionSettings(
+        discretisation=Discretisation("number", 4), spacing_mm=(2.0, 2.0, 2.0)
+    )
+    asked = {"intensity_statistics": ["Mean intensity"]}
+    own = feature_maps(image, mask, features=asked, settings=settings)
+    there = feature_maps(image, mask, features=asked, settings=settings, grid="resampled")
+    (name,) = own
+    assert own[name].geometry.same_as(image.geometry)
+    coarse = there[name]
+    assert coarse.geometry.spacing_mm == pytest.approx((2.0, 2.0, 2.0))
+    for at in [(0, 0, 0), (2, 3, 4), (4, 5, 6)]:
+        where = coarse.geometry.to_index(image.geometry.to_world(np.array(at, float)))
+        near = tuple(np.floor(where + 0.5).astype(int))
+        np.testing.assert_array_equal(own[name].array[at], coarse.array[near])
+
+
+def test_many_maps_go_through_a_file_and_stay_the_same(monkeypatch) -> None:
+    image, mask = scan()
+    settings = ExtractionSettings(discretisation=Discretisation("number", 4))
+    asked = {"ngtdm": None, "intensity_statistics": None}
+    plain = feature_maps(image, mask, features=asked, settings=settings)
+    monkeypatch.setattr("radgen.features.maps._IN_MEMORY", 0)
+    spilled = feature_maps(image, mask, features=asked, settings=settings)
+    for name, found in plain.items():
+        np.testing.assert_array_equal(found.array, spilled[name].array)
+
+
+def test_features_are_chosen_by_name_or_code() -> None:
+    assert chosen_maps(["glcm: contrast, TU9B", "NGTDM", "glcm:Joint entropy"]) == {
+        "glcm": ("Contrast", "Joint entropy"),
+        "ngtdm": None,
+    }
+    with pytest.raises(InputError, match="Did you mean 'Contrast'"):
+        chosen_maps(["glcm:Contrasts"])
+    with pytest.raises(InputError, match="No feature to map"):
+        chosen_maps([])
 
 
 def test_maps_refuse_what_they_cannot_do() -> None:

@@ -160,3 +160,42 @@ def test_compiled_pass_equals_the_definitions() -> None:
         np.testing.assert_allclose(
             fast.log10p[ordinary], slow.log10p[:, :-1][ordinary], rtol=1e-11, atol=1e-12
         )
+
+
+def test_blocks_and_threads_change_nothing() -> None:
+    rng = np.random.default_rng(11)
+    y, x, z = rng.normal(size=(60, 9)), rng.normal(size=(60, 23)), rng.normal(size=(60, 3))
+    z[5, 0] = np.nan
+    x[3, 17] = np.nan
+    for traits in (y, np.where(rng.random(y.shape) < 0.05, np.nan, y)):
+        want = regress(traits, x, z)
+        for threads in (1, 2):
+            blocks = linear.regress_blocks(traits, x, z, block_size=4, threads=threads)
+            seen = 0
+            for start, stop, fit in blocks:
+                assert start == seen
+                seen = stop
+                for name in ("effect", "se", "t", "df", "log10p", "n", "status"):
+                    want_part = getattr(want, name)[start:stop]
+                    np.testing.assert_allclose(
+                        getattr(fit, name), want_part, rtol=1e-11, atol=1e-13
+                    )
+            assert seen == 23
+
+
+def test_rows_that_carry_the_covariates_may_be_missing() -> None:
+    """The known rows span less of the covariates than all rows, or hardly any of them."""
+    rng = np.random.default_rng(12)
+    y, x, z = rng.normal(size=(40, 4)), rng.normal(size=(40, 6)), rng.normal(size=(40, 3))
+    z[:, 1] = 0
+    z[:3, 1] = 1, 2, 3
+    z[:, 2] *= np.where(np.arange(40) < 8, 1e4, 1)
+    y[:3, 0] = np.nan
+    y[:8, 1] = np.nan
+    y[:30, 2] = np.nan
+    got = regress(y, x, z)
+    for j in range(4):
+        keep = np.isfinite(y[:, j])
+        want = regress(y[keep, j : j + 1], x[keep], z[keep])
+        np.testing.assert_allclose(got.t[:, j], want.t[:, 0], rtol=1e-9)
+        np.testing.assert_array_equal(got.df[:, j], want.df[:, 0])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from radgen.errors import InputError
-from radgen.multivariate.parallel_ica import ParallelICA, component_number, link_significance
+from radgen.multivariate.components import component_number, link_significance
+from radgen.multivariate.parallel_ica import ParallelICA
 
 
 @pytest.fixture(scope="module")

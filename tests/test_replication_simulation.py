@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import norm
 
-from radgen.associate import ReplicationResult, lock, replicate, scan
-from radgen.errors import InputError
-from radgen.types import OmicsTable, PhenotypeTable
+from radgen.associate import Hypotheses, ReplicationResult, lock, replicate, scan
+from radgen.errors import FormatError, InputError
+from radgen.stats.selection import Z_EDGES, fit_prior
+from radgen.types import Covariates, OmicsTable, PhenotypeTable
 
 
 def _cohort(seed: int, n: int, true: int = 3) -> tuple[PhenotypeTable, OmicsTable]:
@@ -25,7 +29,7 @@ def _cohort(seed: int, n: int, true: int = 3) -> tuple[PhenotypeTable, OmicsTabl
 def test_true_effects_replicate_and_are_pooled() -> None:
     locked = lock(scan(*_cohort(1, 150)))
     assert {("f0", "G0"), ("f1", "G1"), ("f2", "G2")} <= set(
-        locked.select("phenotype", "omics").iter_rows()
+        locked.frame.select("phenotype", "omics").iter_rows()
     )
     result = replicate(locked, *_cohort(2, 150))
     table = result.table
@@ -35,6 +39,9 @@ def test_true_effects_replicate_and_are_pooled() -> None:
     want = 1 / np.sqrt(1 / true["se"] ** 2 + 1 / true["se_new"] ** 2)
     np.testing.assert_allclose(true["se_meta"], want)
     assert "3 a one-sided p" in result.statements()[0]
+    assert "is as expected" in result.statements()[1]
+    assert (table["effect_corrected"].abs() <= table["effect"].abs()).all()
+    assert (table["power_corrected"] <= table["power"] + 1e-9).all()
     again = ReplicationResult.decode(*result.encode())
     assert again.statements() == result.statements()
 
@@ -53,6 +60,98 @@ def test_what_is_missing_in_the_second_cohort_is_said() -> None:
     assert row["status"] == "not_tested"
     assert "not in the second cohort" in row["reason"]
     with pytest.raises(InputError, match="No hypothesis"):
-        replicate(locked.head(0), images, rna)
+        replicate(locked.frame.head(0), images, rna)
     with pytest.raises(InputError, match="lack"):
-        replicate(locked.drop("effect"), images, rna)
+        replicate(locked.frame.drop("effect"), images, rna)
+    age = Covariates(images.samples, ("age",), np.zeros((60, 1)))
+    with pytest.raises(InputError, match="with the covariates none; given are age"):
+        replicate(locked, images, rna, age)
+
+
+def test_hypotheses_are_stored_and_changes_are_seen(tmp_path: Path) -> None:
+    locked = lock(scan(*_cohort(1, 150), standardise=True), at_most=3)
+    path = tmp_path / "hypotheses.json"
+    locked.save(path)
+    again = Hypotheses.load(path)
+    assert again.frame.equals(locked.frame)
+    assert again.params == locked.params
+    assert again.params["standardise"] is True
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('"phenotype": "f0"', '"phenotype": "f3"'), "utf-8")
+    with pytest.raises(FormatError, match="changed after they were locked"):
+        Hypotheses.load(path)
+    path.write_text("{}", "utf-8")
+    with pytest.raises(FormatError, match="no file of locked"):
+        Hypotheses.load(path)
+
+
+def test_hypotheses_of_strata_are_tested_in_their_stratum() -> None:
+    images, rna = _cohort(6, 300)
+    half = {item: ("a" if i % 2 else "b") for i, item in enumerate(images.samples)}
+    locked = lock(scan(images, rna, by=half))
+    assert set(locked.frame["stratum"]) == {"a", "b"}
+    images, rna = _cohort(7, 300)
+    half = {item: ("a" if i % 2 else "c") for i, item in enumerate(images.samples)}
+    table = replicate(locked, images, rna, by=half).table
+    assert set(table.filter(pl.col("status") == "ok")["stratum"]) == {"a"}
+    with pytest.raises(InputError, match="need by="):
+        replicate(locked, images, rna)
+
+
+def test_corrected_effects_predict_the_replication_rate() -> None:
+    """Of many weak effects few are found, inflated; the corrected expectation is met."""
+    rng = np.random.default_rng(8)
+    found, naive, corrected, nominal = 0, 0.0, 0.0, 0
+    for run in range(30):
+        truth = rng.normal(0, 0.16, 60)
+        cohorts = []
+        for number in range(2):
+            genes = rng.normal(size=(200, 60))
+            trait = genes @ truth + rng.normal(size=200)
+            ids = [f"r{run}_{number}_{i}" for i in range(200)]
+            images = PhenotypeTable.from_frame({"sample": ids, "f": trait})
+            names = [f"G{j}" for j in range(60)]
+            cohorts.append((images, OmicsTable(ids, names, genes, "expression", "log2")))
+        locked = lock(scan(*cohorts[0]), by="p", level=0.001)
+        if len(locked):
+            summary = replicate(locked, *cohorts[1]).summary
+            found += summary["n_tested"]
+            naive += summary["n_expected"]
+            corrected += summary["n_expected_corrected"]
+            nominal += summary["n_nominal"]
+    error = np.sqrt(found * 0.25)
+    assert found > 100
+    assert naive > nominal + 2 * error
+    assert abs(corrected - nominal) < 3 * error
+
+
+def test_prior_of_effects_is_the_maximum_of_its_likelihood() -> None:
+    """Karush-Kuhn-Tucker: no other share of any component makes the counts more likely."""
+    rng = np.random.default_rng(9)
+    effects = np.where(rng.random(40_000) < 0.8, 0.0, rng.normal(0, 3, 40_000))
+    z = np.abs(effects + rng.normal(size=40_000))
+    counts = np.bincount(np.searchsorted(Z_EDGES, z, "right") - 1, minlength=len(Z_EDGES))
+    prior = fit_prior(counts)
+    sd = np.sqrt(1 + prior.scales**2)
+    edges = np.append(Z_EDGES, np.inf)[:, None]
+    mass = 2 * (norm.sf(edges[:-1] / sd) - norm.sf(edges[1:] / sd))
+    slope = (counts / 40_000 / np.maximum(mass @ prior.weights, 1e-300)) @ mass
+    assert slope.max() < 1 + 2e-4
+    np.testing.assert_allclose(slope[prior.weights > 0.01], 1, atol=3e-4)
+    assert prior.weights[prior.scales < 0.3].sum() == pytest.approx(0.8, abs=0.05)
+    # Posterior mean and replication: by simulation of the known truth at z about 3.
+    near = np.abs(z - 3) < 0.25
+    signed = effects[near] * np.sign(effects[near] + 1e-9)
+    assert prior.mean(3.0) == pytest.approx(signed.mean(), abs=0.35)
+    assert float(prior.replication_power(0.0, 1.0)) == pytest.approx(0.05, abs=0.05)
+    none = fit_prior(np.zeros(len(Z_EDGES)))
+    assert none.mean(5.0) == 0
+    assert none.replication_power(5.0, 1.0) == pytest.approx(0.05)
+    with pytest.raises(InputError, match="bins"):
+        fit_prior([1, 2])
+
+
+@pytest.mark.parametrize("kind", ReplicationResult.plots)
+def test_plots_of_a_replication_are_drawn(kind: str) -> None:
+    result = replicate(lock(scan(*_cohort(1, 150))), *_cohort(2, 150))
+    assert result.plot(kind).get_xlabel()

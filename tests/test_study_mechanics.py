@@ -16,10 +16,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from radgen._core.executors import map_surviving
 from radgen.errors import InputError
 from radgen.study import Study, StudyRun, executor
 from radgen.study.cache import Cache, FileDigests, codec_of, frame_codec
-from radgen.study.executors import map_surviving
 from radgen.study.lock import lock_folder
 from radgen.types import PhenotypeTable
 from study_cohort import small_study
@@ -205,7 +205,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_result(
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("radgen.study.executors._PATIENCE", "1s")
+    monkeypatch.setattr("radgen._core.executors._PATIENCE", "1s")
     with (
         pytest.raises(InputError, match="No Dask scheduler answers"),
         executor(1, "tcp://127.0.0.1:1"),

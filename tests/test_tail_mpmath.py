@@ -126,3 +126,15 @@ def test_many_values_give_what_few_give(df: float) -> None:
     mixed = t_log10p(t, np.where(np.arange(len(t)) == 5, np.nan, df))
     np.testing.assert_array_equal(np.delete(mixed, 5), np.delete(many, 5))
     assert np.isnan(mixed[5])
+
+
+def test_many_values_of_many_df_give_what_one_gives() -> None:
+    rng = np.random.default_rng(3)
+    for df in (rng.integers(1, 30, 30_000).astype(float), rng.choice([2.5, 71.25, 9e4], 30_000)):
+        t = rng.standard_t(3, 30_000) * 4
+        t[:3] = 0.0, np.nan, -np.inf
+        df[3] = np.nan
+        few = np.concatenate(
+            [t_log10p(a, b) for a, b in zip(np.split(t, 6), np.split(df, 6), strict=True)]
+        )
+        np.testing.assert_allclose(t_log10p(t, df), few, rtol=1e-12, atol=1e-12)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any, TypeVar
 
 from radgen._core.progress import progress
 
-__all__ = ["block_ranges", "map_units"]
+__all__ = ["block_ranges", "iter_units", "map_units"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -92,3 +93,44 @@ def map_units(
             for future in running:
                 future.cancel()
     return results
+
+
+def iter_units(
+    function: Callable[..., R],
+    units: Iterable[T],
+    *,
+    executor: Executor | None = None,
+    ahead: int = 4,
+) -> Iterator[R]:
+    """Yield ``function(unit)`` for each unit, in order; few units and results exist at a time.
+
+    Parameters
+    ----------
+    function : callable
+        A module-level function of one unit.
+    units : iterable
+        What is to be done; made when it is needed.
+    executor : concurrent.futures.Executor or None
+        Serial in this process where it is None.
+    ahead : int, default 4
+        How many units may be under way: the bound of the memory.
+
+    Yields
+    ------
+    Any
+        Results in the order of `units`.
+    """
+    if executor is None:
+        yield from map(function, units)
+        return
+    waiting: deque[Future[R]] = deque()
+    try:
+        for unit in units:
+            waiting.append(executor.submit(function, unit))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

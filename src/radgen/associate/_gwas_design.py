@@ -27,24 +27,24 @@ class TraitGroup:
         Samples that miss these traits.
     q : ndarray of float64 (n_samples, rank)
         Orthonormal basis of intercept and covariates over the samples in use; 0 elsewhere.
-    values : ndarray of float64 (n_samples, n_all_traits)
-        The trait matrix, as given.
+    y : ndarray of float64 (n_samples, n_traits)
+        Residuals of the traits, scaled to length 1; 0 where missing. Without columns where a
+        scan needs few of them: see `residuals`.
     norm : ndarray of float64 (n_traits,)
-        Length of each residual; 0 = the covariates explain the trait wholly.
+        Length of each residual before scaling; 0 = the covariates explain the trait wholly.
     n_samples : int
         Samples in use.
-    y : ndarray of float64 (n_samples, n_traits) or None
-        Residuals of the traits, scaled to length 1; 0 where missing. None where a scan needs
-        few of them: see `residuals`.
+    values : ndarray of float64 (n_samples, n_all_traits) or None
+        The trait matrix as given, where `y` has no columns.
     """
 
     traits: NDArray[np.int64]
     off: NDArray[np.int64]
     q: NDArray[np.float64]
-    values: NDArray[np.float64]
+    y: NDArray[np.float64]
     norm: NDArray[np.float64]
     n_samples: int
-    y: NDArray[np.float64] | None
+    values: NDArray[np.float64] | None = None
 
     @property
     def rank(self) -> int:
@@ -53,7 +53,7 @@ class TraitGroup:
 
     def residuals(self, columns: NDArray[Any] | slice) -> NDArray[np.float64]:
         """Return the residuals of some of the traits, scaled to length 1; 0 where missing."""
-        if self.y is not None:
+        if self.values is None:
             return np.ascontiguousarray(self.y[:, columns])
         own = np.ascontiguousarray(self.values[:, self.traits[columns]])
         y, _ = _residuals(own, self.off, self.q)
@@ -149,11 +149,11 @@ def _group(
     q[used] = inside
     off = np.flatnonzero(~used)
     norm = np.empty(len(traits))
-    y = np.empty((len(used), len(traits))) if keep else None
+    y = np.empty((len(used), len(traits) if keep else 0))
     # A few traits at a time: the temporaries of a million phenotypes would not fit.
     for low in range(0, len(traits), TOGETHER):
         some = slice(low, low + TOGETHER)
         part, norm[some] = _residuals(np.ascontiguousarray(values[:, traits[some]]), off, q)
-        if y is not None:
+        if keep:
             y[:, some] = part
-    return TraitGroup(traits, off, q, values, norm, int(used.sum()), y)
+    return TraitGroup(traits, off, q, y, norm, int(used.sum()), None if keep else values)

@@ -246,7 +246,6 @@ def exact_tests(
     from radgen.stats.tail import t_log10p  # loads scipy.special: not before the first block
 
     y = group.y if columns is None else group.residuals(columns)
-    assert y is not None
     norm = group.norm if columns is None else group.norm[columns]
     traits = group.traits if columns is None else group.traits[columns]
     n, mean, spread, gg = _moments(block, group)

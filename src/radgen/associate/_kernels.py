@@ -22,7 +22,7 @@ from radgen.associate._ranked import (
     trend_block,
 )
 
-__all__ = ["KERNELS", "PERMUTED", "UNADJUSTED"]
+__all__ = ["KERNELS", "MODIFIED", "PERMUTED", "UNADJUSTED"]
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
@@ -49,3 +49,6 @@ UNADJUSTED = ("mann_whitney", "kruskal", "jonckheere", "fisher", "chi2", "trend"
 
 PERMUTED = ("linear", "spearman")
 """Tests whose family-wise error can be controlled by max-T."""
+
+MODIFIED = ("linear", "linear_hc3", "logistic", "firth", "ordinal", "moderated")
+"""Tests that can have an effect modifier."""

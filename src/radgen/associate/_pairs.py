@@ -16,8 +16,12 @@ __all__ = [
     "WARNED",
     "PairBlock",
     "blank_block",
+    "from_fit",
+    "group_sizes",
+    "is_binary",
     "linear_block",
     "robust_block",
+    "ruled_by_one",
     "spearman_block",
 ]
 
@@ -32,11 +36,14 @@ REASONS = (
     "the classes are separated: effect and interval are Firth's",
     "the classes are separated: the effect is infinite",
     "the test needs another type of data",
+    "one sample alone holds more than half of the variance of a side: the result hangs on it",
+    "its own effect did not pass the filter",
 )
-TOO_FEW_SAMPLES, TOO_FEW_CARRIERS, ONE_CLASS, NOT_CONVERGED, SEPARATED, INFINITE, WRONG_TYPE = (
-    range(len(linear.STATUS_TEXT), len(REASONS))
+TOO_FEW_SAMPLES, TOO_FEW_CARRIERS, ONE_CLASS, NOT_CONVERGED = range(
+    len(linear.STATUS_TEXT), len(linear.STATUS_TEXT) + 4
 )
-WARNED = (linear.PERFECT_FIT, SEPARATED, INFINITE)
+SEPARATED, INFINITE, WRONG_TYPE, RULED_BY_ONE, FILTERED = range(NOT_CONVERGED + 1, len(REASONS))
+WARNED = (linear.PERFECT_FIT, SEPARATED, INFINITE, RULED_BY_ONE)
 """Codes of pairs that have a p-value, but need a look."""
 
 
@@ -103,6 +110,27 @@ def is_binary(values: Array) -> NDArray[np.bool_]:
     return np.asarray(fits & known.any(axis=0))
 
 
+def ruled_by_one(values: Array) -> NDArray[np.bool_]:
+    """Return which columns owe more than half of their variance to one sample.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (n_samples, n_columns)
+        NaN = missing; columns of 0 and 1 are left aside.
+
+    Returns
+    -------
+    ndarray of bool (n_columns,)
+        Of these a least-squares result hangs on one sample.
+    """
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    filled = np.where(known, values, 0.0)
+    square = np.where(known, filled - filled.sum(axis=0) / count, 0.0) ** 2
+    most = square.max(axis=0, initial=0.0)
+    return np.asarray((most > 0.5 * square.sum(axis=0)) & ~is_binary(values) & (count > 4))
+
+
 def linear_block(traits: Array, predictors: Array, z: Array | None, confidence: float) -> PairBlock:
     """Least squares with Student's t."""
     return _from_linear(traits, predictors, z, confidence, robust=False)
@@ -117,17 +145,24 @@ def _from_linear(
     traits: Array, predictors: Array, z: Array | None, confidence: float, *, robust: bool
 ) -> PairBlock:
     fit = linear.regress(traits, predictors, z, robust=robust)
+    return from_fit(fit, traits, predictors, confidence)
+
+
+def from_fit(
+    fit: linear.LinearFit, traits: Array, predictors: Array, confidence: float
+) -> PairBlock:
+    """Return the block of a fit of these columns."""
     low, high = fit.interval(confidence)
-    known = np.isfinite(traits)
+    df = fit.df if not fit.status.any() else np.where(np.isfinite(fit.effect), fit.df, np.nan)
     return PairBlock(
         n=fit.n.astype(np.float64),
-        n_group1=group_sizes(predictors, known),
+        n_group1=group_sizes(predictors, np.isfinite(traits)),
         effect=fit.effect,
         se=fit.se,
         ci_low=low,
         ci_high=high,
         statistic=fit.t,
-        df=np.where(np.isfinite(fit.effect), fit.df, np.nan),
+        df=df,
         log10p=fit.log10p,
         code=fit.status,
     )

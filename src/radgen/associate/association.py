@@ -2,69 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from radgen._core.blocks import block_ranges, map_units
-from radgen._core.naming import require_choice
-from radgen.associate import _pairs
-from radgen.associate._kernels import KERNELS, PERMUTED, UNADJUSTED
+from radgen._core.blocks import iter_units
+from radgen._core.naming import did_you_mean, require_choice
+from radgen._core.progress import progress
+from radgen._core.threads import n_threads, one_blas_thread
+from radgen.associate._kernels import KERNELS, MODIFIED, PERMUTED, UNADJUSTED
 from radgen.associate._maxt import Permuted, max_t_blocks
-from radgen.associate._models import negbinom_block
-from radgen.associate._table import Piece, assemble
+from radgen.associate._pairs import ruled_by_one
+from radgen.associate._plan import (
+    Matched,
+    families_of,
+    layer_labels,
+    match,
+    types_of,
+    units_of,
+)
+from radgen.associate._run import LEAST_SQUARES, Unit, run_unit
+from radgen.associate._stream import Stream
+from radgen.associate._summary import tally
+from radgen.associate._table import ALL_SAMPLES, Names, Piece, assemble, n_effective
 from radgen.associate.association_result import AssociationResult
-from radgen.errors import InputError, shown
-from radgen.omics.normalise import median_ratio_factors
-from radgen.types import Alignment, Covariates, OmicsTable, PhenotypeTable, align
+from radgen.errors import AlignmentError, InputError, shown
+from radgen.types import Covariates, OmicsTable, PhenotypeTable
 
 __all__ = ["TESTS", "scan"]
 
-Array = NDArray[np.float64]
-
-TESTS = ("auto", *KERNELS)
+TESTS = ("auto", *KERNELS, "mixed")
 """Names that `scan` accepts as ``test``."""
-
-_TYPES = ("continuous", "binary", "ordinal")
-# (phenotype type, omics type): the test, and whether the molecular feature is the outcome.
-_AUTO = {
-    ("continuous", "binary"): ("linear", False),
-    ("continuous", "continuous"): ("linear", False),
-    ("continuous", "ordinal"): ("ordinal", True),
-    ("binary", "binary"): ("firth", False),
-    ("binary", "continuous"): ("linear", True),
-    ("binary", "ordinal"): ("ordinal", True),
-    ("ordinal", "binary"): ("ordinal", False),
-    ("ordinal", "continuous"): ("ordinal", False),
-    ("ordinal", "ordinal"): ("ordinal", False),
-}
-# Tests whose outcome must be of one type: the molecular side where it fits, else the image side.
-_OUTCOME = {
-    "logistic": ("binary",),
-    "firth": ("binary",),
-    "ordinal": ("ordinal", "binary"),
-    "negbinom": ("count",),
-    "moderated": ("continuous",),
-}
 
 
 @dataclass(frozen=True, eq=False)
-class _Unit:
-    """One block of pairs as it travels to a worker."""
+class _Options:
+    """What a scan was asked for, checked."""
 
-    traits: Array
-    predictors: Array
-    covariates: Array | None
     test: str
-    confidence: float
-    min_n: int
-    min_group: int
-    offset: Array | None
+    types: Sequence[str]
+    transform: str
+    standardise: bool
+    limits: tuple[float, int, int]
+    block_size: int | None
+    clusters: Mapping[str, Any] | None
+    modifier: str | None
 
 
 def scan(
@@ -75,13 +63,20 @@ def scan(
     test: str = "auto",
     phenotype_types: Mapping[str, str] | None = None,
     families: Mapping[str, str] | None = None,
+    by: Mapping[str, Any] | None = None,
+    modifier: str | None = None,
+    clusters: Mapping[str, Any] | None = None,
+    transform: str = "none",
     standardise: bool = False,
     permutations: int = 0,
     strata: Mapping[str, Any] | None = None,
     min_n: int = 10,
     min_group: int = 3,
     confidence: float = 0.95,
-    block_size: int = 2048,
+    out: str | Path | None = None,
+    listed: int = 10_000,
+    block_size: int | None = None,
+    jobs: int | None = None,
     executor: Executor | None = None,
     seed: int = 0,
 ) -> AssociationResult:
@@ -98,12 +93,24 @@ def scan(
     test : str, default "auto"
         One of `TESTS`. "auto" chooses by declared type: a phenotype on a mutation (0/1) or on a
         continuous feature by linear regression, 0/1 on 0/1 by Firth's logistic regression,
-        anything ordinal by a proportional-odds model.
+        anything ordinal by a proportional-odds model; "mixed" where `clusters` are given.
     phenotype_types : mapping of str to {"continuous", "binary", "ordinal"} or None
         Declared types of phenotypes that are not what they look like.
     families : mapping of str to str or None
         Family of each phenotype for the hierarchical q-value; the ``family`` of its spec (or
         its name where that is blank) where None. Each family is crossed with the layers.
+    by : mapping of str to value or None
+        Stratum of each sample: every pair is tested in each stratum by itself. Samples without
+        a stratum (None) are left out.
+    modifier : str or None
+        One of the covariates: what is tested is whether the effect of a pair changes with it
+        (the product of the right side with the covariate, adjusted for both).
+    clusters : mapping of str to value or None
+        Patient of each sample, where samples are lesions: tests are linear models with a random
+        intercept of the patient. Layers and covariates may have a row a patient.
+    transform : {"none", "rank"}
+        "rank": continuous phenotypes as normal scores of the matched samples, so that no single
+        sample rules a result.
     standardise : bool, default False
         Divide continuous phenotypes and features by their standard deviation in the matched
         samples, so that effects are in standard deviations.
@@ -114,13 +121,21 @@ def scan(
     min_n : int, default 10
         Fewest complete samples of a tested pair.
     min_group : int, default 3
-        Fewest samples in either group where a side is 0/1.
+        Fewest samples (patients, with `clusters`) in either group where a side is 0/1.
     confidence : float, default 0.95
         Coverage of the intervals.
-    block_size : int, default 2048
-        Molecular features per unit of work; changes memory, never a result.
+    out : str, Path or None
+        Parquet file that gets all pairs, in bounded memory; the result then lists the pairs
+        with the smallest p alone.
+    listed : int, default 10,000
+        How many it lists.
+    block_size : int or None
+        Molecular features per unit of work, None = about half a million pairs; changes memory,
+        never a result.
+    jobs : int or None
+        Threads of this process, used where `executor` is None; None = the processors at hand.
     executor : concurrent.futures.Executor or None
-        Where the units run; this process where None.
+        Where the units run instead.
     seed : int, default 0
         Seed of the permutations.
 
@@ -139,8 +154,8 @@ def scan(
 
     Notes
     -----
-    Adjusted values count tested pairs of all layers together. A missing value drops the
-    sample from the pairs of that column only. P-values of logistic, ordinal and
+    Adjusted values count tested pairs of all layers and strata together. A missing value drops
+    the sample from the pairs of that column only. P-values of logistic, ordinal and
     negative-binomial models come from the score test of the covariates' model with a t
     reference: it keeps its level in small samples; effects and intervals come from the model of
     the pair. "negbinom" takes raw counts, with median-ratio size factors as offset.
@@ -156,295 +171,282 @@ def scan(
     >>> scan(images, genes).table["effect"].round(6).to_list()
     [1.0]
     """
-    if covariates is not None and test in UNADJUSTED:
-        raise InputError(
-            f"test={test!r} cannot adjust for covariates. Leave them out, or use 'linear', "
-            "'spearman' (partial), 'firth' or 'ordinal'."
-        )
-    _check_options(
-        test,
+    if test == "auto" and clusters is not None:
+        test = "mixed"
+    _check_test(test, covariates, modifier=modifier, clusters=clusters)
+    require_choice(transform, ("none", "rank"), what="transform")
+    _check_numbers(
         min_n=min_n,
         min_group=min_group,
         confidence=confidence,
         block_size=block_size,
         permutations=permutations,
     )
+    if permutations and (out is not None or modifier is not None or clusters is not None):
+        raise InputError("Max-T permutations go with neither out, modifier nor clusters.")
     layers = [omics] if isinstance(omics, OmicsTable) else list(omics)
     if not layers:
         raise InputError("No molecular layer was given.")
-    pieces: list[Piece] = []
-    names: list[str] = []
-    layer_of: list[str] = []
-    found: list[Alignment] = []
-    reasons: dict[str, str] = {}
-    labels = _layer_labels(layers)
-    permuted: list[tuple[int, bool, Permuted]] = []
-    for label, layer in zip(labels, layers, strict=True):
-        matched = _match(phenotypes, layer, covariates, label, reasons)
-        found.append(matched.alignment)
-        units, places = _units(
-            matched,
-            layer,
-            _phenotype_types(phenotypes, phenotype_types),
-            test=test,
-            standardise=standardise,
-            options=(confidence, min_n, min_group),
-            block_size=block_size,
-        )
-        blocks = map_units(_run_unit, units, executor=executor, what=f"Testing {label}")
-        for unit, place, block in zip(units, places, blocks, strict=True):
-            rows, columns, name, swapped = place
-            if permutations and name in PERMUTED:
-                tested = np.isfinite(block.log10p)
-                sides = (unit.traits, unit.predictors, unit.covariates)
-                entry = Permuted(matched.alignment.samples, *sides, tested, name == "spearman")
-                permuted.append((len(pieces), swapped, entry))
-            pieces.append(
-                Piece(
-                    rows,
-                    columns + len(names),
-                    name,
-                    "omics ~ phenotype" if swapped else "phenotype ~ omics",
-                    block if swapped else block.transposed(),
-                )
-            )
-        names += layer.features
-        layer_of += [label] * layer.n_features
-    if permuted:
-        found_p = max_t_blocks(
-            [entry for _, _, entry in permuted],
-            n_permutations=permutations,
-            seed=seed,
-            strata=strata,
-            executor=executor,
-        )
-        for (index, swapped, _), values in zip(permuted, found_p, strict=True):
-            pieces[index] = replace(pieces[index], p_maxt=values if swapped else values.T)
-    frame = assemble(
-        pieces,
-        phenotypes=phenotypes.names,
-        omics=names,
-        layers=layer_of,
-        families=_families(phenotypes, families),
+    limits = (confidence, min_n, min_group)
+    types = types_of(phenotypes, phenotype_types)
+    options = _Options(test, types, transform, standardise, limits, block_size, clusters, modifier)
+    plan = _Plan(phenotypes, layers, covariates, options, by)
+    names = Names(
+        phenotypes.names,
+        [name for layer in layers for name in layer.features],
+        [label for label, layer in zip(plan.labels, layers, strict=True) for _ in layer.features],
+        families_of(phenotypes, families),
+        list(plan.strata),
     )
-    used = sorted({item for alignment in found for item in alignment.samples})
+    count = n_effective(phenotypes.values, [layer.values for layer in layers], len(plan.strata))
+    if out is not None:
+        stream = Stream(Path(out), names, listed, count)
+        frame, summary = _streamed(plan, stream, jobs, executor)
+    else:
+        pieces = _in_memory(plan, permutations, seed, strata, jobs, executor)
+        frame = assemble(pieces, names, count)
+        summary = tally(frame)
     return AssociationResult(
         frame=frame,
         params={
             "test": test,
-            "tests_used": sorted({piece.test for piece in pieces}),
+            "tests_used": sorted(plan.tests),
             "covariates": list(covariates.names) if covariates is not None else [],
-            "layers": labels,
+            "modifier": modifier,
+            "layers": plan.labels,
+            "strata": list(plan.strata),
             "n_phenotypes": phenotypes.n_phenotypes,
-            "n_omics": len(names),
-            "n_families": frame["family"].n_unique(),
+            "n_omics": len(names.omics),
+            "n_families": len(names.family_labels),
+            "transform": transform,
             "standardise": standardise,
             "permutations": permutations,
             "min_n": min_n,
             "min_group": min_group,
             "confidence": confidence,
             "seed": seed,
+            "out": None if out is None else str(out),
         },
-        n_used=len(used),
+        n_used=len(plan.used),
         dropped=pl.DataFrame(
-            {"sample": list(reasons), "reason": list(reasons.values())},
+            {"sample": list(plan.reasons), "reason": list(plan.reasons.values())},
             schema={"sample": pl.String, "reason": pl.String},
-        ).filter(~pl.col("sample").is_in(used)),
-        warnings=_warnings(frame),
-        provenance={"step": "associate.scan", "version": 1, "seed": seed},
+        ).filter(~pl.col("sample").is_in(list(plan.used))),
+        warnings=_warnings(summary) + plan.notes,
+        provenance={"step": "associate.scan", "version": 2, "seed": seed},
+        summary=summary | {"n_effective": count},
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Matched:
-    alignment: Alignment
-    traits: Array
-    omics: Array
-    covariates: Array | None
+class _Plan:
+    """The units of a scan, made as they are needed; knows afterwards who was used."""
 
+    def __init__(
+        self,
+        phenotypes: PhenotypeTable,
+        layers: Sequence[OmicsTable],
+        covariates: Covariates | None,
+        options: _Options,
+        by: Mapping[str, Any] | None,
+    ) -> None:
+        self.phenotypes, self.layers, self.covariates = phenotypes, layers, covariates
+        self.options = options
+        self.labels = layer_labels(layers)
+        self.strata = _strata(by)
+        self.reasons: dict[str, str] = {}
+        self.used: set[str] = set()
+        self.tests: set[str] = set()
+        self.notes: tuple[str, ...] = ()
+        self.samples: dict[int, tuple[str, ...]] = {}
 
-def _match(
-    phenotypes: PhenotypeTable,
-    layer: OmicsTable,
-    covariates: Covariates | None,
-    label: str,
-    reasons: dict[str, str],
-) -> _Matched:
-    """Rows common to the images, the layer and complete covariates."""
-    tables: dict[str, Sequence[str]] = {"images": phenotypes.samples, label: layer.samples}
-    if covariates is not None:
-        complete = np.isfinite(covariates.values).all(axis=1)
-        tables["covariates"] = covariates.samples
-    alignment = align(tables, need=3)
-    for sample, absent in alignment.dropped.select("sample", "absent_from").iter_rows():
-        reasons.setdefault(sample, f"absent from {absent}")
-    rows = dict(alignment.rows)
-    z = None
-    if covariates is not None:
-        keep = complete[rows["covariates"]]
-        for sample, kept in zip(alignment.samples, keep, strict=True):
-            if not kept:
-                reasons.setdefault(sample, "a covariate is missing")
-        rows = {name: index[keep] for name, index in rows.items()}
-        z = covariates.values[rows["covariates"]]
-        alignment = Alignment(
-            tuple(s for s, kept in zip(alignment.samples, keep, strict=True) if kept),
-            rows,
-            alignment.dropped,
-            alignment.counts,
-        )
-        if alignment.n_samples < 3:
-            raise InputError(
-                f"Only {alignment.n_samples} samples of layer {label!r} have complete covariates "
-                f"({shown(covariates.names)}). Impute them or leave out the sparse ones."
+    def units(self) -> Iterator[Unit]:
+        """Yield all units, stratum by stratum and layer by layer."""
+        for number, (stratum, only) in enumerate(self.strata.items()):
+            first = 0
+            for label, layer in zip(self.labels, self.layers, strict=True):
+                yield from self._layer(number, stratum, only, label, layer, first)
+                first += layer.n_features
+
+    def _layer(  # noqa: PLR0917
+        self,
+        number: int,
+        stratum: str,
+        only: frozenset[str] | None,
+        label: str,
+        layer: OmicsTable,
+        first: int,
+    ) -> Iterator[Unit]:
+        o = self.options
+        try:
+            matched = match(
+                self.phenotypes,
+                layer,
+                self.covariates,
+                label=label,
+                reasons=self.reasons,
+                clusters=o.clusters,
+                modifier=o.modifier,
+                only=only,
             )
-    return _Matched(alignment, phenotypes.values[rows["images"]], layer.values[rows[label]], z)
+        except (AlignmentError, InputError) as error:
+            if only is None:
+                raise
+            self.notes += (f"{label} was not tested in stratum {stratum!r}: {error}",)
+            return
+        self.used.update(matched.samples)
+        self._outliers(matched, label, layer)
+        for unit in units_of(
+            matched,
+            layer,
+            o.types,
+            test=o.test,
+            transform=o.transform,
+            standardise=o.standardise,
+            limits=o.limits,
+            block_size=o.block_size,
+            first=first,
+        ):
+            self.tests.add(unit.test)
+            yield replace(unit, stratum=number, samples=matched.samples)
+
+    def _outliers(self, matched: Matched, label: str, layer: OmicsTable) -> None:
+        """Warn of columns whose least-squares results hang on one sample."""
+        if self.options.test not in ("auto", *LEAST_SQUARES):
+            return
+        sides = [(matched.omics, layer.features, f"features of {label}")]
+        if self.options.transform == "none":
+            sides.append((matched.traits, self.phenotypes.names, "phenotypes"))
+        for values, names, what in sides:
+            where = np.flatnonzero(ruled_by_one(values))
+            if len(where):
+                few = shown([names[place] for place in where], 3)
+                note = (
+                    f"One sample alone holds more than half of the variance of {len(where)} {what} "
+                    f"({few}): linear results of these hang on it. Look at it, or use "
+                    "transform='rank' or test='spearman'."
+                )
+                self.notes = (*self.notes, note) if note not in self.notes else self.notes
 
 
-def _units(
-    matched: _Matched,
-    layer: OmicsTable,
-    types: Sequence[str],
-    *,
-    test: str,
-    standardise: bool,
-    options: tuple[float, int, int],
-    block_size: int,
-) -> tuple[list[_Unit], list[tuple[NDArray[np.int64], NDArray[np.int64], str, bool]]]:
-    """Cut the pairs of one layer into blocks that share a test."""
-    omics_types = _omics_types(layer, matched.omics)
-    traits, values = matched.traits, matched.omics
-    if standardise:
-        traits = _scaled(traits, np.array([kind == "continuous" for kind in types]))
-        values = _scaled(values, np.array([kind == "continuous" for kind in omics_types]))
-    offset = None
-    if layer.scale == "counts" and test == "negbinom":
-        offset = np.log(median_ratio_factors(values))
-    units, places = [], []
-    for kind in dict.fromkeys(types):
-        rows = np.array([i for i, item in enumerate(types) if item == kind], dtype=np.int64)
-        for omics_kind in dict.fromkeys(omics_types):
-            name, swapped = _choose(test, kind, omics_kind, layer)
-            columns = np.array(
-                [j for j, item in enumerate(omics_types) if item == omics_kind], dtype=np.int64
-            )
-            # Moderation borrows strength from all features of the layer: it is not cut.
-            size = max(len(columns), 1) if name == "moderated" else block_size
-            for start, stop in block_ranges(len(columns), size):
-                block = columns[start:stop]
-                sides = (traits[:, rows], values[:, block])
-                left, right = sides[::-1] if swapped else sides
-                units.append(_Unit(left, right, matched.covariates, name, *options, offset))
-                places.append((rows, block, name, swapped))
-    return units, places
+def _strata(by: Mapping[str, Any] | None) -> dict[str, frozenset[str] | None]:
+    if by is None:
+        return {ALL_SAMPLES: None}
+    members: dict[str, set[str]] = {}
+    for sample, value in by.items():
+        if value is not None:
+            members.setdefault(str(value), set()).add(sample)
+    if not members:
+        raise InputError("No sample has a stratum.")
+    return {name: frozenset(members[name]) for name in sorted(members)}
 
 
-def _run_unit(unit: _Unit) -> _pairs.PairBlock:
-    sides = (unit.traits, unit.predictors, unit.covariates, unit.confidence)
-    if unit.test == "negbinom":
-        block = negbinom_block(*sides, offset=unit.offset)
-    else:
-        block = KERNELS[unit.test](*sides)
-    small = np.fmin(block.n_group1, block.n - block.n_group1) < unit.min_group
-    if _pairs.is_binary(unit.traits).any():
-        ones = _pairs.group_sizes(unit.traits, np.isfinite(unit.predictors)).T
-        small |= np.fmin(ones, block.n - ones) < unit.min_group
-    open_pairs = block.code == 0
-    block = block.refuse(small & open_pairs, _pairs.TOO_FEW_CARRIERS)
-    return block.refuse(
-        (block.n < unit.min_n) & (block.code != _pairs.TOO_FEW_CARRIERS), _pairs.TOO_FEW_SAMPLES
-    )
+def _pieces(units: Iterator[Unit], jobs: int | None, executor: Executor | None) -> Iterator[Piece]:
+    """Yield the tested units in order, a few at a time."""
+    with ExitStack() as stack:
+        tick = stack.enter_context(progress("Testing pairs", None))
+        ahead = 64
+        if executor is None and n_threads(jobs) > 1:
+            stack.enter_context(one_blas_thread())
+            executor = stack.enter_context(ThreadPoolExecutor(n_threads(jobs)))
+            ahead = n_threads(jobs) + 1
+        for piece in iter_units(run_unit, units, executor=executor, ahead=ahead):
+            yield piece
+            tick(piece.block.n.size)
 
 
-def _choose(test: str, kind: str, omics_kind: str, layer: OmicsTable) -> tuple[str, bool]:
-    if omics_kind == "count" and test not in ("negbinom", "spearman", "mann_whitney", "kruskal"):
-        raise InputError(
-            f"The {layer.layer} layer holds raw counts. Normalise it first (log2 of counts per "
-            "million, say), or ask for test='negbinom' or test='spearman'."
+def _streamed(
+    plan: _Plan, stream: Stream, jobs: int | None, executor: Executor | None
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    try:
+        for piece in _pieces(plan.units(), jobs, executor):
+            stream.add(piece)
+        frame = stream.close()
+    finally:
+        stream.discard()
+    return frame, stream.tally.summary()
+
+
+def _in_memory(  # noqa: PLR0917
+    plan: _Plan,
+    permutations: int,
+    seed: int,
+    strata: Mapping[str, Any] | None,
+    jobs: int | None,
+    executor: Executor | None,
+) -> list[Piece]:
+    if not permutations:
+        return list(_pieces(plan.units(), jobs, executor))
+    units = list(plan.units())
+    pieces = list(_pieces(iter(units), jobs, executor))
+    permuted = []
+    for place, (unit, piece) in enumerate(zip(units, pieces, strict=True)):
+        if unit.test in PERMUTED:
+            block = piece.block if unit.swapped else piece.block.transposed()
+            sides = (unit.traits, unit.predictors, unit.covariates)
+            tested = np.isfinite(block.log10p)
+            entry = Permuted(unit.samples, *sides, tested, unit.test == "spearman")
+            permuted.append((place, unit.swapped, entry))
+    if permuted:
+        found = max_t_blocks(
+            [entry for _, _, entry in permuted],
+            n_permutations=permutations,
+            seed=seed,
+            strata=strata,
+            executor=executor,
         )
-    if test == "auto":
-        return _AUTO[kind, omics_kind]
-    if test in _OUTCOME:
-        for swapped, side in ((True, omics_kind), (False, kind)):
-            if side in _OUTCOME[test]:
-                return test, swapped
-        raise InputError(
-            f"test={test!r} needs a {' or '.join(_OUTCOME[test])} outcome; the pair is a "
-            f"{kind} phenotype with a {omics_kind} feature of layer {layer.layer!r}."
-        )
-    return test, False
+        for (place, swapped, _), values in zip(permuted, found, strict=True):
+            pieces[place] = replace(pieces[place], p_maxt=values if swapped else values.T)
+    return pieces
 
 
-def _omics_types(layer: OmicsTable, values: Array) -> list[str]:
-    if layer.scale == "ordinal":
-        return ["ordinal"] * layer.n_features
-    if layer.scale == "counts":
-        return ["count"] * layer.n_features
-    if layer.layer == "mutation" or layer.scale == "binary":
-        known = np.isfinite(layer.values)
-        wrong = ~(~known | (layer.values == 0) | (layer.values == 1)).all(axis=0)
-        if layer.scale == "binary" and wrong.any():
-            bad = [layer.features[j] for j in np.flatnonzero(wrong)]
-            raise InputError(
-                f"The {layer.layer} layer is declared binary; other values than 0 and 1 stand in "
-                f"{shown(bad)}."
-            )
-        return ["continuous" if odd else "binary" for odd in wrong]
-    binary = _pairs.is_binary(values)
-    return ["binary" if flag else "continuous" for flag in binary]
-
-
-def _phenotype_types(phenotypes: PhenotypeTable, declared: Mapping[str, str] | None) -> list[str]:
-    binary = _pairs.is_binary(phenotypes.values)
-    types = ["binary" if flag else "continuous" for flag in binary]
-    place = {name: column for column, name in enumerate(phenotypes.names)}
-    for name, kind in (declared or {}).items():
-        require_choice(name, place, what="phenotype")
-        types[place[name]] = require_choice(kind, _TYPES, what="phenotype type")
-    return types
-
-
-def _families(phenotypes: PhenotypeTable, given: Mapping[str, str] | None) -> list[str]:
-    if given is not None:
-        for name in given:
-            require_choice(name, phenotypes.names, what="phenotype")
-        return [str(given.get(name, name)) for name in phenotypes.names]
-    spec = phenotypes.specs["family"].to_list()
-    return [family or name for family, name in zip(spec, phenotypes.names, strict=True)]
-
-
-def _layer_labels(layers: Sequence[OmicsTable]) -> list[str]:
-    labels: list[str] = []
-    for layer in layers:
-        count = sum(item.layer == layer.layer for item in layers)
-        same = f"{layer.layer} ({layer.scale})" if count > 1 else layer.layer
-        number = sum(item == same or item.startswith(f"{same} #") for item in labels)
-        labels.append(f"{same} #{number + 1}" if number else same)
-    return labels
-
-
-def _scaled(values: Array, which: NDArray[np.bool_]) -> Array:
-    out = np.array(values)
-    for column in np.flatnonzero(which):
-        known = out[np.isfinite(out[:, column]), column]
-        spread = known.std(ddof=1) if len(known) > 1 else 0.0
-        if spread > 0:
-            out[:, column] /= spread
-    return out
-
-
-def _warnings(frame: pl.DataFrame) -> tuple[str, ...]:
-    flagged = frame.filter(pl.col("status") == "warning")
-    if not flagged.height:
+def _warnings(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    flagged = summary["flagged"]
+    if not flagged:
         return ()
-    return (f"{flagged.height} pairs need a look: {shown(flagged['reason'].unique().sort())}.",)
+    return (f"{sum(flagged.values())} pairs need a look: {shown(sorted(flagged))}.",)
 
 
-def _check_options(
-    test: str, *, min_n: int, min_group: int, confidence: float, block_size: int, permutations: int
+def _check_test(
+    test: str,
+    covariates: Covariates | None,
+    *,
+    modifier: str | None,
+    clusters: Mapping[str, Any] | None,
 ) -> None:
     require_choice(test, TESTS, what="test")
+    if covariates is not None and test in UNADJUSTED:
+        raise InputError(
+            f"test={test!r} cannot adjust for covariates. Leave them out, or use 'linear', "
+            "'spearman' (partial), 'firth' or 'ordinal'."
+        )
+    if (test == "mixed") != (clusters is not None):
+        raise InputError(
+            "Several samples a patient need both: clusters, and test='mixed' (or 'auto')."
+        )
+    if modifier is None:
+        return
+    names = () if covariates is None else covariates.names
+    if modifier not in names:
+        raise InputError(
+            f"The modifier {modifier!r} is no covariate. {did_you_mean(modifier, names)}"
+        )
+    if test not in ("auto", *MODIFIED):
+        raise InputError(
+            f"test={test!r} has no effect modifier; these have: {', '.join(MODIFIED)}."
+        )
+
+
+def _check_numbers(
+    *,
+    min_n: int,
+    min_group: int,
+    confidence: float,
+    block_size: int | None,
+    permutations: int,
+) -> None:
     if not 0 < confidence < 1:
         raise InputError(f"confidence lies between 0 and 1; found {confidence}.")
-    if min(min_n, block_size) < 1 or min(min_group, permutations) < 0:
-        raise InputError("min_n and block_size are at least 1, min_group and permutations 0.")
+    if min(min_n, 1 if block_size is None else block_size) < 1:
+        raise InputError("min_n and block_size are at least 1.")
+    if min(min_group, permutations) < 0:
+        raise InputError("min_group and permutations are at least 0.")

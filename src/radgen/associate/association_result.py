@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +12,13 @@ import polars as pl
 from radgen.stats.tail import t_quantile
 from radgen.types import Result
 
-__all__ = ["COLUMNS", "AssociationResult"]
+__all__ = ["COLUMNS", "TEST_TEXT", "AssociationResult", "detectable_correlation", "power_of_ten"]
 
 COLUMNS = (
     "phenotype",
     "omics",
     "layer",
+    "stratum",
     "test",
     "model",
     "family",
@@ -28,9 +30,11 @@ COLUMNS = (
     "ci_high",
     "statistic",
     "df",
+    "detectable",
     "p",
     "log10p",
     "p_bonferroni",
+    "p_effective",
     "q_bh",
     "q_by",
     "q_storey",
@@ -58,12 +62,21 @@ class AssociationResult(Result):
         ``effect`` is in units of the left side of ``model`` per unit of its right side
         (log odds for logistic and ordinal models, rho for Spearman); ``n_group1`` is the
         number of carriers where the right side is 0/1; ``status`` is "ok", "warning" or
-        "not_tested", and ``reason`` says why. The adjusted values count tested pairs only.
+        "not_tested", and ``reason`` says why. ``detectable`` is the size of an effect that one
+        test at 0.05 finds with 80 % power. The adjusted values count tested pairs only.
+        Where the scan was written to a file, the pairs with the smallest p.
+    summary : mapping
+        Counts over all pairs: n_pairs, n_tested, n_bh, n_bonferroni and n_maxt (adjusted value
+        at most 0.05), not_tested (pairs by reason), flagged, median_n, median_df,
+        n_effective (effective number of tests), z_counts (tests by |z|, bins of
+        `radgen.stats.selection.Z_EDGES`).
     """
 
     kind: ClassVar[str] = "association"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     plots: ClassVar[tuple[str, ...]] = ("volcano", "heatmap", "forest")
+
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
     def significant(self, level: float = _LEVEL, *, by: str = "q_bh") -> pl.DataFrame:
         """Return the pairs whose adjusted value is at most `level`, smallest p first.
@@ -84,41 +97,41 @@ class AssociationResult(Result):
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings, or what the nulls exclude, in plain words."""
-        tested = self.frame.filter(pl.col("log10p").is_not_null())
-        lines = [self._counts(tested)]
+        lines = [self._counts()]
         hits = self.significant()
         coverage = float(self.params["confidence"])
         lines += [_finding(row, coverage) for row in hits.head(_AT_MOST).iter_rows(named=True)]
-        if hits.height > _AT_MOST:
-            lines.append(f"{hits.height - _AT_MOST} more pairs are in the table.")
-        if tested.height:
-            lines.append(_detectable(tested))
+        if self.summary["n_pairs"] - self.summary["n_bh"] <= _AT_MOST:
+            rows = self.frame.filter(pl.col("p").is_not_null() & (pl.col("q_bh") > _LEVEL))
+            lines += [_null(row, coverage) for row in rows.iter_rows(named=True)]
+        more = self.summary["n_bh"] - min(hits.height, _AT_MOST)
+        if more > 0:
+            lines.append(f"{more} more pairs are in the table.")
+        if self.summary["n_tested"]:
+            lines.append(_detectable(self.summary))
         return tuple(lines)
 
-    def _counts(self, tested: pl.DataFrame) -> str:
-        total = self.frame.height
-        hits = self.significant()
+    def _counts(self) -> str:
+        counts = self.summary
         text = (
-            f"{tested.height} of {total} pairs were tested; {hits.height} have a false discovery "
-            f"rate (Benjamini-Hochberg) of at most {_LEVEL:g}, and "
-            f"{self.frame.filter(pl.col('p_bonferroni') <= _LEVEL).height} pass Bonferroni"
+            f"{counts['n_tested']} of {counts['n_pairs']} pairs were tested; {counts['n_bh']} have "
+            f"a false discovery rate (Benjamini-Hochberg) of at most {_LEVEL:g}, and "
+            f"{counts['n_bonferroni']} pass Bonferroni"
         )
         if self.params.get("permutations"):
-            passed = self.frame.filter(pl.col("p_maxt") <= _LEVEL).height
-            text += f", {passed} pass max-T with {self.params['permutations']} permutations"
-        skipped = self.frame.filter(pl.col("status") == "not_tested")
-        if skipped.height:
-            reasons = skipped["reason"].value_counts(sort=True)
-            parts = "; ".join(
-                f"{count} pairs: {reason}" for reason, count in reasons.head(3).iter_rows()
+            text += (
+                f", {counts['n_maxt']} pass max-T with {self.params['permutations']} permutations"
             )
+        if counts["not_tested"]:
+            most = list(counts["not_tested"].items())[:3]
+            parts = "; ".join(f"{count} pairs: {reason}" for reason, count in most)
             text += f". Not tested were {parts}"
         return text + "."
 
     def methods(self) -> str:
         """Return the methods paragraph, generated from the parameters."""
         params = self.params
-        tests = ", ".join(_TEST_TEXT.get(name, name) for name in params.get("tests_used", ()))
+        tests = ", ".join(TEST_TEXT.get(name, name) for name in params.get("tests_used", ()))
         names = params.get("covariates", ())
         adjusted = f"adjusted for {', '.join(names)}" if names else "without covariates"
         other = f"molecular features ({params['n_omics']})"
@@ -130,7 +143,8 @@ class AssociationResult(Result):
             "Degrees of freedom follow from the rank of the design on the complete samples of "
             "each pair. Reported are the effect, its "
             f"{100 * params['confidence']:g} % confidence interval and two-sided p-values; "
-            "multiplicity over all tested pairs was handled by Bonferroni, Benjamini-Hochberg, "
+            "multiplicity over all tested pairs was handled by Bonferroni, Šidák over the "
+            "effective number of tests (Li and Ji, product of both blocks), Benjamini-Hochberg, "
             "Benjamini-Yekutieli, Storey's q-value, and the two-level procedure of Benjamini and "
             f"Bogomolov over {params['n_families']} families"
         )
@@ -225,7 +239,7 @@ def _strongest(rows: pl.DataFrame, column: str) -> list[str]:
     return list(best.sort("log10p").head(_HEATMAP_NAMES)[column].to_list())
 
 
-_TEST_TEXT = {
+TEST_TEXT = {
     "linear": "linear regression",
     "linear_hc3": "linear regression with HC3 standard errors",
     "logistic": "logistic regression",
@@ -241,7 +255,9 @@ _TEST_TEXT = {
     "chi2": "the chi-square test",
     "trend": "the Cochran-Armitage trend test",
     "cox": "Cox regression",
+    "mixed": "linear mixed models with a random intercept of the patient (Satterthwaite's t)",
 }
+"""Tests by name, as a methods section calls them."""
 
 
 _OUTCOME_TEXT = {
@@ -277,6 +293,11 @@ def _finding(row: dict[str, Any], confidence: float) -> str:
     if effect is None:
         return f"{row['phenotype']} differs with {row['omics']} ({row['layer']}): {numbers}."
     way = "higher" if effect > 0 else "lower"
+    if row["model"].endswith("x modifier"):
+        return (
+            f"The effect of {row['phenotype']} on {row['omics']} changes with the modifier: "
+            f"{numbers}."
+        )
     if row["model"] == "outcome ~ phenotype":
         scale = _OUTCOME_TEXT.get(row["test"], "values")
         return f"A higher {row['phenotype']} goes with {way} {scale} of {row['omics']}: {numbers}."
@@ -290,6 +311,18 @@ def _finding(row: dict[str, Any], confidence: float) -> str:
     )
 
 
+def _null(row: dict[str, Any], confidence: float) -> str:
+    numbers = (
+        f"effect {_number(row['effect'])} ({100 * confidence:g} % interval "
+        f"{_number(row['ci_low'])} to {_number(row['ci_high'])}), p = "
+        f"{power_of_ten(row['log10p'])}, n = {row['n']}"
+    )
+    end = "."
+    if row["detectable"] is not None:
+        end = f"; an effect of {row['detectable']:.3g} would have been found with 80 % power."
+    return f"No evidence that {row['phenotype']} goes with {_group(row)}: {numbers}{end}"
+
+
 def _group(row: dict[str, Any]) -> str:
     """Return what marks the samples that are coded 1, as a person says it."""
     name, layer = row["omics"], row["layer"]
@@ -298,15 +331,39 @@ def _group(row: dict[str, Any]) -> str:
     return f"a {name} mutation" if layer == "mutation" else f"{name} ({layer})"
 
 
-def _detectable(tested: pl.DataFrame) -> str:
-    n = int(tested["n"].median() or 0)
-    df = float(tested["df"].drop_nulls().median() or max(n - 2, 1))
-    parts = []
-    for level, what in ((_LEVEL, "one test at 0.05"), (_LEVEL / tested.height, "Bonferroni")):
-        total = float(t_quantile(1 - level / 2, df) + t_quantile(0.8, df))
-        parts.append(f"{total / np.sqrt(df + total**2):.2f} ({what})")
+def _detectable(summary: Mapping[str, Any]) -> str:
+    n = int(summary["median_n"] or 0)
+    df = float(summary["median_df"] or max(n - 2, 1))
+    parts = [
+        f"{detectable_correlation(df, level):.2f} ({what})"
+        for level, what in (
+            (_LEVEL, "one test at 0.05"),
+            (_LEVEL / summary["n_tested"], "Bonferroni"),
+        )
+    ]
     return (
         f"At the median n of {n}, a linear association is detected with 80 % power where the "
         f"partial correlation is at least {' or '.join(parts)}: pairs without a finding may hold "
         "weaker associations, and are no proof of absence."
     )
+
+
+def detectable_correlation(df: float, level: float, *, power: float = 0.8) -> float:
+    """Return the smallest partial correlation that a t-test finds with the given power.
+
+    Parameters
+    ----------
+    df : float
+        Degrees of freedom of the test.
+    level : float
+        Two-sided level.
+    power : float, default 0.8
+        Chance to find it.
+
+    Returns
+    -------
+    float
+        In (0, 1).
+    """
+    total = float(t_quantile(1 - level / 2, df) + t_quantile(power, df))
+    return float(total / np.sqrt(df + total**2))

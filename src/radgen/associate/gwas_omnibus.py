@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from radgen._core.progress import progress
 from radgen.associate._gwas_design import basis, orthonormal
 from radgen.associate._gwas_input import prepare
+from radgen.associate._gwas_many import described, whole_samples
 from radgen.associate._gwas_run import cut
 from radgen.associate.gwas_result import GENOME_WIDE
 from radgen.errors import InputError
 from radgen.genome._blocks import CentredBlock, read_source
-from radgen.stats.tail import f_log10p
+from radgen.stats.omnibus import acat_rows
+from radgen.stats.tail import f_log10p, from_log10p, t_log10p
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, PhenotypeTable, Result
 
 __all__ = ["OmnibusResult", "omnibus"]
@@ -32,7 +34,8 @@ class OmnibusResult(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        chrom, pos, id, ref, alt, n, alt_freq, wilks, f, df1, df2, log10p, p. NaN where a
+        chrom, pos, id, ref, alt, n, alt_freq, wilks, f, df1, df2, log10p, p (Wilks' lambda),
+        acat_log10p, acat_p (Cauchy combination of the single traits' t-tests). NaN where a
         variant does not vary beside the covariates.
     """
 
@@ -55,7 +58,8 @@ class OmnibusResult(Result):
         """Return the methods paragraph, generated from the parameters."""
         return (
             f"Each variant was tested against {len(self.params['traits'])} traits together by "
-            "multivariate analysis of variance (Wilks' lambda, exact F), adjusted for "
+            "multivariate analysis of variance (Wilks' lambda, exact F) and by the Cauchy "
+            "combination of the single traits' t-tests, adjusted for "
             f"{len(self.params['covariates'])} covariates; samples that miss a trait were left out."
         )
 
@@ -101,84 +105,83 @@ def omnibus(
     F = (1 - lambda) / lambda * (n - rank - k) / k is exact on (k, n - rank - k) degrees of
     freedom, k the rank of the traits. Samples with a missing call are dropped for that variant.
 
+    The Cauchy combination joins the t-tests of the single traits, of the same samples, by
+    weights that are equal; it is valid however the traits are correlated, and strong where one
+    or a few traits answer.
+
     References
     ----------
-    Rao (1973), Linear Statistical Inference, section 8c.
+    Rao (1973), Linear Statistical Inference, section 8c. Liu & Xie (2020),
+    doi:10.1080/01621459.2018.1554485.
     """
-    data = prepare(genotypes, phenotypes, covariates, traits)
-    whole = np.flatnonzero(np.isfinite(data.values).all(axis=1))
-    view = data.genotypes.take_samples(whole)
-    y, x = data.values[whole], data.covariates[whole]
-    q, u = _spaces(y, x)
-    if len(whole) - q.shape[1] - u.shape[1] < 1:
+    data, dropped = whole_samples(prepare(genotypes, phenotypes, covariates, traits))
+    view, y, x = data.genotypes, data.values, data.covariates
+    q, u, rest = _spaces(y, x)
+    if len(y) - q.shape[1] - u.shape[1] < 1:
         raise InputError(
-            f"{len(whole)} complete samples leave no degree of freedom for {u.shape[1]} traits "
+            f"{len(y)} complete samples leave no degree of freedom for {u.shape[1]} traits "
             f"and {q.shape[1]} columns of the design."
         )
     parts = []
     with progress("Testing all traits together", view.n_variants) as tick:
         for start, stop in cut(view, block_size):
             block = read_source(view, start, stop).centred(np.float64)
-            parts.append(_tests(block, q, u, y, x))
+            parts.append(_tests(block, (q, u, rest), y, x))
             tick(stop - start)
-    wilks, df1, df2, n, freq = (np.concatenate(items) for items in zip(*parts, strict=True))
+    wilks, df1, df2, n, freq, acat = (np.concatenate(items) for items in zip(*parts, strict=True))
     with np.errstate(invalid="ignore", divide="ignore"):
         f = (1.0 - wilks) / wilks * df2 / df1
     log10p = f_log10p(f, df1, df2)
-    with np.errstate(under="ignore"):
-        p = np.power(10.0, log10p)
-    frame = view.variants.select("chrom", "pos", "id", "ref", "alt").with_columns(
-        pl.Series("n", n.astype(np.int64)),
-        pl.Series("alt_freq", freq),
-        pl.Series("wilks", wilks),
-        pl.Series("f", f),
-        pl.Series("df1", df1),
-        pl.Series("df2", df2),
-        pl.Series("log10p", log10p),
-        pl.Series("p", p),
-    )
-    left = set(whole.tolist())
-    more = [
-        (name, "a trait is missing")
-        for row, name in enumerate(data.genotypes.samples)
-        if row not in left
-    ]
-    schema = {"sample": pl.String, "reason": pl.String}
-    dropped = pl.concat([data.dropped, pl.DataFrame(more, schema=schema, orient="row")])
+    frame = described(
+        view, n=n.astype(np.int64), alt_freq=freq, wilks=wilks, f=f, df1=df1, df2=df2,
+        log10p=log10p, p=from_log10p(log10p), acat_log10p=acat, acat_p=from_log10p(acat),
+    )  # fmt: skip
     params: dict[str, Any] = {"traits": data.names, "covariates": data.covariate_names}
-    return OmnibusResult(frame, params, len(whole), dropped, data.notes)
+    return OmnibusResult(frame, params, len(y), dropped, data.notes)
 
 
-def _spaces(y: Array, x: Array) -> tuple[Array, Array]:
-    """Return bases of the covariates, and of the traits beside them."""
+def _spaces(y: Array, x: Array) -> tuple[Array, Array, Array]:
+    """Return bases of the covariates and of the traits beside them, and these traits scaled."""
     q = basis(x)
     rest = y - y.mean(axis=0)
     scale = np.sqrt((rest * rest).sum(axis=0))
     for _ in range(2):
         rest -= q @ (q.T @ rest)
-    rest[:, np.sqrt((rest * rest).sum(axis=0)) <= 1e-10 * scale] = 0.0
-    return q, orthonormal(rest)
+    size = np.sqrt((rest * rest).sum(axis=0))
+    flat = size <= 1e-10 * scale
+    rest[:, flat] = 0.0
+    return q, orthonormal(rest), rest[:, ~flat] / size[~flat]
 
 
 def _tests(
-    block: CentredBlock, q: Array, u: Array, y: Array, x: Array
-) -> tuple[Array, Array, Array, Array, Array]:
+    block: CentredBlock, spaces: tuple[Array, Array, Array], y: Array, x: Array
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    q, u, rest = spaces
     left = block.squares - np.square(block.g @ q).sum(axis=1)
     explained = np.square(block.g @ u).sum(axis=1)
+    single = np.square(block.g @ rest)
     n = block.n_known.copy()
     rank, k = np.full(len(n), float(q.shape[1])), np.full(len(n), float(u.shape[1]))
     begins = np.concatenate([[0], block.ends[:-1]])
     for row in np.flatnonzero(block.ends > begins):
         keep = np.ones(len(y), bool)
         keep[block.missing[begins[row] : block.ends[row]]] = False
-        own_q, own_u = _spaces(y[keep], x[keep])
+        own_q, own_u, own = _spaces(y[keep], x[keep])
         g = block.g[row, keep]
         left[row] = float(g @ g) - np.square(own_q.T @ g).sum()
         g = g - own_q @ (own_q.T @ g)
         explained[row] = np.square(own_u.T @ g).sum()
+        single[row] = np.nan
+        single[row, : own.shape[1]] = np.square(own.T @ g)
         rank[row], k[row] = own_q.shape[1], own_u.shape[1]
     df2 = n - rank - k
     usable = (block.squares > 1e-9) & (left > 1e-9 * block.squares) & (df2 > 0)
-    wilks = np.where(usable, 1.0 - explained / np.where(usable, left, 1.0), np.nan)
+    left = np.where(usable, left, np.nan)
+    wilks = np.maximum(1.0 - explained / left, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = single / left[:, None]
+        t = np.sqrt(r2 * (n - rank - 1.0)[:, None] / np.maximum(1.0 - r2, 0.0))
+    dof = np.where(usable, n - rank - 1.0, np.nan)[:, None]
+    acat = acat_rows(t_log10p(t, np.broadcast_to(dof, t.shape)))
     freq = np.where(n > 0, block.mean / 2.0, np.nan)
-    return np.maximum(wilks, 0.0), k, np.maximum(df2, 0.0), n, freq
+    return wilks, k, np.maximum(df2, 0.0), n, freq, acat

@@ -16,7 +16,9 @@ from radgen.cli import _output
 
 __all__ = ["app", "run"]
 
-_FIRST = ("init", "check", "run", "demo", "extract", "gwas")
+_FIRST = (
+    "init", "check", "run", "demo", "extract", "gwas", "evaluate", "predict", "validate", "audit",
+)  # fmt: skip
 
 _EPILOG = """
 Begin here:
@@ -34,9 +36,9 @@ Begin here:
 
 
 def _names() -> list[str]:
-    """Return the names of all commands: the modules of this package that are public."""
-    found = {m.name for m in iter_modules(radgen.cli.__path__) if not m.name.startswith("_")}
-    found -= {"app"}
+    """Return the names of all commands: the public modules of this package, `_` read as `-`."""
+    modules = {m.name for m in iter_modules(radgen.cli.__path__) if not m.name.startswith("_")}
+    found = {name.replace("_", "-") for name in modules - {"app"}}
     return [*(name for name in _FIRST if name in found), *sorted(found - set(_FIRST))]
 
 
@@ -51,12 +53,13 @@ class _Commands(TyperGroup):
         """Return a command: the function of its module's name, or the module's own ``app``."""
         if cmd_name not in _names():
             return None
-        module = import_module(f"radgen.cli.{cmd_name}")
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"radgen.cli.{name}")
         found = getattr(module, "app", None)
         if found is None:
             found = typer.Typer(add_completion=False, rich_markup_mode=None)
             options = getattr(module, "OPTIONS", {})
-            found.command(name=cmd_name, **options)(getattr(module, cmd_name))
+            found.command(name=cmd_name, **options)(getattr(module, name))
         command = typer.main.get_command(found)
         command.name = cmd_name
         return command

@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from radgen.features.cohort import extract_cohort
     from radgen.features.diagnostics import diagnose
     from radgen.features.extraction import LONG_SCHEMA, extract, process
-    from radgen.features.maps import feature_maps
+    from radgen.features.maps import chosen_maps, feature_maps, iter_feature_maps
     from radgen.features.phenotypes import pair_differences, to_phenotypes, to_wide
+    from radgen.features.responses import response_maps
 
 _LAZY = {
     "LONG_SCHEMA": "extraction",
+    "chosen_maps": "maps",
     "diagnose": "diagnostics",
     "extract": "extraction",
     "extract_cohort": "cohort",
     "feature_maps": "maps",
+    "iter_feature_maps": "maps",
     "pair_differences": "phenotypes",
     "process": "extraction",
+    "response_maps": "responses",
     "to_phenotypes": "phenotypes",
     "to_wide": "phenotypes",
 }
@@ -40,15 +44,18 @@ __all__ = [
     "Family",
     "FeatureSpec",
     "add",
+    "chosen_maps",
     "diagnose",
     "extract",
     "extract_cohort",
     "feature_maps",
+    "iter_feature_maps",
     "pair_differences",
     "preset",
     "preset_names",
     "process",
     "read_settings",
+    "response_maps",
     "to_phenotypes",
     "to_wide",
 ]

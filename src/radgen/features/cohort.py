@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
-from radgen._core.blocks import map_units
 from radgen._core.digest import digest, digest_file
+from radgen._core.executors import map_surviving
 from radgen._core.files import atomic_path
 from radgen.errors import InputError, RadgenError, shown
 from radgen.features._families import load
@@ -61,6 +61,8 @@ class ScanUnit:
         "pyradiomics"``.
     threads : int
         Threads within the unit.
+    part : tuple of int (2,)
+        (k, n): part k of n of the regions and image types; see `extract`.
     """
 
     sample: str
@@ -70,6 +72,7 @@ class ScanUnit:
     modality: str
     settings: Mapping[str, Any]
     threads: int = 1
+    part: tuple[int, int] = (0, 1)
 
 
 def extract_unit(unit: ScanUnit) -> dict[str, list[Any]]:
@@ -112,7 +115,14 @@ def _measure(unit: ScanUnit, settings: AnySettings) -> pl.DataFrame:
     labels = {name: list(values) for name, values in unit.labels} or None
     masks = read_masks(unit.mask, labels=labels, reference=image)
     if isinstance(settings, ExtractionSettings):
-        return extract(image, masks, settings=settings, sample=unit.sample, threads=unit.threads)
+        return extract(
+            image,
+            masks,
+            settings=settings,
+            sample=unit.sample,
+            threads=unit.threads,
+            part=unit.part,
+        )
     from radgen.features.pyradiomics import extract_pyradiomics
 
     return extract_pyradiomics(image, masks, parameters=settings, sample=unit.sample)
@@ -170,6 +180,7 @@ def scan_units(
     settings: AnySettings,
     folder: str | Path = ".",
     threads: int = 1,
+    parts: int = 1,
 ) -> list[ScanUnit]:
     """Return the units of work of a cohort table.
 
@@ -184,11 +195,14 @@ def scan_units(
         Where relative paths start.
     threads : int
         Threads within a unit.
+    parts : int
+        Units that each scan is cut into, by region and image type; parameters of PyRadiomics
+        are not cut.
 
     Returns
     -------
     list of ScanUnit
-        In the order of the rows.
+        In the order of the rows, the parts of a row one after another.
 
     Raises
     ------
@@ -199,7 +213,9 @@ def scan_units(
         records = [dict(row) for row in rows]
     else:
         records = to_polars(rows, what="cohort table").to_dicts()
-    units, plain, base = [], settings.to_mapping(), Path(folder)
+    units: list[ScanUnit] = []
+    plain, base = settings.to_mapping(), Path(folder)
+    n_parts = max(1, parts) if isinstance(settings, ExtractionSettings) else 1
     for number, row in enumerate(records, start=1):
         missing = [
             key for key in ("sample", "image", "mask") if not str(row.get(key) or "").strip()
@@ -209,7 +225,7 @@ def scan_units(
                 f"Cohort table, row {number}: no {shown(missing)}. "
                 "Each row needs sample, image and mask."
             )
-        units.append(
+        units += [
             ScanUnit(
                 str(row["sample"]),
                 (base / str(row["image"])).as_posix(),
@@ -218,8 +234,10 @@ def scan_units(
                 str(row.get("modality") or ""),
                 plain,
                 threads,
+                (part, n_parts),
             )
-        )
+            for part in range(n_parts)
+        ]
     return units
 
 
@@ -254,6 +272,7 @@ class ResultStore:
             settings,
             {family.name: family.version for family in families},
             [digest_file(file) for file in files],
+            unit.part,
         )
         return self.folder / f"{key}.parquet"
 
@@ -279,6 +298,7 @@ def extract_cohort(
     on_done: Callable[[ScanUnit, pl.DataFrame], Any] | None = None,
     done: Callable[[ScanUnit], pl.DataFrame | None] | None = None,
     folder: str | Path = ".",
+    parts: int = 1,
 ) -> pl.DataFrame:
     """Return the long feature table of many scans.
 
@@ -290,14 +310,18 @@ def extract_cohort(
     settings : ExtractionSettings or Parameters
         What to measure and how, for all scans.
     executor : concurrent.futures.Executor or None
-        Where scans are worked on; None = one after another in this process.
+        Where scans are worked on; None = one after another in this process. Where a worker
+        process dies, its scan gets a failed row and the others go on.
     on_done : callable or None
-        Called as ``on_done(unit, table)`` in this process when a scan has ended, in any
+        Called as ``on_done(unit, table)`` in this process when a unit has ended, in any
         order: the place to store its table.
     done : callable or None
         ``done(unit)`` returns the stored table of a unit that needs no work, or None.
     folder : str or Path
         Where relative paths start.
+    parts : int
+        Units that each scan is cut into, by region and image type, for few scans and many
+        workers; the table does not depend on it.
 
     Returns
     -------
@@ -310,7 +334,7 @@ def extract_cohort(
     InputError
         If the table of scans itself is not usable. A bad scan raises nothing.
     """
-    units = scan_units(rows, settings=settings, folder=folder)
+    units = scan_units(rows, settings=settings, folder=folder, parts=parts)
     tables: list[pl.DataFrame | None] = [done(unit) if done else None for unit in units]
     todo = [k for k, table in enumerate(tables) if table is None]
 
@@ -320,14 +344,18 @@ def extract_cohort(
         if on_done is not None:
             on_done(units[todo[index]], table)
 
-    map_units(
+    map_surviving(
         extract_unit,
         [units[k] for k in todo],
-        executor=executor,
+        pool=executor,
+        lost=_failed,
         what="Extracting features",
         on_done=finish,
     )
-    long = pl.concat([table for table in tables if table is not None] or [_no_rows()])
+    done_tables = [table for table in tables if table is not None]
+    n = units[0].part[1] if units else 1
+    rows_of = [_joined(done_tables[k : k + n]) for k in range(0, len(done_tables), n)]
+    long = pl.concat(rows_of or [_no_rows()])
     failed = long.filter((pl.col("feature") == "") & (pl.col("status") == "failed"))
     _LOG.info(
         "Features of %d scans: %d measured now, %d taken over, %d failed.",
@@ -337,6 +365,15 @@ def extract_cohort(
         failed.height,
     )
     return long
+
+
+def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the parts of a scan as one table; parts that failed alike are one failed row."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = pl.concat(parts)
+    lost = whole.filter(pl.col("feature") == "").unique(maintain_order=True)
+    return pl.concat([whole.filter(pl.col("feature") != ""), lost])
 
 
 def _no_rows() -> pl.DataFrame:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from radgen._native import _image
 from radgen.features._registry import FeatureSpec, Measured, add
 from radgen.features._view import View, directions
+from radgen.features._windows import window_pairs
 from radgen.features.glcm import NAMES as GLCM_NAMES
-from radgen.features.maps import window_pairs
 from radgen.features.statistics import moments
 
 __all__ = ["collage", "orientations"]

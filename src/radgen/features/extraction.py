@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from radgen.features._registry import FAMILIES, Family
 from radgen.features._view import View
 from radgen.features.settings import ExtractionSettings
 from radgen.image.grid import bounding_box
-from radgen.image.resample import resample, resample_mask, round_intensities
+from radgen.image.resample import resample, resample_mask, resample_to, round_intensities
 from radgen.image.resegment import resegment
 from radgen.types import ImageVolume, Mask
 
@@ -93,6 +93,8 @@ def _prepared(image: ImageVolume, settings: ExtractionSettings) -> tuple[ImageVo
 def _masked(
     image: ImageVolume, resampled: ImageVolume, mask: Mask, settings: ExtractionSettings
 ) -> Processed:
+    if settings.fit_mask:
+        mask = resample_to(mask, image.geometry)
     mask.require_on(image)
     spacing = _spacing(settings)
     morphology = mask
@@ -110,6 +112,11 @@ def _masked(
         outlier_sigma=settings.outlier_sigma,
     )
     return Processed(image, mask, resampled, morphology, intensity)
+
+
+def prepared_image(image: ImageVolume, settings: ExtractionSettings) -> ImageVolume:
+    """Return the image after rounding and resampling."""
+    return _prepared(image, settings)[1]
 
 
 def process(image: ImageVolume, mask: Mask, *, settings: ExtractionSettings) -> Processed:
@@ -231,9 +238,10 @@ def _tasks_of(
     name: str,
     done: Processed,
     responses: Mapping[str, _Response],
-    families: Sequence[Family],
     settings: ExtractionSettings,
+    entries: Collection[int],
 ) -> list[_Task]:
+    families = [FAMILIES.get(family) for family in settings.families]
     reason = ""
     if not done.mask.n_voxels:
         reason = "undefined: the region is empty"
@@ -245,7 +253,7 @@ def _tasks_of(
     tasks = []
     for kind, response in responses.items():
         original = kind == "original"
-        if original and not settings.measure_original:
+        if response.entry not in entries or (original and not settings.measure_original):
             continue
         view = None
         if region is not None:
@@ -261,10 +269,14 @@ def _tasks_of(
 
 @dataclass(frozen=True, slots=True)
 class _Response:
-    """An image to measure: values of a part of the grid that starts at `start`."""
+    """An image to measure: values of a part of the grid that starts at `start`.
+
+    `entry` is its image type: 0 = the original image, then the entries of `filters`.
+    """
 
     array: NDArray[Any]
     start: tuple[int, int, int]
+    entry: int
 
 
 def _union_box(masks: Iterable[Mask]) -> tuple[slice, slice, slice] | None:
@@ -279,26 +291,44 @@ def _union_box(masks: Iterable[Mask]) -> tuple[slice, slice, slice] | None:
 
 
 def _responses(
-    regions: list[tuple[str, Processed]], settings: ExtractionSettings, pool: Executor
+    regions: list[tuple[str, Processed]],
+    settings: ExtractionSettings,
+    pool: Executor,
+    entries: Collection[int],
 ) -> dict[str, _Response]:
     """Return the original image and its filter responses around the regions, by name."""
     resampled = regions[0][1].resampled
-    out = {"original": _Response(resampled.array, (0, 0, 0))}
+    out = {"original": _Response(resampled.array, (0, 0, 0), 0)}
     box = _union_box(done.morphology for _, done in regions)
-    if not settings.filters:
+    chosen = [number for number in range(1, len(settings.filters) + 1) if number in entries]
+    if not chosen:
         return out
     from radgen.features._filtering import filter_jobs, measured_everywhere
 
-    jobs = [filter_jobs(given) for given in settings.filters]
+    jobs = [filter_jobs(settings.filters[number - 1]) for number in chosen]
     if box is None:
         box = (slice(0, 1), slice(0, 1), slice(0, 1))
     source = measured_everywhere(resampled)
-    for found in pool.map(lambda job: job(source, box), jobs):
+    start = (box[0].start, box[1].start, box[2].start)
+    for number, found in zip(chosen, pool.map(lambda job: job(source, box), jobs), strict=True):
         for name, array in found.items():
             if name in out:
                 raise InputError(f"Two filters are named {name!r}; give one another name.")
-            out[name] = _Response(array, (box[0].start, box[1].start, box[2].start))
+            out[name] = _Response(array, start, number)
     return out
+
+
+def _cells_of_part(part: tuple[int, int], n_regions: int, n_entries: int) -> list[set[int]]:
+    """Return for each region which image types belong to a part of the work."""
+    k, n = part
+    if not 0 <= k < n:
+        raise InputError(f"part is (k, n) with 0 <= k < n, not {part}.")
+    cells = range(n_regions * n_entries)
+    own = cells[len(cells) * k // n : len(cells) * (k + 1) // n]
+    return [
+        {cell % n_entries for cell in own if cell // n_entries == region}
+        for region in range(n_regions)
+    ]
 
 
 def extract(
@@ -308,6 +338,7 @@ def extract(
     settings: ExtractionSettings,
     sample: str = "",
     threads: int | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> pl.DataFrame:
     """Return the features of every region of a scan as a long table.
 
@@ -323,6 +354,9 @@ def extract(
         Id of the sample, for the first column.
     threads : int or None
         Threads that share the work; None = as many as there are processors.
+    part : tuple of int (2,)
+        (k, n): only part k (from 0) of the regions and image types, cut into n parts. The
+        tables of all parts, one below the other, are the table of the whole.
 
     Returns
     -------
@@ -336,7 +370,8 @@ def extract(
     GeometryError
         If a mask does not lie on the image's grid; the message shows both grids.
     InputError
-        If there is no mask, two regions have one name, or the image is a series.
+        If there is no mask, two regions have one name, the image is a series, or `part` is
+        not (k, n) with 0 <= k < n.
 
     Notes
     -----
@@ -349,19 +384,21 @@ def extract(
     IBSI reference manual, section 2 (doi:10.1148/radiol.2020191145).
     """
     load()
-    families = [FAMILIES.get(name) for name in settings.families]
+    for name in settings.families:
+        FAMILIES.get(name)
     regions = prepared_regions(image, masks, settings)
+    cells = _cells_of_part(part, len(regions), len(settings.filters) + 1)
 
     def run(task: _Task) -> list[tuple[Any, ...]]:
         unit = image.unit if task.filter == "original" else "a.u."
         return _rows(task, settings, sample, unit)
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        responses = _responses(regions, settings, pool)
+        responses = _responses(regions, settings, pool, set().union(*cells))
         tasks = [
             task
-            for name, done in regions
-            for task in _tasks_of(name, done, responses, families, settings)
+            for (name, done), entries in zip(regions, cells, strict=True)
+            for task in _tasks_of(name, done, responses, settings, entries)
         ]
         rows = [row for part in pool.map(run, tasks) for row in part]
     columns = list(zip(*rows, strict=True)) or [[] for _ in LONG_SCHEMA]

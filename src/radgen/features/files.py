@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from radgen._core.files import atomic_path
+from radgen._core.executors import executor
+from radgen._core.files import atomic_path, write_text
 from radgen._core.naming import require_choice
+from radgen._version import __version__
 from radgen.errors import InputError, shown
+from radgen.features._families import load
+from radgen.features._registry import FAMILIES
 from radgen.features.cohort import AnySettings, extract_cohort
 from radgen.features.extraction import extract
+from radgen.features.map_files import is_image_name, write_response
 from radgen.features.phenotypes import to_wide
 from radgen.features.settings import ExtractionSettings, preset, read_settings
 
 __all__ = [
+    "CohortWork",
+    "ScanFiles",
     "any_failed",
     "chosen_settings",
+    "described",
+    "draw_table",
     "extract_files",
     "extract_table",
-    "require_one_source",
+    "is_image_name",
+    "measured",
+    "parts_for",
+    "require_request",
+    "response_of",
     "summary",
     "write_features",
 ]
 
-_WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".tsv": "write_csv"}
+_SUFFIXES = (".parquet", ".csv", ".tsv")
 
 
-def chosen_settings(name: str | None, path: Path | None) -> AnySettings:
+def chosen_settings(name: str | None, path: Path | None, *, fit_mask: bool = False) -> AnySettings:
     """Return the settings of a preset's name or a file; the default where both are None.
 
-    A file that ends in .yaml, .yml or .json is a PyRadiomics parameter file.
+    A file that ends in .yaml, .yml or .json is a PyRadiomics parameter file; the preset
+    "pyradiomics" stands for PyRadiomics' defaults.
 
     Raises
     ------
@@ -44,13 +61,17 @@ def chosen_settings(name: str | None, path: Path | None) -> AnySettings:
     """
     if name is not None and path is not None:
         raise InputError("Give a preset or a settings file, not both.")
-    if path is not None:
-        if path.suffix.lower() in (".yaml", ".yml", ".json"):
-            from radgen.features.pyradiomics import read_parameters
+    if name == "pyradiomics" or (path and path.suffix.lower() in (".yaml", ".yml", ".json")):
+        from radgen.features.pyradiomics import read_parameters
 
-            return read_parameters(path)
-        return read_settings(path)
-    return ExtractionSettings() if name is None else preset(name)
+        if fit_mask:
+            raise InputError("The PyRadiomics profile resamples masks as its own settings say.")
+        return read_parameters(path or {})
+    if path is not None:
+        found = read_settings(path)
+    else:
+        found = ExtractionSettings() if name is None else preset(name)
+    return replace(found, fit_mask=True) if fit_mask else found
 
 
 def extract_files(
@@ -105,17 +126,13 @@ def extract_files(
     return extract_pyradiomics(scan, masks, parameters=settings, sample=name)
 
 
-@contextmanager
-def _workers(jobs: int) -> Iterator[Executor | None]:
-    if jobs <= 1:
-        yield None
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield pool
-
-
 def extract_table(
-    table: Path, *, settings: AnySettings, jobs: int = 1, store: Path | None = None
+    table: Path,
+    *,
+    settings: AnySettings,
+    pool: Executor | None = None,
+    store: Path | None = None,
+    parts: int = 1,
 ) -> pl.DataFrame:
     """Return the long table of every scan of a cohort table, several at a time.
 
@@ -126,11 +143,13 @@ def extract_table(
         folder of the table.
     settings : ExtractionSettings or Parameters
         What to measure; parameters of PyRadiomics select its profile.
-    jobs : int
-        Number of processes.
+    pool : concurrent.futures.Executor or None
+        Where scans are measured; None = one after another in this process.
     store : Path or None
         Folder that keeps the table of each finished scan, so that a run that was stopped goes
         on where it was; None keeps nothing.
+    parts : int
+        Units that each scan is cut into, by region and image type.
 
     Returns
     -------
@@ -145,21 +164,71 @@ def extract_table(
     from radgen.features.cohort import ResultStore
     from radgen.io import read_table
 
-    rows = read_table(table)
     kept = ResultStore(store) if store is not None else None
-    with _workers(jobs) as pool:
-        return extract_cohort(
-            rows,
-            settings=settings,
-            executor=pool,
-            folder=Path(table).parent,
-            on_done=kept.put if kept else None,
-            done=kept.get if kept else None,
-        )
+    return extract_cohort(
+        read_table(table),
+        settings=settings,
+        executor=pool,
+        folder=Path(table).parent,
+        on_done=kept.put if kept else None,
+        done=kept.get if kept else None,
+        parts=parts,
+    )
 
 
-def write_features(long: pl.DataFrame, path: Path, *, layout: str = "long") -> None:
+def parts_for(table: Path, jobs: int) -> int:
+    """Return into how many parts each scan of a table is cut so that all processes have work."""
+    from radgen.io import read_table
+
+    workers = jobs or os.cpu_count() or 1
+    n_scans = max(1, read_table(table).height)
+    return 1 if n_scans >= workers else -(-workers // n_scans)
+
+
+def draw_table(table: Path, folder: Path, *, pool: Executor | None = None) -> str:
+    """Draw every scan of a cohort table into a folder; return in a line what was drawn."""
+    from radgen.features.quality import draw_cohort
+    from radgen.io import read_table
+
+    rows = read_table(table)
+    failed = draw_cohort(rows, folder, folder=Path(table).parent, executor=pool)
+    text = f"Pictures of {rows.height - len(failed)} scans in {folder}"
+    if failed:
+        text += f"; {len(failed)} could not be drawn: {shown([f'{a}: {b}' for a, b in failed])}"
+    return text
+
+
+def described(settings: AnySettings, layout: str = "long") -> dict[str, Any]:
+    """Return what made a table: settings and their digest, version, versions of the families."""
+    load()
+    families = getattr(settings, "families", ())
+    return {
+        "encoding_type": "radgen-features",
+        "encoding_version": 1,
+        "layout": layout,
+        "radgen": __version__,
+        "settings_digest": settings.digest(),
+        "settings": settings.to_mapping(),
+        "family_versions": {name: FAMILIES.get(name).version for name in families},
+    }
+
+
+def write_features(
+    long: pl.DataFrame, path: Path, *, layout: str = "long", settings: AnySettings | None = None
+) -> None:
     """Write a long table as it is, or with a row a sample ("wide").
+
+    Parameters
+    ----------
+    long : polars.DataFrame
+        As returned by `extract` or `extract_cohort`.
+    path : Path
+        Ends in .csv, .tsv or .parquet.
+    layout : {"long", "wide"}
+        Which table.
+    settings : ExtractionSettings, Parameters or None
+        What made it: written with its digest beside the table as ``PATH.json``, and into the
+        metadata of Parquet (key "radgen").
 
     Raises
     ------
@@ -167,17 +236,122 @@ def write_features(long: pl.DataFrame, path: Path, *, layout: str = "long") -> N
         If the layout or the suffix (.csv, .tsv, .parquet) is unknown.
     """
     require_choice(layout, ("long", "wide"), what="format")
-    suffix = require_choice(Path(path).suffix.lower(), _WRITERS, what="file suffix")
+    suffix = require_choice(Path(path).suffix.lower(), _SUFFIXES, what="suffix of a table")
     frame = long if layout == "long" else to_wide(long)
+    about = "" if settings is None else json.dumps(described(settings, layout), indent=1)
     with atomic_path(path) as temporary:
-        if suffix == ".tsv":
-            frame.write_csv(temporary, separator="\t")
+        if suffix == ".parquet":
+            frame.write_parquet(temporary, metadata={"radgen": about} if about else None)
         else:
-            getattr(frame, _WRITERS[suffix])(temporary)
+            frame.write_csv(temporary, separator="\t" if suffix == ".tsv" else ",")
+    if about:
+        write_text(Path(f"{path}.json"), about + "\n")
 
 
-def require_one_source(image: Path | None, mask: Path | None, cohort: Path | None) -> None:
-    """Raise `InputError` unless either image and mask, or a cohort table, is given."""
+@dataclass(frozen=True, slots=True)
+class ScanFiles:
+    """One scan on disk: files, labels ("1" or "tumour=1+2"), sample id and modality."""
+
+    image: Path | None
+    mask: Path | None
+    labels: tuple[str, ...] = ()
+    sample: str = ""
+    modality: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortWork:
+    """A table of scans, and how it is worked on.
+
+    Attributes
+    ----------
+    table : Path or None
+        The table; None = a single scan.
+    jobs : int
+        Processes; 0 = one a processor.
+    cluster : str or None
+        Address or scheduler file of a Dask cluster.
+    parts : int
+        Units that each scan is cut into; 0 = so many that all processes have work.
+    store : Path or None
+        Folder of finished scans.
+    """
+
+    table: Path | None
+    jobs: int = 1
+    cluster: str | None = None
+    parts: int = 0
+    store: Path | None = None
+
+
+def measured(
+    scan: ScanFiles, work: CohortWork, *, settings: AnySettings, qc: Path | None = None
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return the long table of a scan or a cohort, and notes about what was drawn.
+
+    Parameters
+    ----------
+    scan : ScanFiles
+        What is measured where `work` names no table.
+    work : CohortWork
+        The cohort.
+    settings : ExtractionSettings or Parameters
+        What to measure.
+    qc : Path or None
+        PNG file of the scan, or folder of pictures of the cohort.
+
+    Returns
+    -------
+    table : polars.DataFrame
+        Columns `LONG_SCHEMA`.
+    notes : list of str
+        A line about pictures.
+
+    Raises
+    ------
+    InputError
+        If the table of scans is not usable, or no cluster answers.
+    """
+    if work.table is None:
+        assert scan.image is not None
+        assert scan.mask is not None
+        more: dict[str, Any] = {"labels": scan.labels, "modality": scan.modality}
+        table = extract_files(scan.image, scan.mask, settings=settings, sample=scan.sample, **more)
+        if qc is None:
+            return table, []
+        from radgen.features.quality import draw_scan
+
+        draw_scan(scan.image, scan.mask, qc, **more)
+        return table, [f"Picture: {qc}"]
+    parts = work.parts or parts_for(work.table, work.jobs)
+    with executor(work.jobs, work.cluster) as pool:
+        table = extract_table(
+            work.table, settings=settings, pool=pool, store=work.store, parts=parts
+        )
+        notes = [draw_table(work.table, qc, pool=pool)] if qc is not None else []
+    return table, notes
+
+
+def response_of(image: Path | None, settings: AnySettings, out: Path, *, modality: str = "") -> str:
+    """Write the response of an image to the filter of the settings; return a line about it.
+
+    Raises
+    ------
+    InputError
+        If there is no image, or the settings do not make exactly one response.
+    """
+    if image is None:
+        raise InputError("Give the image whose filter response is written.")
+    about = write_response(image, settings, out, modality=modality)
+    return f"Response {about['map']} in {out} (settings {about['settings_digest'][:12]})"
+
+
+def require_request(
+    image: Path | None, mask: Path | None, cohort: Path | None, *, out: Path, layout: str
+) -> None:
+    """Raise `InputError` unless there is one source, and a table that can be written."""
+    require_choice(layout, ("long", "wide"), what="format")
+    require_choice(Path(out).suffix.lower(), _SUFFIXES, what="suffix of a table")
     if cohort is not None and (image is not None or mask is not None):
         raise InputError("Give an image and a mask, or --cohort with a table, not both.")
     if cohort is None and (image is None or mask is None):

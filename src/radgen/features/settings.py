@@ -69,6 +69,9 @@ class ExtractionSettings:
     ----------
     name : str
         Name of the settings; not part of the digest.
+    fit_mask : bool
+        Whether a mask on another grid is brought onto the image's (nearest voxel); otherwise
+        it is an error.
     by_slice : bool
         Resample within slices alone.
     round_input : bool
@@ -114,6 +117,7 @@ class ExtractionSettings:
     """
 
     name: str = field(default="custom", compare=False)
+    fit_mask: bool = False
     by_slice: bool = False
     round_input: bool = False
     spacing_mm: tuple[float, float, float] | None = None
@@ -259,11 +263,11 @@ def _discretisation(key: str, value: Any) -> Discretisation:
 
 def preset_names() -> tuple[str, ...]:
     """Return the names of the presets that come with the package."""
-    from radgen.image.filters import image_configuration_names
+    from radgen.image.filters import filter_preset_names, image_configuration_names
 
     folder = files("radgen.features") / "presets"
     names = [item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml")]
-    return (*sorted(names), *image_configuration_names())
+    return (*sorted(names), *image_configuration_names(), *filter_preset_names())
 
 
 def preset(name: str) -> ExtractionSettings:
@@ -272,7 +276,8 @@ def preset(name: str) -> ExtractionSettings:
     Parameters
     ----------
     name : str
-        For example "ibsi-a" (IBSI 1, configuration A) or "ibsi2-4.B" (IBSI 2, phase 2).
+        For example "ibsi-a" (IBSI 1, configuration A), "ibsi2-4.B" (IBSI 2, phase 2) or
+        "ibsi2-p1-3.a.1" (a response map of IBSI 2, phase 1, without resampling).
 
     Returns
     -------
@@ -295,9 +300,17 @@ def preset(name: str) -> ExtractionSettings:
 
 def _of_image_configuration(name: str) -> ExtractionSettings:
     """Return settings that measure the statistics of one filter response, as IBSI 2 does."""
-    from radgen.image.filters import image_configuration
+    from radgen.image.filters import (
+        ImageConfiguration,
+        filter_preset,
+        filter_preset_names,
+        image_configuration,
+    )
 
-    how = image_configuration(name)
+    if name in filter_preset_names():
+        how = ImageConfiguration(filter=filter_preset(name))
+    else:
+        how = image_configuration(name)
     filters = () if how.filter is None else (how.filter.to_mapping(),)
     return ExtractionSettings(
         name=name,

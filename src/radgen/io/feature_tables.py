@@ -16,7 +16,7 @@ from radgen.io.ids import IdRule, normalise_ids
 from radgen.io.tables import read_table, text_of, to_numbers
 from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, PhenotypeTable
 
-__all__ = ["read_feature_table"]
+__all__ = ["find_id_column", "read_feature_table"]
 
 _ID_NAMES = (
     "sample",
@@ -33,7 +33,9 @@ _ID_NAMES = (
     "subject id",
     "patient id",
     "sample_id",
+    "iid",
 )
+_FAMILY_NAMES = ("fid", "#fid")
 _NUMERIC_SHARE = 0.5
 
 Reasons = dict[tuple[int, str], str]
@@ -93,7 +95,7 @@ def read_feature_table(
     rule = id_rule or IdRule()
     if set(LONG_COLUMNS) <= set(frame.columns):
         return _long(frame, rule, place)
-    key = _id_column(frame, id_column, place)
+    key = find_id_column(frame, id_column, place)
     taken = {key, region, *exclude, *(where or ())}
     for name in (*(columns or ()), *([region] if region else ())):
         if name not in frame.columns:
@@ -136,7 +138,7 @@ def _numbers(
     for name in chosen:
         if columns is None and is_diagnostic(name):
             continue
-        if columns is None and name.strip().lower() in _ID_NAMES:
+        if columns is None and name.strip().lower() in (*_ID_NAMES, *_FAMILY_NAMES):
             continue
         numbers, dirty = to_numbers(frame[name])
         n_cells = frame.height - frame[name].null_count()
@@ -256,7 +258,14 @@ def _long(frame: pl.DataFrame, rule: IdRule, path: Path) -> PhenotypeTable:
     )
 
 
-def _id_column(frame: pl.DataFrame, id_column: str | None, path: Path) -> str:
+def find_id_column(frame: pl.DataFrame, id_column: str | None, path: Path) -> str:
+    """Return the column of sample ids: the named one, one named like an id, or the first.
+
+    Raises
+    ------
+    InputError
+        If the named column does not exist, or none can be found.
+    """
     if id_column is not None:
         if id_column not in frame.columns:
             raise InputError(

@@ -5,19 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 _HOME = {
+    "DEFAULT_METHODS": "methods",
+    "METHODS": "methods",
+    "ComparisonResult": "comparison_result",
+    "MethodResult": "comparison_result",
+    "compare": "comparison",
+    "Adjusted": "adjusted",
+    "BayesianGroupSparse": "bayes",
     "GroupSparseMultiTask": "multitask",
     "LowRankMultiTask": "multitask",
+    "MofaFactors": "mofa",
+    "MultiBlockCCA": "multi_block",
     "ParallelICA": "parallel_ica",
     "ReducedRankRegression": "reduced_rank",
+    "RowSparseReducedRank": "row_sparse",
     "SparseCCA": "sparse_cca",
     "SparsePLS": "sparse_pls",
     "SparsePLSRegression": "sparse_pls",
     "SparseReducedRank": "reduced_rank",
     "cca_cross_validation": "tuning",
     "cca_permutation": "tuning",
-    "component_number": "parallel_ica",
-    "link_significance": "parallel_ica",
+    "bicluster_sets": "biclusters",
+    "link_biclusters": "biclusters",
+    "match_blocks": "inputs",
+    "component_number": "components",
+    "component_stability": "components",
+    "link_significance": "components",
     "selection_frequency": "tuning",
+    "weight_map": "maps",
 }
 
 __all__ = sorted(_HOME)  # noqa: PLE0605

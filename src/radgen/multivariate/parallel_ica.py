@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+import warnings
+from typing import Any, Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from radgen._core.progress import progress
-from radgen._core.rng import spawn
 from radgen.errors import FitError, InputError
 from radgen.multivariate._estimators import TwoBlocks
-from radgen.types import Result
 
-__all__ = ["LinkedComponents", "ParallelICA", "component_number", "link_significance"]
-
-
-@dataclass(frozen=True, eq=False)
-class LinkedComponents(Result):
-    """Links between components of two blocks; `frame` has a row a pair."""
-
-    kind: ClassVar[str] = "linked_components"
+__all__ = ["ParallelICA"]
 
 
 class ParallelICA(TwoBlocks):
@@ -211,6 +201,12 @@ class ParallelICA(TwoBlocks):
         mean, project = self._y_out
         return x_loadings, (np.asarray(y, dtype=np.float64).reshape(len(X), -1) - mean) @ project
 
+    def pair_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the weights that give the loadings of the strongest link, (n_x,) and (n_y,)."""
+        check_is_fitted(self)
+        first, second = self.links_[0]
+        return self._x_out[1][:, first], self._y_out[1][:, second]
+
 
 class _Side:
     """One block: whitened features, its unmixing matrix, and gradients through its loadings."""
@@ -232,8 +228,10 @@ class _Side:
         self.dewhiten = u[:, :n_components] * self.scale
         self.white = vt[:n_components] * np.sqrt(n_features)
         seed = int(rng.randint(2**31 - 1))
-        ica = FastICA(whiten=False, max_iter=2000, tol=1e-7, random_state=seed)
-        ica.fit(self.white.T)
+        ica = FastICA(whiten=False, max_iter=500, tol=1e-7, random_state=seed)
+        with warnings.catch_warnings():  # a start is wanted here: the likelihood is climbed below
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            ica.fit(self.white.T)
         self.unmixing = np.asarray(ica.components_) * 1.8
 
     def sources(self) -> NDArray[np.float64]:
@@ -277,95 +275,6 @@ class _Side:
         spread = loadings.std(axis=0)
         project = np.linalg.pinv(sources) / spread
         return loadings / spread, sources, (self.mean, project - project.mean(axis=0))
-
-
-def component_number(X: NDArray[Any], *, maximum: int | None = None) -> int:
-    """Return the number of components by the minimum description length.
-
-    Parameters
-    ----------
-    X : ndarray of float (n_subjects, n_features)
-        One block.
-    maximum : int or None
-        Largest number considered; None = n_subjects - 1.
-
-    Returns
-    -------
-    int
-        At least 1.
-
-    References
-    ----------
-    Wax, Kailath (1985), IEEE Trans Acoust Speech Signal Process 33:387.
-    """
-    array = np.asarray(X, dtype=np.float64)
-    centred = array - array.mean(axis=0)
-    n_features = centred.shape[1]
-    values = np.linalg.eigvalsh(centred @ centred.T / n_features)[::-1][: len(centred) - 1]
-    values = np.maximum(values, values[0] * 1e-14)
-    p = len(values)
-    top = min(p - 1, maximum or p - 1)
-    lengths = []
-    for k in range(top + 1):
-        tail = values[k:]
-        ratio = np.log(tail).mean() - np.log(tail.mean())
-        lengths.append(-n_features * (p - k) * ratio + 0.5 * k * (2 * p - k) * np.log(n_features))
-    return max(1, int(np.argmin(lengths)))
-
-
-def link_significance(
-    model: ParallelICA,
-    X: NDArray[Any],
-    y: NDArray[Any],
-    *,
-    seed: int,
-    n_permutations: int = 100,
-) -> LinkedComponents:
-    """Return the linked pairs with p-values that pay for the search and the coupling.
-
-    The subjects of `y` are permuted and the *whole* procedure is run again; a link is compared
-    with the strongest link of each permuted run (max-statistic), since the coupling itself
-    raises correlations under the null.
-
-    Parameters
-    ----------
-    model : ParallelICA
-        It is cloned; give it an integer `random_state`.
-    X, y : ndarray of float (n_subjects, n_features)
-        The two blocks.
-    seed : int
-        Permutation k is the same whatever else is computed.
-    n_permutations : int, default 100
-        Number m of permutations; p = (b + 1) / (m + 1).
-
-    Returns
-    -------
-    LinkedComponents
-        Columns ``x_component, y_component, correlation, p``.
-    """
-    from sklearn.base import clone
-
-    observed = clone(model).fit(X, y)
-    strongest = np.empty(n_permutations)
-    with progress("Permuting subjects", n_permutations) as tick:
-        for k in range(n_permutations):
-            order = spawn(seed, "parallel-ica", k).permutation(len(X))
-            again = clone(model).fit(X, y[order])
-            strongest[k] = np.abs(again.link_correlations_).max()
-            tick(1)
-    found = np.abs(observed.link_correlations_)
-    frame = pl.DataFrame(
-        {
-            "x_component": observed.links_[:, 0],
-            "y_component": observed.links_[:, 1],
-            "correlation": observed.link_correlations_,
-            "p": [(1 + int((strongest >= r).sum())) / (1 + n_permutations) for r in found],
-        }
-    )
-    params = {key: str(value) for key, value in model.get_params().items() if key != "reference"}
-    return LinkedComponents(
-        frame, {**params, "n_permutations": n_permutations, "seed": seed}, len(X)
-    )
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

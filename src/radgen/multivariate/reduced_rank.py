@@ -102,7 +102,9 @@ class SparseReducedRank(ManyTargets):
     max_iter : int, default 500
         Alternations a rank.
     tol : float, default 1e-8
-        Stop where a changes by less.
+        Stop where a changes by less, or where the explained part of Y has not grown by a
+        hundredth of it, relative to its size, in three alternations: a rank of noise has many
+        directions that are nearly as good, among which a may wander for long.
 
     Attributes
     ----------
@@ -183,6 +185,7 @@ class SparseReducedRank(ManyTargets):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         a = np.linalg.svd(residual, full_matrices=False)[2][0]
         b = np.zeros(left.shape[1])
+        explained, stalled = 0.0, 0
         for _ in range(self.max_iter):
             product = left.adjoint(residual @ a)
             b = self._shrink(product)
@@ -194,7 +197,9 @@ class SparseReducedRank(ManyTargets):
             new /= norm
             change = np.abs(new - a).max()
             a = new
-            if change < self.tol:
+            previous, explained = explained, float(norm / np.linalg.norm(score))
+            stalled = stalled + 1 if explained - previous <= 1e-2 * self.tol * explained else 0
+            if change < self.tol or stalled == 3:
                 return b, a
         raise FitError(
             f"A rank did not converge in {self.max_iter} alternations (last change {change:.2g})."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen.errors import FitError, InputError
 from radgen.multivariate._blocks import Block
-from radgen.multivariate._estimators import TwoBlocks
-from radgen.multivariate._shrink import l1_unit
+from radgen.multivariate._estimators import TwoBlocks, weight_table
+from radgen.multivariate._penalty import Penalty, make_penalty
 
 __all__ = ["SparseCCA"]
 
@@ -31,12 +32,23 @@ class SparseCCA(TwoBlocks):
     x_penalty, y_penalty : float, default 0.3
         l1 bound as a fraction of ``sqrt(n_features)``, in (0, 1]; 1 = no penalty, small = sparse.
         A bound below 1 / sqrt(n_features) leaves one feature.
+    x_groups, y_groups : sequence of hashable or None, default None
+        Group of each feature: gene or LD block of a variant, region of a phenotype.
+    group_mix : float, default 0.9
+        Where groups are given: share of the group norm ``sum_g sqrt(p_g) |u_g|_2`` beside the
+        l1 norm; 1 keeps or drops whole groups, 0 is plain sparsity.
+    x_graph, y_graph : array or sparse matrix (n_features, n_features) or None, default None
+        Symmetric edge weights between features (neighbouring voxels, variants in LD).
+        Neighbours are pulled towards equal weights.
+    smoothness : float, default 1
+        Where a graph is given: weight of ``u'Lu`` with the normalised Laplacian L.
     standardise : bool, default True
         Centre and scale columns (by means and standard deviations of the training rows).
     max_iter : int, default 500
         Alternations a component.
     tol : float, default 1e-6
-        Stop where the l1 change of v falls below it.
+        Stop where the l1 change of v falls below it (for float32 blocks, below 32 rounding
+        errors of v where that is more).
 
     Attributes
     ----------
@@ -65,10 +77,13 @@ class SparseCCA(TwoBlocks):
     features outnumber samples; without penalties the weights are the singular vectors of
     ``X'Y``, not those of classical CCA. For that see `sklearn.cross_decomposition.CCA`.
     The alternation finds a local optimum; it starts from the leading singular vectors.
+    With groups or a graph the norm bounded is that of `x_groups` and the unit sphere is
+    ``u'(I + smoothness L)u = 1``: the same alternation with another unit step.
 
     References
     ----------
     Witten, Tibshirani, Hastie (2009), Biostatistics 10:515. doi:10.1093/biostatistics/kxp008
+    Lin et al. (2013), BMC Bioinformatics 14:245 (groups). Du et al. (2014), MICCAI, 329 (graph).
 
     Examples
     --------
@@ -87,6 +102,12 @@ class SparseCCA(TwoBlocks):
         *,
         x_penalty: float = 0.3,
         y_penalty: float = 0.3,
+        x_groups: Sequence[Any] | None = None,
+        y_groups: Sequence[Any] | None = None,
+        group_mix: float = 0.9,
+        x_graph: Any = None,
+        y_graph: Any = None,
+        smoothness: float = 1.0,
         standardise: bool = True,
         max_iter: int = 500,
         tol: float = 1e-6,
@@ -94,6 +115,12 @@ class SparseCCA(TwoBlocks):
         self.n_components = n_components
         self.x_penalty = x_penalty
         self.y_penalty = y_penalty
+        self.x_groups = x_groups
+        self.y_groups = y_groups
+        self.group_mix = group_mix
+        self.x_graph = x_graph
+        self.y_graph = y_graph
+        self.smoothness = smoothness
         self.standardise = standardise
         self.max_iter = max_iter
         self.tol = tol
@@ -126,9 +153,7 @@ class SparseCCA(TwoBlocks):
         )
         y = np.asarray(y, dtype=np.result_type(y.dtype, np.float32))
         y = y.reshape(len(y), -1)
-        for name, value in (("x_penalty", self.x_penalty), ("y_penalty", self.y_penalty)):
-            if not 0 < value <= 1:
-                raise InputError(f"{name} is {value}; it lies in (0, 1].")
+        penalties = self._penalties(X.shape[1], y.shape[1])
         left = Block(X, centre=self.standardise, scale=self.standardise, name="X")
         right = Block(y, centre=self.standardise, scale=self.standardise, name="y")
         for block, name in ((left, "X"), (right, "y")):
@@ -136,7 +161,9 @@ class SparseCCA(TwoBlocks):
                 raise FitError(f"No column of {name} varies.")
         cross = _Cross(left, right)
         starts = cross.leading(self.n_components) if start is None else np.asarray(start)
-        n_iter = [self._component(cross, starts[:, k]) for k in range(self.n_components)]
+        n_iter = [
+            self._component(cross, starts[:, k], *penalties) for k in range(self.n_components)
+        ]
         self.x_weights_ = np.column_stack(cross.u)
         self.y_weights_ = np.column_stack(cross.v)
         self.covariances_ = np.array(cross.d)
@@ -145,13 +172,24 @@ class SparseCCA(TwoBlocks):
         self.correlations_ = self._correlations(X, y)
         return self
 
-    def _component(self, cross: _Cross, v: NDArray[np.float64]) -> int:
-        bound_x = max(1.0, self.x_penalty * np.sqrt(cross.left.shape[1]))
-        bound_y = max(1.0, self.y_penalty * np.sqrt(cross.right.shape[1]))
+    def _penalties(self, n_x: int, n_y: int) -> tuple[Penalty, Penalty]:
+        shared = {"mix": self.group_mix, "smooth": self.smoothness}
+        x = {"groups": self.x_groups, "graph": self.x_graph, "name": "x"}
+        y = {"groups": self.y_groups, "graph": self.y_graph, "name": "y"}
+        return (
+            make_penalty(self.x_penalty, n_x, **shared, **x),
+            make_penalty(self.y_penalty, n_y, **shared, **y),
+        )
+
+    def _component(
+        self, cross: _Cross, v: NDArray[np.float64], on_x: Penalty, on_y: Penalty
+    ) -> int:
+        single = np.float32 in (cross.left.array.dtype, cross.right.array.dtype)
+        noise = 32 * float(np.finfo(np.float32).eps) if single else 0.0
         for n_iter in range(1, self.max_iter + 1):  # noqa: B007
-            u = l1_unit(cross.left_times(v), bound_x)
-            previous, v = v, l1_unit(cross.right_times(u), bound_y)
-            if np.abs(v - previous).sum() < self.tol:
+            u = on_x.unit(cross.left_times(v))
+            previous, v = v, on_y.unit(cross.right_times(u))
+            if np.abs(v - previous).sum() < max(self.tol, noise * np.abs(v).sum()):
                 break
         else:
             raise FitError(
@@ -183,6 +221,11 @@ class SparseCCA(TwoBlocks):
             return x_scores
         return x_scores, _scores(np.asarray(y, dtype=np.float64), *self._right, self.y_weights_)
 
+    def pair_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the weights of the first pair of scores on unscaled columns, (n_x,) and (n_y,)."""
+        check_is_fitted(self)
+        return self.x_weights_[:, 0] / self._left[1], self.y_weights_[:, 0] / self._right[1]
+
     def score(self, X: Any, y: Any) -> float:
         """Return the correlation of the first pair of scores in these rows."""
         check_is_fitted(self)
@@ -193,27 +236,7 @@ class SparseCCA(TwoBlocks):
     ) -> pl.DataFrame:
         """Return the non-zero weights as a table: ``component, block, feature, weight``."""
         check_is_fitted(self)
-        frames = []
-        for block, weights, names in (
-            ("x", self.x_weights_, x_names),
-            ("y", self.y_weights_, y_names),
-        ):
-            row, component = np.nonzero(weights)
-            known = names or [f"{block}{i}" for i in range(weights.shape[0])]
-            frames.append(
-                pl.DataFrame(
-                    {
-                        "component": component + 1,
-                        "block": [block] * len(row),
-                        "feature": [known[i] for i in row],
-                        "weight": weights[row, component],
-                    }
-                )
-            )
-        strength = pl.col("weight").abs()
-        return pl.concat(frames).sort(
-            ["component", "block", strength], descending=[False, False, True]
-        )
+        return weight_table({"x": (self.x_weights_, x_names), "y": (self.y_weights_, y_names)})
 
     def _correlations(self, X: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
         a = _scores(X, *self._left, self.x_weights_)
@@ -253,18 +276,28 @@ class _Cross:
     def leading(self, n_vectors: int) -> NDArray[np.float64]:
         """Return the leading right singular vectors (n_right, n_vectors) of ``X'Y``.
 
-        Through the n x n Gram matrices, ``X'Y`` itself is never formed: with ``XX' = F F'`` the
-        right singular vectors of ``X'Y`` are those of ``F'Y``.
+        Where ``X'Y`` is larger than n x n it is never formed: with ``XX' = F F'`` its right
+        singular vectors are those of ``F'Y``.
         """
+        if self.left.shape[1] * self.right.shape[1] <= self.left.shape[0] ** 2:
+            cross = self.left.adjoint(self.right.dense())
+            strength, turn = np.linalg.svd(cross, full_matrices=False)[1:]
+            _require_rank(strength**2, n_vectors)
+            return np.asarray(turn[:n_vectors].T)
         values, vectors = np.linalg.eigh(self.left.gram())
         factor = vectors * np.sqrt(np.maximum(values, 0.0))
         strength, turn = np.linalg.eigh(factor.T @ self.right.gram() @ factor)
-        rank = int(np.count_nonzero(strength > strength[-1] * 1e-12)) if strength[-1] > 0 else 0
-        if rank < n_vectors:
-            raise InputError(f"{n_vectors} components are asked for; the data have rank {rank}.")
+        _require_rank(strength, n_vectors)
         top = turn[:, ::-1][:, :n_vectors]
         found = self.right.adjoint(factor @ top)
         return np.asarray(found / np.linalg.norm(found, axis=0))
+
+
+def _require_rank(squares: NDArray[np.float64], n_vectors: int) -> None:
+    largest = float(squares.max())
+    rank = int(np.count_nonzero(squares > largest * 1e-12)) if largest > 0 else 0
+    if rank < n_vectors:
+        raise InputError(f"{n_vectors} components are asked for; the data have rank {rank}.")
 
 
 def _scores(

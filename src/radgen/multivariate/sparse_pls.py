@@ -150,6 +150,12 @@ class SparsePLS(TwoBlocks):
         target = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         return x_scores, (target - mean) / scale @ self.y_rotations_
 
+    def pair_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the weights of the first pair of scores on unscaled columns, (n_x,) and (n_y,)."""
+        check_is_fitted(self)
+        left, right = self.x_rotations_[:, 0], self.y_rotations_[:, 0]
+        return left / self._x_scale[1], right / self._y_scale[1]
+
     def score(self, X: Any, y: Any) -> float:
         """Return the correlation of the first pair of scores in these rows."""
         a, b = self.transform(X, y)

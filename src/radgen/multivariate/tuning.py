@@ -116,8 +116,11 @@ def cca_permutation(
     z_observed, z_null = np.arctanh(_inside(observed)), np.arctanh(_inside(null))
     centre, spread = z_null.mean(axis=0), z_null.std(axis=0, ddof=1)
     z = (z_observed - centre) / spread
-    largest = ((z_null - centre) / spread).max(axis=1)
     best = int(np.argmax(z))
+    # the observed run is one of m + 1 exchangeable ones: all are scaled by the same m + 1 values
+    everything = np.vstack([z_null, z_observed])
+    scaled = (everything - everything.mean(axis=0)) / everything.std(axis=0, ddof=1)
+    *largest, found = scaled.max(axis=1)
     frame = pl.DataFrame(
         {
             "x_penalty": [a for a, _ in pairs],
@@ -137,7 +140,7 @@ def cca_permutation(
         len(X),
         best_x_penalty=pairs[best][0],
         best_y_penalty=pairs[best][1],
-        p=float((1 + (largest >= z[best]).sum()) / (1 + n_permutations)),
+        p=float((1 + (np.array(largest) >= found).sum()) / (1 + n_permutations)),
     )
 
 

@@ -1,1 +1,26 @@
 """Floor 5: normalise, gene sets, modules, signatures."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "GeneSetScorer": "gene_sets",
+    "GsvaScorer": "gsva",
+    "PlageScorer": "pathways",
+    "SingScorer": "pathways",
+    "SsgseaScorer": "pathways",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"radgen.omics.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'radgen.omics' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["feature_map", "glcm_heatmap", "intensity_histogram", "montage"]
+__all__ = ["contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"]
 
 Plane = Literal["axial", "coronal", "sagittal"]
 
@@ -109,6 +109,41 @@ def montage(
     _key(figure, axes[0, 0], list(regions))
     if title:
         figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def contact_sheet(pictures: Sequence[NDArray[Any]], *, columns: int = 2) -> Figure:
+    """Return a figure with pictures side by side, row by row.
+
+    Parameters
+    ----------
+    pictures : sequence of ndarray (height, width, 3 or 4)
+        Colour pictures, as `matplotlib.image.imread` reads them; sizes may differ.
+    columns : int
+        Pictures in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The sheet.
+
+    Raises
+    ------
+    InputError
+        If there is no picture.
+    """
+    from matplotlib.figure import Figure as NewFigure
+
+    if not pictures:
+        raise InputError("There is no picture for a sheet.")
+    n_rows = -(-len(pictures) // columns)
+    shape = max(picture.shape[0] / picture.shape[1] for picture in pictures)
+    width = 12.0 / columns
+    figure = NewFigure(figsize=(12.0, max(1.0, n_rows * width * shape)), layout="constrained")
+    for place, ax in enumerate(figure.subplots(n_rows, columns, squeeze=False).ravel()):
+        ax.set_axis_off()
+        if place < len(pictures):
+            ax.imshow(pictures[place], interpolation="antialiased")
     return figure
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
@@ -24,19 +25,25 @@ from radgen.phenotype.select import (
     ReliabilityFilter,
     VarianceFilter,
 )
+from radgen.predict.contract import BlockContract
 from radgen.predict.engine import Prepared
 from radgen.predict.fitting import FittedModel
 from radgen.predict.learners import LinearFit
 from radgen.predict.preprocess import BlockScale, UnivariateSelector
+from radgen.predict.recalibration import Recalibrated
+from radgen.predict.trees import Tree, TreeFit
 
-__all__ = ["read_bundle", "write_bundle"]
+__all__ = ["bundle_digest", "read_bundle", "write_bundle"]
 
-_TYPE, _VERSION = "radgen.model", 1
+_TYPE, _VERSION = "radgen.model", 2
+
+_ODD = {"nan": None, "inf": "inf", "-inf": "-inf"}
+_EVEN = {None: float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]]] = {
     "SimpleImputer": (SimpleImputer, ("strategy", "keep_empty_features"), ("statistics_",)),
     "StandardScaler": (StandardScaler, (), ("mean_", "scale_", "var_")),
-    "VarianceFilter": (VarianceFilter, ("max_share",), ("support_",)),
+    "VarianceFilter": (VarianceFilter, ("max_share", "max_ties"), ("support_",)),
     "CorrelationFilter": (CorrelationFilter, ("threshold", "method"), ("support_",)),
     "UnivariateSelector": (UnivariateSelector, ("k",), ("support_",)),
     "ReliabilityFilter": (ReliabilityFilter, ("threshold", "form"), ("support_", "lower_")),
@@ -44,8 +51,8 @@ _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]
     "BlockScale": (BlockScale, (), ("mean_", "scale_")),
     "ComBat": (
         ComBat,
-        ("parametric", "eb", "mean_only", "reference", "unseen", "tolerance", "max_steps"),
-        ("batches_", "standard_", "effects_", "flat_", "covariate_mean_"),
+        ("parametric", "eb", "mean_only", "reference", "unseen", "tied", "tolerance", "max_steps"),
+        ("batches_", "standard_", "effects_", "flat_", "covariate_mean_", "n_kept_", "bases_"),
     ),
 }
 
@@ -56,7 +63,7 @@ def write_bundle(model: FittedModel, path: str | Path) -> str:
     Parameters
     ----------
     model : FittedModel
-        With a linear model (logistic, Cox, ridge, elastic net, lasso) and radgen's steps.
+        With one of radgen's own models (linear, forest, boosting) and steps.
     path : str or Path
         Ends in ``.json`` by custom.
 
@@ -70,37 +77,9 @@ def write_bundle(model: FittedModel, path: str | Path) -> str:
     InputError
         If the model or a step is not one that can be written as plain numbers.
     """
-    if not isinstance(model.model, LinearFit):
-        raise InputError(
-            "Only linear models (logistic, cox, ridge, elastic_net, lasso) can be written as plain "
-            "numbers; refit with one of these, or keep the model in memory."
-        )
-    content = {
-        "encoding_type": _TYPE,
-        "encoding_version": _VERSION,
-        "radgen": __version__,
-        "outcome": model.outcome,
-        "kind": model.kind,
-        "unit": model.unit,
-        "name": model.name,
-        "setting": model.setting,
-        "blocks": [
-            {"name": key, "role": model.roles[key], "columns": list(names)}
-            for key, names in model.columns.items()
-        ],
-        "ranges": {key: _plain(values) for key, values in model.ranges.items()},
-        "steps": {key: [_step(*item) for item in p.steps] for key, p in model.steps.items()},
-        "model": {"beta": _plain(model.model.beta), "intercept": model.model.intercept},
-        "threshold": model.threshold,
-        "times": _plain(model.times),
-        "hazard": _plain(model.hazard),
-        "samples": sorted(model.samples),
-        "patients": sorted(model.patients),
-        "sites": sorted(model.sites),
-        "card": dict(model.card),
-    }
+    content = _content(model)
     key = digest(json.dumps(content, sort_keys=True))
-    write_text(path, json.dumps({**content, "digest": key}, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps({**content, "digest": key}, sort_keys=True) + "\n")
     return key
 
 
@@ -137,30 +116,137 @@ def read_bundle(path: str | Path) -> FittedModel:
     if key != digest(json.dumps(content, sort_keys=True)):
         raise FormatError("The bundle was changed after it was written: its digest differs.",
                           path=path)  # fmt: skip
-    linear = content["model"]
+    try:
+        return _model(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"The bundle lacks a part or has a wrong one: {error!r}.",
+                          path=path) from error  # fmt: skip
+
+
+def _content(model: FittedModel) -> dict[str, Any]:
+    inner = model.model.inner if isinstance(model.model, Recalibrated) else model.model
+    if not isinstance(inner, LinearFit | TreeFit):
+        raise InputError(
+            f"A {type(inner).__name__} cannot be written as plain numbers. Refit with one of "
+            "radgen's own models (linear, forest, boosting), or keep it in memory."
+        )
+    return {
+        "encoding_type": _TYPE,
+        "encoding_version": _VERSION,
+        "radgen": __version__,
+        "outcome": model.outcome,
+        "kind": model.kind,
+        "unit": model.unit,
+        "name": model.name,
+        "setting": model.setting,
+        "levels": list(model.levels),
+        "blocks": [{"name": key, **_contract(value)} for key, value in model.contracts.items()],
+        "steps": {key: [_step(*item) for item in p.steps] for key, p in model.steps.items()},
+        "model": _encoded(model.model),
+        "threshold": model.threshold,
+        "times": _plain(model.times),
+        "hazard": _plain(model.hazard),
+        "center": model.center,
+        "spread": model.spread,
+        "fit_log": model.fit_log.to_dict(as_series=False),
+        "samples": sorted(model.samples),
+        "patients": sorted(model.patients),
+        "sites": sorted(model.sites),
+        "card": dict(model.card),
+    }
+
+
+def bundle_digest(model: FittedModel) -> str:
+    """Return the digest that `write_bundle` gives the model.
+
+    Raises
+    ------
+    InputError
+        As `write_bundle`.
+    """
+    return digest(json.dumps(_content(model), sort_keys=True))
+
+
+def _model(content: Mapping[str, Any]) -> FittedModel:
+    kinds = [pl.String, pl.String, pl.String, pl.Int64, pl.String]
+    columns = ("level", "fitted", "target", "n_rows", "digest")
     return FittedModel(
         outcome=content["outcome"],
         kind=content["kind"],
         unit=content["unit"],
         name=content["name"],
         setting=content["setting"],
-        columns={item["name"]: tuple(item["columns"]) for item in content["blocks"]},
-        roles={item["name"]: item["role"] for item in content["blocks"]},
-        ranges={name: np.asarray(_array(item)) for name, item in content["ranges"].items()},
+        levels=tuple(content["levels"]),
+        contracts={item["name"]: _contract_of(item) for item in content["blocks"]},
         steps={
-            name: Prepared(name, [_restore(item) for item in steps])
-            for name, steps in content["steps"].items()
+            name: Prepared(name, [_restore(item) for item in content["steps"][name]])
+            for name in (item["name"] for item in content["blocks"])
         },
-        model=LinearFit(
-            np.asarray(_array(linear["beta"])), float(linear["intercept"]), content["kind"]
-        ),
+        model=_decoded(content["model"], content["kind"]),
         threshold=float(content["threshold"]),
         times=np.asarray(_array(content["times"]), dtype=np.float64),
         hazard=np.asarray(_array(content["hazard"]), dtype=np.float64),
+        center=float(content["center"]),
+        spread=float(content["spread"]),
         samples=frozenset(content["samples"]),
         patients=frozenset(content["patients"]),
         sites=frozenset(content["sites"]),
+        fit_log=pl.DataFrame(content["fit_log"], schema=dict(zip(columns, kinds, strict=True))),
         card=content["card"],
+    )
+
+
+def _encoded(model: Any) -> dict[str, Any]:
+    if isinstance(model, Recalibrated):
+        return {"inner": _encoded(model.inner), "shift": model.shift, "slope": model.slope}
+    if isinstance(model, LinearFit):
+        return {"beta": _plain(model.beta), "intercept": model.intercept}
+    parts = ("feature", "threshold", "left", "right", "value")
+    trees = [[getattr(tree, name).tolist() for name in parts] for tree in model.trees]
+    base = model.base if np.isfinite(model.base) else None
+    return {"trees": trees, "base": base, "factor": model.factor}
+
+
+def _decoded(stored: Mapping[str, Any], kind: str) -> Any:
+    if "inner" in stored:
+        shift, slope = float(stored["shift"]), float(stored["slope"])
+        return Recalibrated(_decoded(stored["inner"], kind), kind, shift, slope)
+    if "beta" in stored:
+        return LinearFit(np.asarray(_array(stored["beta"])), float(stored["intercept"]), kind)
+    trees = tuple(
+        Tree(
+            np.array(feature, dtype=np.int64), np.array(threshold, dtype=np.float64),
+            np.array(left, dtype=np.int64), np.array(right, dtype=np.int64),
+            np.array(value, dtype=np.float64),
+        )
+        for feature, threshold, left, right, value in stored["trees"]
+    )  # fmt: skip
+    base = float("nan") if stored["base"] is None else float(stored["base"])
+    return TreeFit(trees, kind, base, float(stored["factor"]))
+
+
+_CONTRACT_ARRAYS = ("low", "high", "mean", "sd", "missing", "deciles", "below", "used")
+
+
+def _contract(contract: BlockContract) -> dict[str, Any]:
+    return {
+        "role": contract.role,
+        "columns": list(contract.columns),
+        "units": list(contract.units),
+        "levels": {name: list(values) for name, values in contract.levels.items()},
+        "n": contract.n,
+        **{name: _plain(getattr(contract, name)) for name in _CONTRACT_ARRAYS},
+    }
+
+
+def _contract_of(stored: Mapping[str, Any]) -> BlockContract:
+    return BlockContract(
+        role=stored["role"],
+        columns=tuple(stored["columns"]),
+        units=tuple(stored["units"]),
+        levels={name: tuple(values) for name, values in stored["levels"].items()},
+        n=int(stored["n"]),
+        **{name: _array(stored[name]) for name in _CONTRACT_ARRAYS},
     )
 
 
@@ -195,7 +281,10 @@ def _restore(stored: Mapping[str, Any]) -> tuple[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         kind = "bool" if value.dtype == np.bool_ else "float"
-        return {"array": kind, "shape": list(value.shape), "values": value.ravel().tolist()}
+        flat = value.ravel().tolist()
+        if kind == "float":
+            flat = [item if np.isfinite(item) else _ODD[str(item)] for item in flat]
+        return {"array": kind, "shape": list(value.shape), "values": flat}
     if isinstance(value, Standard):
         parts = (value.grand_mean, value.scale, value.slopes)
         return {"standard": [_plain(item) for item in parts]}
@@ -211,7 +300,8 @@ def _array(value: Any) -> Any:
         return value
     if "array" in value:
         kind = np.bool_ if value["array"] == "bool" else np.float64
-        return np.array(value["values"], dtype=kind).reshape(value["shape"])
+        flat = [_EVEN.get(item, item) for item in value["values"]]
+        return np.array(flat, dtype=kind).reshape(value["shape"])
     if "standard" in value:
         return Standard(*(_array(item) for item in value["standard"]))
     if "effect" in value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from radgen.errors import InputError, shown
 from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, align, to_polars
 
-__all__ = ["ROLES", "Block", "Design", "build_design", "read_blocks"]
+__all__ = ["ROLES", "Block", "Design", "Table", "build_design", "read_blocks"]
 
 FloatArray = NDArray[np.float64]
 Role = Literal["clinical", "imaging", "genomic"]
@@ -34,12 +34,47 @@ class Block:
         Decides preprocessing and which baseline it belongs to.
     columns : tuple of str (p,)
     values : float64 (n, p), NaN = missing
+    units : tuple of str (p,)
+        "" = not stated.
+    levels : mapping of str to tuple of str
+        Values of each text column, the reference first; its columns are named "sex=M".
     """
 
     name: str
     role: Role
     columns: tuple[str, ...]
     values: FloatArray
+    units: tuple[str, ...] = ()
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Rows with a value at least, (n,)."""
+        if not self.values.shape[1]:
+            return np.ones(len(self.values), dtype=bool)
+        return np.asarray(np.isfinite(self.values).any(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of predictors as read, before samples are matched.
+
+    Attributes
+    ----------
+    samples : tuple of str (n,)
+    columns, values, role, units, levels
+        As in `Block`.
+    strange : mapping of int to str
+        Row and reason where a text value is not among the known levels (NaN in `values`).
+    """
+
+    samples: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: FloatArray
+    role: Role
+    units: tuple[str, ...]
+    levels: Mapping[str, tuple[str, ...]]
+    strange: Mapping[int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +141,7 @@ def build_design(
     groups: Mapping[str, str] | None,
     sites: Mapping[str, str] | None,
     roles: Mapping[str, str] | None,
+    keep: bool = False,
 ) -> Design:
     """Return the matched design; see `radgen.predict.evaluate` for the arguments.
 
@@ -120,10 +156,18 @@ def build_design(
         raise InputError("There is no block of predictors to evaluate.")
     read = read_blocks(blocks, roles)
     known = np.flatnonzero(outcome.known)
-    tables = {name: item[0] for name, item in read.items()}
-    tables[f"outcome {outcome.name}"] = [outcome.samples[i] for i in known]
-    matched = align(tables, need=10)
-    rows = known[matched.rows[f"outcome {outcome.name}"]]
+    own = [outcome.samples[i] for i in known]
+    tables: dict[str, Sequence[str]] = {name: item.samples for name, item in read.items()}
+    if keep:
+        samples, places = _places_of_some(own, tables)
+        rows = known[align({"outcome": own, "design": samples}).rows["outcome"]]
+        dropped = _dropped(pl.DataFrame(schema=_LEFT_OUT), outcome, known)
+    else:
+        tables[f"outcome {outcome.name}"] = own
+        matched = align(tables, need=10)
+        samples, places = matched.samples, dict(matched.rows)
+        rows = known[places[f"outcome {outcome.name}"]]
+        dropped = _dropped(matched.dropped, outcome, known)
     target = outcome.values[rows].astype(np.float64)
     kind = outcome.kind
     if kind == "ordinal":
@@ -134,29 +178,77 @@ def build_design(
         assert outcome.events is not None
         target = np.column_stack((target, outcome.events[rows].astype(np.float64)))
     parts = tuple(
-        Block(name, read[name][3], read[name][1], read[name][2][matched.rows[name]])
-        for name in blocks
+        Block(name, t.role, t.columns, _taken(t.values, places[name]), t.units, t.levels)
+        for name, t in read.items()
     )
-    patients = _lookup(matched.samples, groups, "patient")
+    patients = _lookup(samples, groups, "patient")
     names, code = np.unique(np.array(patients, dtype=object), return_inverse=True)
-    place = None if sites is None else tuple(_lookup(matched.samples, sites, "site"))
+    place = None if sites is None else tuple(_lookup(samples, sites, "site"))
     return Design(
-        matched.samples, target, kind, parts, code.astype(np.int64), tuple(names.tolist()), place,
-        _dropped(matched.dropped, outcome, known), (), outcome.name, outcome.unit,
+        samples, target, kind, parts, code.astype(np.int64), tuple(names.tolist()), place,
+        dropped, _absences(parts, len(samples)) if keep else (), outcome.name, outcome.unit,
     )  # fmt: skip
 
 
+_LEFT_OUT = {"sample": pl.String, "present_in": pl.String, "absent_from": pl.String}
+
+
+def _places_of_some(
+    samples: Sequence[str], tables: Mapping[str, Sequence[str]]
+) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
+    """Return the samples that stand in one table or more, and their row in each (-1 = none)."""
+    order = {item: k for k, item in enumerate(samples)}
+    places = {}
+    for name, ids in tables.items():
+        place = np.full(len(samples), -1, dtype=np.int64)
+        matched = align({name: ids, "outcome": samples})
+        place[[order[item] for item in matched.samples]] = matched.rows[name]
+        places[name] = place
+    some = np.flatnonzero(np.max(list(places.values()), axis=0) >= 0)
+    return tuple(samples[i] for i in some), {name: place[some] for name, place in places.items()}
+
+
+def _taken(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+    out = values[rows]
+    out[rows < 0] = np.nan
+    return np.asarray(out, dtype=np.float64)
+
+
+def _absences(parts: Sequence[Block], n: int) -> tuple[str, ...]:
+    lost = {block.name: n - int(block.present.sum()) for block in parts}
+    return tuple(
+        f"{count} of {n} samples have no {name} data; they are imputed there and do not train that "
+        "block."
+        for name, count in lost.items()
+        if count
+    )
+
+
 def read_blocks(
-    blocks: Mapping[str, Any], roles: Mapping[str, str] | None
-) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], FloatArray, Role]]:
-    """Return samples, columns, values and role of each block.
+    blocks: Mapping[str, Any],
+    roles: Mapping[str, str] | None,
+    *,
+    known: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
+) -> dict[str, Table]:
+    """Return each block as numbers.
+
+    Parameters
+    ----------
+    blocks : mapping of str to PhenotypeTable, OmicsTable, Covariates or data frame
+        Predictors.
+    roles : mapping of str to str, or None
+        As in `radgen.predict.evaluate`.
+    known : mapping of block to mapping of column to levels, or None
+        Levels of text columns as a fitted model knows them (other columns are then numbers);
+        None = those that occur.
 
     Raises
     ------
     InputError
         If a table cannot be read as numbers or its role is unknown.
     """
-    return {name: _read(name, table, roles) for name, table in blocks.items()}
+    given = known or {}
+    return {name: _read(name, table, roles, given.get(name)) for name, table in blocks.items()}
 
 
 def _dropped(frame: pl.DataFrame, outcome: Outcome, known: NDArray[Any]) -> pl.DataFrame:
@@ -182,20 +274,31 @@ def _lookup(samples: tuple[str, ...], found: Mapping[str, str] | None, what: str
 
 
 def _read(
-    name: str, table: Any, roles: Mapping[str, str] | None
-) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray, Role]:
+    name: str,
+    table: Any,
+    roles: Mapping[str, str] | None,
+    known: Mapping[str, tuple[str, ...]] | None,
+) -> Table:
+    units: tuple[str, ...] = ()
+    levels: Mapping[str, tuple[str, ...]] = {}
+    strange: Mapping[int, str] = {}
     if isinstance(table, PhenotypeTable):
-        found = table.samples, table.names, np.asarray(table.values), "imaging"
+        found = table.samples, table.names, np.asarray(table.values)
+        guess, units = "imaging", tuple(table.specs["unit"].fill_null("").to_list())
     elif isinstance(table, OmicsTable):
-        found = table.samples, table.features, np.asarray(table.values), "genomic"
+        found = table.samples, table.features, np.asarray(table.values)
+        guess = "genomic"
     elif isinstance(table, Covariates):
-        found = table.samples, table.names, np.asarray(table.values), "clinical"
+        found = table.samples, table.names, np.asarray(table.values)
+        guess = "clinical"
     else:
-        found = (*_read_frame(name, table), _guess_role(name))
-    role = found[3] if roles is None or name not in roles else roles[name]
-    for known in ROLES:
-        if role == known:
-            return found[0], found[1], found[2], known
+        found, levels, strange = _read_frame(name, table, known)
+        guess = _guess_role(name)
+    role = guess if roles is None or name not in roles else roles[name]
+    units = units or ("",) * len(found[1])
+    for one in ROLES:
+        if role == one:
+            return Table(*found, one, units, levels, strange)
     raise InputError(f"Block {name!r} has the unknown role {role!r}; known: {shown(ROLES)}.")
 
 
@@ -206,27 +309,58 @@ def _guess_role(name: str) -> str:
     return "clinical"
 
 
-def _read_frame(name: str, table: Any) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray]:
+Columns = tuple[tuple[str, ...], tuple[str, ...], FloatArray]
+
+
+def _read_frame(
+    name: str, table: Any, known: Mapping[str, tuple[str, ...]] | None
+) -> tuple[Columns, dict[str, tuple[str, ...]], dict[int, str]]:
     frame = to_polars(table, what=f"block {name!r}")
     if "sample" not in frame.columns:
         raise InputError(f"Block {name!r} has no column 'sample' with the ids.")
     columns: list[str] = []
     arrays: list[FloatArray] = []
+    found: dict[str, tuple[str, ...]] = {}
+    strange: dict[int, str] = {}
     for series in frame.drop("sample"):
-        if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
+        wanted = None if known is None else known.get(series.name)
+        plain = series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)
+        if plain and wanted is None:
             columns.append(series.name)
             arrays.append(series.cast(pl.Float64).to_numpy())
             continue
-        levels = sorted(series.drop_nulls().cast(pl.String).unique().to_list())
-        if len(levels) > 20:
+        text = _text(series)
+        if known is not None and wanted is None:
             raise InputError(
-                f"Block {name!r}: column {series.name!r} is text with {len(levels)} values. Map it "
-                "to fewer categories or leave it out."
+                f"Block {name!r}: the model takes {series.name!r} as a number; found is text such "
+                f"as {shown([repr(item) for item in text.drop_nulls().unique().sort()], 3)}."
             )
-        text = series.cast(pl.String)
+        levels = _levels(name, text) if wanted is None else wanted
+        found[series.name] = levels
+        odd = text.is_not_null() & ~text.is_in(list(levels))
+        for row in np.flatnonzero(odd.fill_null(False).to_numpy()):
+            strange[int(row)] = f"{series.name} is {text[int(row)]!r}, known are {shown(levels)}"
+        text = text.set(odd.fill_null(False), None)
         for level in levels[1:]:
             columns.append(f"{series.name}={level}")
             arrays.append((text == level).cast(pl.Float64).to_numpy())
     ids = tuple(frame["sample"].cast(pl.String).to_list())
     values = np.column_stack(arrays) if arrays else np.empty((len(ids), 0))
-    return ids, tuple(columns), values.astype(np.float64)
+    return (ids, tuple(columns), values.astype(np.float64)), found, strange
+
+
+def _text(series: pl.Series) -> pl.Series:
+    if not series.dtype.is_float():
+        return series.cast(pl.String)
+    cells = [None if value is None else f"{value:g}" for value in series.to_list()]
+    return pl.Series(series.name, cells, dtype=pl.String)
+
+
+def _levels(name: str, text: pl.Series) -> tuple[str, ...]:
+    levels = tuple(sorted(text.drop_nulls().unique().to_list()))
+    if len(levels) > 20:
+        raise InputError(
+            f"Block {name!r}: column {text.name!r} is text with {len(levels)} values. Map it to "
+            "fewer categories or leave it out."
+        )
+    return levels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,12 @@ class ElasticNetLearner:
         return tuple(f"{value:.2g} of the largest penalty" for value in FRACTIONS)
 
     def fit(
-        self, x: FloatArray, y: FloatArray, which: NDArray[np.int64], seed: int
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        which: NDArray[np.int64],
+        seed: int,
+        widths: Sequence[int] = (),
     ) -> list[Fitted]:
         """Return the fits at fractions `which`."""
         fractions = FRACTIONS[: int(which.max()) + 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from radgen._core.rng import derive_seed, spawn
+from radgen._core.threads import one_blas_thread
 from radgen.predict.design import Block
-from radgen.predict.learners import Fitted, Learner, loss
+from radgen.predict.fusion import Fusion, Held, PlanFit, fuse
+from radgen.predict.learners import Fitted, Learner, LinearFit, fitted_to, loss
 from radgen.predict.preprocess import block_steps
 from radgen.predict.splits import Split, group_folds
 from radgen.stats.cox import RiskSets
@@ -37,10 +39,15 @@ InnerPart = tuple[Rows, Rows, dict[str, tuple[FloatArray, FloatArray]]]
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """A model of the comparison: its name and the blocks it sees (none = no information)."""
+    """A model of the comparison: its name and the blocks it sees (none = no information).
+
+    `fusion` says how several blocks are joined: "early" (one model of all columns), "stacked" (a
+    model of the blocks' held-out scores) or "vote" (of the blocks' decisions).
+    """
 
     name: str
     blocks: tuple[str, ...]
+    fusion: Fusion = "early"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +121,16 @@ class Prepared:
                 values = np.asarray(step.transform(values))
         return values
 
+    def used(self, n_columns: int) -> NDArray[np.bool_]:
+        """Return which of the block's columns reach the model, bool (n_columns,)."""
+        at = np.arange(n_columns)
+        for _, step in self.steps:
+            if hasattr(step, "get_support"):
+                at = at[step.get_support()]
+        out = np.zeros(n_columns, dtype=bool)
+        out[at] = True
+        return out
+
 
 def fit_block(
     block: Block,
@@ -122,12 +139,23 @@ def fit_block(
     log: list[FitRecord],
     level: str,
 ) -> tuple[Prepared, FloatArray]:
-    """Return the fitted steps of a block and its transformed training rows."""
+    """Return the fitted steps of a block and all its training rows, transformed.
+
+    Rows that have nothing in this block do not train its steps.
+    """
+    everyone, rows = rows, _with_data(task, rows, (block,))
     values = block.values[rows]
     target = task.target[rows]
-    sites = None if task.sites is None else np.array(task.sites, dtype=object)[rows]
+    labels = None if task.sites is None else np.array(task.sites, dtype=object)
+    sites = None if labels is None else labels[rows]
     fitted: list[tuple[str, Any]] = []
-    for name, step in block_steps(block, selection=task.selection, n_selected=task.n_selected):
+    steps = block_steps(
+        block,
+        selection=task.selection,
+        n_selected=task.n_selected,
+        harmonised=task.harmoniser is not None,
+    )
+    for name, step in steps:
         if name == "harmonise":
             if task.harmoniser is None:
                 continue
@@ -138,7 +166,19 @@ def fit_block(
             values = np.asarray(step.transform(values))
         fitted.append((name, step))
         log.append(FitRecord(level, name, block.name, rows))
-    return Prepared(block.name, fitted), values
+    done = Prepared(block.name, fitted)
+    if len(rows) < len(everyone):
+        place = None if labels is None else labels[everyone]
+        values = done.transform(block.values[everyone], place)
+    return done, values
+
+
+def _with_data(task: FoldTask, rows: Rows, blocks: Sequence[Block]) -> Rows:
+    """Return the rows with data in one of the blocks; all where those cannot train a model."""
+    some = np.any([block.present[rows] for block in blocks], axis=0)
+    if some.all() or not _usable(task, rows[some]):
+        return rows
+    return rows[some]
 
 
 def target_or_none(target: FloatArray) -> FloatArray | None:
@@ -165,21 +205,31 @@ def _joined(
     return np.hstack([prepared[name][part] for name in plan.blocks])
 
 
+@dataclass(eq=False)
+class Ready:
+    """What a fold has prepared and fitted so far, shared by its models."""
+
+    inner: Sequence[InnerPart]
+    outer: dict[str, tuple[FloatArray, FloatArray]]
+    log: list[FitRecord]
+    done: dict[tuple[str, ...], PlanFit] = field(default_factory=dict)
+
+
 def run_fold(task: FoldTask) -> FoldOutput:
     """Return predictions for the test rows of one fold, and the log of all fits.
 
     Inner folds of the training rows choose the setting of each model and the decision
-    threshold; preprocessing is refitted in each of them, once for all models and settings.
+    threshold; preprocessing is refitted in each of them, once for all models and settings. What
+    a fold has fitted for one model is used by the others that need it.
     """
-    from threadpoolctl import threadpool_limits
-
     split = task.split
     out = FoldOutput(split.repeat, split.fold, split.test)
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         inner = _prepare_inner(task, out.log)
         outer = _prepare(task, split.train, split.test, out.log, "outer")
+        ready = Ready(inner, outer, out.log)
         for plan in task.plans:
-            out.models[plan.name] = _run_model(task, plan, inner, outer, out.log)
+            out.models[plan.name] = _output(task, _fit_plan(task, plan, ready))
     return out
 
 
@@ -198,28 +248,31 @@ class FullFit:
     model: Fitted | None
     threshold: float
     setting: str
-    on_train: FloatArray
+    base: Held
+    log: list[FitRecord]
 
 
 def fit_all(task: FoldTask) -> FullFit:
     """Return the last plan of the task fitted to all its training rows."""
-    from threadpoolctl import threadpool_limits
-
     plan, log, rows = task.plans[-1], list[FitRecord](), task.split.train
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         inner = _prepare_inner(task, log)
-        chosen, held = _choose(task, plan, inner, log)
+        learner = fitted_to(task.learner, len(plan.blocks))
+        chosen, held = _choose(task, plan, learner, inner, log)
         steps, parts = {}, []
         for name in plan.blocks:
             block = next(item for item in task.blocks if item.name == name)
             steps[name], values = fit_block(block, rows, task, log, "all")
             parts.append(values)
-        x = np.hstack(parts)
+        x, widths = np.hstack(parts), [part.shape[1] for part in parts]
         seed = derive_seed(task.seed, "fit", plan.name, "all rows")
-        model = task.learner.fit(x, task.target[rows], np.array([chosen]), seed)[0]
+        used = _with_data(task, rows, _blocks_of(task, plan))
+        model = learner.fit(x[used], task.target[used], np.array([chosen]), seed, widths)[0]
         on_train = model.predict(x)
-    threshold = _threshold(task, held, on_train)
-    return FullFit(steps, model, threshold, task.learner.settings[chosen], on_train)
+    base = _base(model, held) or Held(task.target[rows], on_train)
+    threshold = _threshold(task, held, base.score)
+    log.append(FitRecord("all", "model", plan.name, used))
+    return FullFit(steps, model, threshold, learner.settings[chosen], base, log)
 
 
 def _inner(task: FoldTask) -> list[tuple[Rows, Rows]]:
@@ -242,96 +295,132 @@ def _usable(task: FoldTask, rows: Rows) -> bool:
     return task.kind == "continuous" or bool(target[:, 1].sum() >= 2)
 
 
-def _run_model(
-    task: FoldTask,
-    plan: ModelPlan,
-    inner: Sequence[InnerPart],
-    outer: dict[str, tuple[FloatArray, FloatArray]],
-    log: list[FitRecord],
-) -> ModelOutput:
-    split = task.split
-    train_target = task.target[split.train]
+def _fit_plan(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     if not plan.blocks:
-        log.append(FitRecord("outer", "mean of the outcome", plan.name, split.train))
-        level = 0.0 if task.kind == "censored" else float(train_target.mean())
-        return _output(
-            task,
-            np.full(len(split.train), level),
-            np.full(len(split.test), level),
-            np.inf if task.kind == "binary" else level,
-            "",
-        )
-    chosen, held_out = _choose(task, plan, inner, log)
+        return _no_information(task, plan, ready.log)
+    if plan.fusion == "early":
+        return _once(task, plan, ready)
+    parts = [_once(task, ModelPlan(f"{name} alone", (name,)), ready) for name in plan.blocks]
+    ready.log.append(FitRecord("outer", plan.fusion, plan.name, task.split.train))
+    found = fuse(task.kind, plan.fusion, parts)
+    if task.kind == "binary" and plan.fusion != "vote":
+        threshold = _threshold(task, found.held, found.on_train)
+        return replace(found, threshold=threshold, decision=found.score >= threshold)
+    return found
+
+
+def _once(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
+    """Return the model of these blocks, fitted where no other plan of the fold has done so."""
+    if plan.blocks not in ready.done:
+        ready.done[plan.blocks] = _fit_early(task, plan, ready)
+    return ready.done[plan.blocks]
+
+
+def _no_information(task: FoldTask, plan: ModelPlan, log: list[FitRecord]) -> PlanFit:
+    split = task.split
+    log.append(FitRecord("outer", "mean of the outcome", plan.name, split.train))
+    level = 0.0 if task.kind == "censored" else float(task.target[split.train].mean())
+    threshold = np.inf if task.kind == "binary" else level
+    n_train, n_test = len(split.train), len(split.test)
+    score = np.full(n_test, level)
+    return PlanFit(None, np.full(n_train, level), score, score >= threshold, threshold, "")
+
+
+def _fit_early(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
+    split, outer, log = task.split, ready.outer, ready.log
+    learner = fitted_to(task.learner, len(plan.blocks))
+    chosen, held = _choose(task, plan, learner, ready.inner, log)
     seed = derive_seed(task.seed, "fit", plan.name, split.repeat, split.fold)
     x_train = _joined(outer, plan, 0)
-    fitted = task.learner.fit(x_train, train_target, np.array([chosen]), seed)[0]
-    log.append(FitRecord("outer", "model", plan.name, split.train))
+    used = _with_data(task, split.train, _blocks_of(task, plan))
+    at = np.searchsorted(split.train, used)
+    which = np.array([chosen])
+    fitted = learner.fit(x_train[at], task.target[used], which, seed, _widths(outer, plan))[0]
+    log.append(FitRecord("outer", "model", plan.name, used))
     on_train = fitted.predict(x_train)
-    threshold = _threshold(task, held_out, on_train)
+    base = _base(fitted, held)
+    threshold = _threshold(task, held, on_train if base is None else base.score)
     score = fitted.predict(_joined(outer, plan, 1))
-    return _output(task, on_train, score, threshold, task.learner.settings[chosen])
+    text = learner.settings[chosen]
+    return PlanFit(held, on_train, score, score >= threshold, threshold, text, base)
+
+
+def _base(fitted: Fitted, held: Held | None) -> Held | None:
+    """Return held-out scores where those of the training rows are too good to calibrate by.
+
+    Trees remember the rows they were grown on; the baseline hazard and the median score of a
+    survival model then come from rows that inner folds held out.
+    """
+    return None if isinstance(fitted, LinearFit) else held
+
+
+def _blocks_of(task: FoldTask, plan: ModelPlan) -> list[Block]:
+    return [block for block in task.blocks if block.name in plan.blocks]
+
+
+def _widths(prepared: dict[str, tuple[FloatArray, FloatArray]], plan: ModelPlan) -> list[int]:
+    return [prepared[name][0].shape[1] for name in plan.blocks]
 
 
 def _choose(
     task: FoldTask,
     plan: ModelPlan,
+    learner: Learner,
     inner: Sequence[InnerPart],
     log: list[FitRecord],
-) -> tuple[int, tuple[FloatArray, FloatArray] | None]:
-    settings = np.arange(len(task.learner.settings))
+) -> tuple[int, Held | None]:
+    settings = np.arange(len(learner.settings))
     if not inner:
         return len(settings) // 2, None
     total, weight = np.zeros(len(settings)), 0.0
-    held_target: list[FloatArray] = []
-    held_score: list[FloatArray] = []
+    targets: list[FloatArray] = []
+    scores: list[FloatArray] = []
     for k, (rows, held, prepared) in enumerate(inner):
         seed = derive_seed(task.seed, "inner fit", plan.name, task.split.repeat, task.split.fold, k)
-        fits: list[Fitted] = task.learner.fit(
-            _joined(prepared, plan, 0), task.target[rows], settings, seed
-        )
-        log.append(FitRecord(f"inner {k}", "model", plan.name, rows))
+        used = _with_data(task, rows, _blocks_of(task, plan))
+        x, widths = _joined(prepared, plan, 0)[np.searchsorted(rows, used)], _widths(prepared, plan)
+        fits: list[Fitted] = learner.fit(x, task.target[used], settings, seed, widths)
+        log.append(FitRecord(f"inner {k}", "model", plan.name, used))
         x_held = _joined(prepared, plan, 1)
         predicted = np.array([fit.predict(x_held) for fit in fits])
         y_held = task.target[held]
         total += len(held) * np.array([loss(task.kind, y_held, row) for row in predicted])
         weight += len(held)
-        held_target.append(y_held)
-        held_score.append(predicted)
+        targets.append(y_held)
+        scores.append(predicted)
     mean = total / weight
     best = int(np.argmin(np.round(mean, 10)))
-    scores = np.concatenate([item[best] for item in held_score])
-    return best, (np.concatenate(held_target), scores)
+    return best, Held(np.concatenate(targets), np.concatenate([item[best] for item in scores]))
 
 
-def _threshold(
-    task: FoldTask, held: tuple[FloatArray, FloatArray] | None, on_train: FloatArray
-) -> float:
+def _threshold(task: FoldTask, held: Held | None, on_train: FloatArray) -> float:
     if task.kind != "binary":
         return float(np.median(on_train))
-    if held is None or len(np.unique(held[0])) < 2:
+    if held is None or len(np.unique(held.target)) < 2:
         return float(task.target[task.split.train].mean())
-    return youden_threshold(held[0], held[1])
+    return youden_threshold(held.target, held.score)
 
 
-def _output(
-    task: FoldTask, on_train: FloatArray, score: FloatArray, threshold: float, setting: str
-) -> ModelOutput:
-    n = len(score)
+def _output(task: FoldTask, found: PlanFit) -> ModelOutput:
+    n = len(found.score)
     brier, risk = np.full(n, np.nan), np.full(n, np.nan)
     if task.kind == "censored":
-        brier, risk = _survival_loss(task, on_train, score)
-    return ModelOutput(score, score >= threshold, threshold, setting, brier, risk)
+        brier, risk = _survival_loss(task, found)
+    return ModelOutput(found.score, found.decision, found.threshold, found.setting, brier, risk)
 
 
-def _survival_loss(
-    task: FoldTask, on_train: FloatArray, score: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _survival_loss(task: FoldTask, found: PlanFit) -> tuple[FloatArray, FloatArray]:
     train, test = task.target[task.split.train], task.target[task.split.test]
     time, event = train[:, 0], train[:, 1] > 0.5
-    sets = RiskSets(time, event, np.ones(len(time)), None, "efron")
+    if found.fused is not None:
+        base_time, base_event = found.fused.target[:, 0], found.fused.target[:, 1] > 0.5
+        on_train = found.fused.score
+    else:
+        base_time, base_event, on_train = time, event, found.on_train
+    sets = RiskSets(base_time, base_event, np.ones(len(base_time)), None, "efron")
     center = float(on_train.mean())
     hazard = np.concatenate(([0.0], sets.hazard(np.clip(on_train - center, -300, 300))))
-    relative = np.exp(np.clip(score - center, -300, 300))
+    relative = np.exp(np.clip(found.score - center, -300, 300))
     grid = np.append(task.times, task.horizon)
     cumulative = hazard[np.searchsorted(sets.times, grid, side="right")]
     survival = np.exp(-relative[:, None] * cumulative)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import polars as pl
 
+from radgen._core.digest import digest
+from radgen.predict.fitting import FittedModel, hashed
 from radgen.predict.result import PredictionResult
 from radgen.types import Result
 
-__all__ = ["AuditResult", "audit"]
+__all__ = ["AuditResult", "audit", "audit_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +41,17 @@ class AuditResult(Result):
     def statements(self) -> tuple[str, ...]:
         """Return what was examined and found."""
         fits = int(self.frame["examined"][0])
+        about = self.params.get("outcome", "")
         if self.passed:
             return (
-                f"All {fits} fits were checked: none saw a row, or a patient, of its test set.",
+                f"{about}: all {fits} fits were checked: none saw a row, or a patient, of its "
+                "test set.",
             )
-        bad = int(self.frame["violations"].sum())
-        return (f"{bad} violations in {fits} fits: rows or patients of the test set were seen.",)
+        bad = self.frame.filter(pl.col("violations") > 0)
+        return tuple(
+            f"{about}: VIOLATED, {row['check']}: {row['violations']} of {row['examined']}."
+            for row in bad.iter_rows(named=True)
+        )
 
 
 def audit(result: PredictionResult) -> AuditResult:
@@ -96,4 +104,61 @@ def audit(result: PredictionResult) -> AuditResult:
     params: dict[str, Any] = {"outcome": result.outcome}
     return AuditResult(
         frame=frame, params=params, n_used=n_samples, violations=pl.concat([by_row, by_patient])
+    )
+
+
+def audit_model(
+    model: FittedModel, *, samples: Iterable[str] = (), patients: Iterable[str] = ()
+) -> AuditResult:
+    """Return whether a frozen model saw only its training samples, and none of the given ones.
+
+    Parameters
+    ----------
+    model : FittedModel
+        From `radgen.predict.fit_model` or a bundle.
+    samples, patients : iterable of str
+        Ids of a test set, to prove that none of them trained the model.
+
+    Returns
+    -------
+    AuditResult
+        ``passed`` is True where nothing is wrong.
+
+    Notes
+    -----
+    The bundle holds digests of ids, not ids. Checked are: the fits on all rows saw the training
+    samples (fewer where some have no data in a block); inner fits, that chose setting and
+    threshold, left some out; the internal validation on the card had no violation; no given
+    sample or patient is among the training ones.
+    """
+    everyone = digest(sorted(model.samples))
+    log = model.fit_log
+    whole = log.filter(pl.col("level") == "all")
+    inner = log.filter(pl.col("level") != "all")
+    full_size = len(model.samples)
+    wrong = whole.filter(
+        (pl.col("n_rows") > full_size)
+        | ((pl.col("n_rows") == full_size) & (pl.col("digest") != everyone))
+    ).height
+    full = inner.filter(pl.col("n_rows") >= len(model.samples)).height
+    rows: list[tuple[str, int, int]] = [
+        ("fits on all rows saw training samples only", log.height, wrong),
+        ("inner fits left their held-out rows out", inner.height, full),
+    ]
+    card = model.card.get("validation")
+    if card:
+        text = "the internal validation on the card had no violation"
+        rows.append((text, int(card["fits_audited"]), int(card["violations"])))
+    for what, given, known in (
+        ("sample", list(samples), model.samples), ("patient", list(patients), model.patients),
+    ):  # fmt: skip
+        if given:
+            seen = [item for item in given if next(iter(hashed([item]))) in known]
+            rows.append((f"no {what} of the test set trained the model", len(given), len(seen)))
+    frame = pl.DataFrame(rows, schema=["check", "examined", "violations"], orient="row")
+    return AuditResult(
+        frame=frame,
+        params={"outcome": f"frozen model of {model.outcome}"},
+        n_used=len(model.samples),
+        violations=pl.DataFrame(),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,17 +13,29 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from radgen.errors import InputError
-from radgen.predict.ridge import cox_path, linear_path, logistic_path
+from radgen.predict.portable import linear_score, logistic
+from radgen.predict.ridge import cox_path, linear_path, logistic_path, reduce_columns
 from radgen.stats.cox import RiskSets
+from radgen.stats.survival_parametric import fit_aft
 
 __all__ = ["MODELS", "Fitted", "Learner", "loss", "make_learner"]
 
 FloatArray = NDArray[np.float64]
 
 MODELS: Mapping[str, tuple[str, ...]] = {
-    "binary": ("logistic", "elastic_net", "lasso", "forest", "boosting"),
-    "censored": ("cox", "elastic_net", "lasso"),
-    "continuous": ("ridge", "elastic_net", "lasso", "forest", "boosting"),
+    "binary": ("logistic", "elastic_net", "lasso", "forest", "boosting", "blocks"),
+    "censored": (
+        "cox",
+        "elastic_net",
+        "lasso",
+        "forest",
+        "boosting",
+        "weibull",
+        "lognormal",
+        "loglogistic",
+        "blocks",
+    ),
+    "continuous": ("ridge", "elastic_net", "lasso", "forest", "boosting", "blocks"),
 }
 """Names of models by kind of outcome; the first is the default."""
 
@@ -47,9 +60,14 @@ class Learner(Protocol):
         ...
 
     def fit(
-        self, x: FloatArray, y: FloatArray, which: NDArray[np.int64], seed: int
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        which: NDArray[np.int64],
+        seed: int,
+        widths: Sequence[int] = (),
     ) -> list[Fitted]:
-        """Return fits of the settings `which`."""
+        """Return fits of the settings `which`; `widths` are the columns of each block."""
         ...
 
 
@@ -66,6 +84,11 @@ class LinearFit:
         eta = x @ self.beta + self.intercept
         return np.asarray(expit(eta) if self.kind == "binary" else eta, dtype=np.float64)
 
+    def portable(self, x: FloatArray) -> FloatArray:
+        """Return what `predict` does, the same to the last bit on every machine, (n,)."""
+        eta = linear_score(x, self.beta, self.intercept)
+        return logistic(eta) if self.kind == "binary" else eta
+
 
 @dataclass(frozen=True)
 class RidgeLearner:
@@ -79,7 +102,12 @@ class RidgeLearner:
         return tuple(f"penalty {value:.2g} n" for value in PENALTY_STEPS)
 
     def fit(
-        self, x: FloatArray, y: FloatArray, which: NDArray[np.int64], seed: int
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        which: NDArray[np.int64],
+        seed: int,
+        widths: Sequence[int] = (),
     ) -> list[Fitted]:
         """Return the fits at penalties `which`."""
         penalties = PENALTY_STEPS[which] * len(x)
@@ -91,6 +119,163 @@ class RidgeLearner:
         else:
             beta, intercept = linear_path(x, y, penalties)
         return [LinearFit(beta[k], float(intercept[k]), self.kind) for k in range(len(which))]
+
+
+WEIGHTS = (1.0, 4.0, 16.0)
+"""Penalty factors of the blocks of `BlockRidgeLearner`; one block at least has the first."""
+_MOST_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class BlockRidgeLearner:
+    """Ridge regression whose penalty may differ between blocks; inner folds choose how.
+
+    Notes
+    -----
+    Settings are all combinations of `WEIGHTS` over blocks (with more than four blocks those that
+    favour one block alone) times the penalties. A block that carries nothing is then shrunk
+    harder than one that does.
+
+    References
+    ----------
+    Boulesteix et al. 2017, doi:10.1155/2017/7691937 (integrative lasso with penalty factors).
+    van de Wiel et al. 2016, doi:10.1002/sim.6732 (group ridge).
+    """
+
+    kind: str
+    n_blocks: int = 2
+
+    def for_blocks(self, n_blocks: int) -> Learner:
+        """Return the learner for this many blocks; plain ridge for one."""
+        if n_blocks < 2:
+            return RidgeLearner(self.kind)
+        return BlockRidgeLearner(self.kind, n_blocks)
+
+    @property
+    def factors(self) -> tuple[tuple[float, ...], ...]:
+        """Penalty factors of the blocks, equal ones first."""
+        if self.n_blocks <= _MOST_BLOCKS:
+            found = [f for f in product(WEIGHTS, repeat=self.n_blocks) if min(f) == WEIGHTS[0]]
+        else:
+            found = [(1.0,) * self.n_blocks]
+            for weight in WEIGHTS[1:]:
+                for j in range(self.n_blocks):
+                    found.append(tuple(1.0 if k == j else weight for k in range(self.n_blocks)))
+        return tuple(sorted(found, key=lambda f: (max(f), f)))
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Factors and penalty per row."""
+        return tuple(
+            f"factors {':'.join(f'{w:g}' for w in factor)}, {text}"
+            for factor in self.factors
+            for text in RidgeLearner(self.kind).settings
+        )
+
+    def fit(
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        which: NDArray[np.int64],
+        seed: int,
+        widths: Sequence[int] = (),
+    ) -> list[Fitted]:
+        """Return the fits of the settings `which`; a path for each set of factors."""
+        n = len(PENALTY_STEPS)
+        ridge = RidgeLearner(self.kind)
+        found: dict[int, Fitted] = {}
+        for number in np.unique(which // n):
+            scale = np.repeat(1 / np.sqrt(self.factors[int(number)]), widths)
+            steps = which[which // n == number]
+            fits = ridge.fit(x * scale, y, steps % n, seed)
+            for k, fit in zip(steps.tolist(), fits, strict=True):
+                assert isinstance(fit, LinearFit)
+                found[k] = LinearFit(fit.beta * scale, fit.intercept, fit.kind)
+        return [found[k] for k in which.tolist()]
+
+
+@dataclass(frozen=True)
+class ParametricLearner:
+    """Accelerated failure time model with a ridge penalty, over a path of penalties.
+
+    The score is minus the log time over the scale: for Weibull the log relative hazard.
+    """
+
+    distribution: Any
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Penalty per row, strongest first."""
+        return tuple(f"penalty {value:.2g} n" for value in PENALTY_STEPS)
+
+    def fit(
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        which: NDArray[np.int64],
+        seed: int,
+        widths: Sequence[int] = (),
+    ) -> list[Fitted]:
+        """Return the fits at penalties `which`."""
+        z, vt, center = reduce_columns(x)
+        out: list[Fitted] = []
+        time = np.maximum(y[:, 0], 1e-12)
+        for k in which.tolist():
+            fit = fit_aft(
+                z, time, y[:, 1] > 0.5, distribution=self.distribution,
+                ridge=float(PENALTY_STEPS[k]) * len(x),
+            )  # fmt: skip
+            beta = -(fit.beta[1:] @ vt) / fit.scale
+            out.append(LinearFit(beta, float(-center @ beta), "censored"))
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceLearner:
+    """Several learners whose settings compete in the inner folds."""
+
+    learners: tuple[Learner, ...]
+    names: tuple[str, ...]
+
+    def for_blocks(self, n_blocks: int) -> Learner:
+        """Return the choice with each learner made for this many blocks."""
+        made = tuple(fitted_to(item, n_blocks) for item in self.learners)
+        return ChoiceLearner(made, self.names)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Name and setting of each learner."""
+        return tuple(
+            f"{name}, {text}"
+            for name, item in zip(self.names, self.learners, strict=True)
+            for text in item.settings
+        )
+
+    def fit(
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        which: NDArray[np.int64],
+        seed: int,
+        widths: Sequence[int] = (),
+    ) -> list[Fitted]:
+        """Return the fits of the settings `which`."""
+        found: dict[int, Fitted] = {}
+        start = 0
+        for item in self.learners:
+            size = len(item.settings)
+            own = which[(which >= start) & (which < start + size)]
+            if own.size:
+                fits = item.fit(x, y, own - start, seed, widths)
+                found |= dict(zip(own.tolist(), fits, strict=True))
+            start += size
+        return [found[k] for k in which.tolist()]
+
+
+def fitted_to(learner: Learner, n_blocks: int) -> Learner:
+    """Return the learner for a number of blocks, where that matters to it."""
+    found: Learner = learner.for_blocks(n_blocks) if hasattr(learner, "for_blocks") else learner
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +306,12 @@ class EstimatorLearner:
         return tuple(", ".join(f"{k}={v}" for k, v in item) or "as given" for item in self.grid)
 
     def fit(
-        self, x: FloatArray, y: FloatArray, which: NDArray[np.int64], seed: int
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        which: NDArray[np.int64],
+        seed: int,
+        widths: Sequence[int] = (),
     ) -> list[Fitted]:
         """Return fits with the parameters `which`."""
         out: list[Fitted] = []
@@ -134,7 +324,7 @@ class EstimatorLearner:
 
 
 def make_learner(model: Any, kind: str) -> tuple[str, Learner]:
-    """Return the name and learner of a model given by name, estimator or (estimator, grid).
+    """Return name and learner of a model: a name, estimator, (estimator, grid) or list of these.
 
     Raises
     ------
@@ -143,6 +333,12 @@ def make_learner(model: Any, kind: str) -> tuple[str, Learner]:
     """
     if model is None or model == "auto":
         model = MODELS[kind][0]
+    if isinstance(model, list):
+        made = [make_learner(item, kind) for item in model]
+        if len(made) < 2:
+            raise InputError("A list of models offers a choice: give two or more.")
+        names, learners = zip(*made, strict=True)
+        return " or ".join(names), ChoiceLearner(tuple(learners), tuple(names))
     if isinstance(model, str):
         if model not in MODELS[kind]:
             raise InputError(
@@ -177,20 +373,17 @@ def _named(model: str, kind: str) -> Learner:
         from radgen.predict.elastic_net import ElasticNetLearner
 
         return ElasticNetLearner(kind, l1_ratio=1.0 if model == "lasso" else 0.5)
-    from sklearn import ensemble
-
     if model == "forest":
-        make = (
-            ensemble.RandomForestClassifier if kind == "binary" else ensemble.RandomForestRegressor
-        )
-        return _with_grid(make(n_estimators=300, min_samples_leaf=3, n_jobs=1), {}, kind)
-    boost = (
-        ensemble.HistGradientBoostingClassifier
-        if kind == "binary"
-        else ensemble.HistGradientBoostingRegressor
-    )
-    settings = {"max_iter": 80, "learning_rate": 0.05, "max_leaf_nodes": 4, "max_bins": 63}
-    return _with_grid(boost(min_samples_leaf=10, **settings), {}, kind)
+        from radgen.predict.trees import ForestLearner
+
+        return ForestLearner(kind)
+    if model == "boosting":
+        from radgen.predict.trees import BoostLearner
+
+        return BoostLearner(kind)
+    if model == "blocks":
+        return BlockRidgeLearner(kind)
+    return ParametricLearner(model)
 
 
 def loss(kind: str, y: FloatArray, predicted: FloatArray) -> float:

@@ -14,15 +14,30 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen._core.naming import require_choice
 from radgen.errors import InputError
-from radgen.phenotype.harmonise import ComBat
+from radgen.phenotype.covbat import CovBat
+from radgen.phenotype.harmonise import MAX_TIES, ComBat
 from radgen.phenotype.select import CorrelationFilter, RankNormaliser, VarianceFilter
 from radgen.predict.design import Block
 from radgen.stats.cox import RiskSets
 from radgen.stats.survival import check_survival
 
-__all__ = ["SELECTIONS", "BlockScale", "UnivariateSelector", "block_steps", "harmoniser"]
+__all__ = [
+    "HARMONISERS",
+    "SELECTIONS",
+    "BlockScale",
+    "UnivariateSelector",
+    "block_steps",
+    "harmoniser",
+]
 
 FloatArray = NDArray[np.float64]
+HARMONISERS = {
+    "combat": (ComBat, True),
+    "location-scale": (ComBat, False),
+    "covbat": (CovBat, True),
+}
+"""Estimators that remove site effects by name, and whether with empirical Bayes."""
+
 SELECTIONS = ("none", "correlation", "univariate", "correlation+univariate")
 
 
@@ -140,16 +155,20 @@ def harmoniser(harmonise: Any, *, leave_site_out: bool) -> Any:
     if harmonise is None or harmonise == "none":
         return None
     if isinstance(harmonise, str):
-        require_choice(harmonise, ("none", "combat"), what="harmonisation")
-        return ComBat(unseen="adapt" if leave_site_out else "refuse")
+        require_choice(harmonise, ("none", *HARMONISERS), what="harmonisation")
+        make, eb = HARMONISERS[harmonise]
+        return make(eb=eb, unseen="adapt" if leave_site_out else "refuse")
     return harmonise
 
 
-def block_steps(block: Block, *, selection: Any, n_selected: int) -> list[tuple[str, Any]]:
+def block_steps(
+    block: Block, *, selection: Any, n_selected: int, harmonised: bool = False
+) -> list[tuple[str, Any]]:
     """Return named, unfitted steps of a block; "harmonise" marks where sites are removed.
 
-    Ranks come before harmonisation: afterwards they would blow up the tiny shifts by which
-    equal values of two sites then differ, and give the site away.
+    Where sites are removed, features with many equal values go first: shifted by site, their
+    equal values would mark the site. Ranks come before harmonisation: afterwards they would blow
+    up the tiny shifts by which equal values of two sites then differ, and give the site away.
 
     Raises
     ------
@@ -161,7 +180,8 @@ def block_steps(block: Block, *, selection: Any, n_selected: int) -> list[tuple[
     ]
     if block.role == "clinical":
         return [*steps, ("standardise", StandardScaler()), ("weigh", BlockScale())]
-    steps += [("vary", VarianceFilter()), ("normalise", RankNormaliser())]
+    ties = MAX_TIES if harmonised and block.role == "imaging" else 1.0
+    steps += [("vary", VarianceFilter(max_ties=ties)), ("normalise", RankNormaliser())]
     if block.role == "imaging":
         steps += [("harmonise", None)]
     steps += _selection_steps(selection, n_selected)

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dposv
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -22,7 +22,8 @@ FloatArray = NDArray[np.float64]
 _STEPS = 50
 
 
-def _reduce(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def reduce_columns(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return scores (n, k), directions (k, p) and means (p,): centred x is scores @ directions."""
     center = x.mean(axis=0)
     u, s, vt = np.linalg.svd(x - center, full_matrices=False)
     keep = s > 1e-10 * max(float(s.max(initial=0.0)), 1e-300)
@@ -30,10 +31,10 @@ def _reduce(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _solve(matrix: FloatArray, vector: FloatArray) -> FloatArray:
-    try:
-        return np.asarray(cho_solve(cho_factor(matrix, check_finite=False), vector))
-    except LinAlgError as error:
-        raise FitError("A penalised model has a singular information matrix.") from error
+    _, found, trouble = dposv(matrix, vector)
+    if trouble:
+        raise FitError("A penalised model has a singular information matrix.")
+    return np.asarray(found)
 
 
 def logistic_path(
@@ -57,7 +58,7 @@ def logistic_path(
     FitError
         If Newton's method does not converge.
     """
-    z, vt, center = _reduce(x)
+    z, vt, center = reduce_columns(x)
     w = np.ones(len(y)) if weights is None else weights
     base = float(w @ y / w.sum())
     start = np.zeros(z.shape[1] + 1)
@@ -88,7 +89,7 @@ def _logistic_newton(
         p = expit(design @ theta)
         slope = design.T @ (w * (y - p)) - ridge * theta
         information = (design * (w * np.maximum(p * (1 - p), 1e-12))[:, None]).T @ design
-        information[np.diag_indices_from(information)] += ridge
+        information.flat[:: len(theta) + 1] += ridge
         move = _solve(information, slope)
         gain = float(slope @ move)
         if gain < 1e-9 * (1 + abs(value)):
@@ -125,7 +126,7 @@ def cox_path(
     """
     if not event.any():
         raise InputError("A Cox model needs at least one event.")
-    z, vt, _ = _reduce(x)
+    z, vt, _ = reduce_columns(x)
     risk = RiskSets(time, event, np.ones(len(time)), None, "efron")
     theta = np.zeros(z.shape[1])
     out = np.empty((len(penalties), x.shape[1]))
@@ -147,7 +148,7 @@ def _cox_newton(risk: RiskSets, z: FloatArray, penalty: float, theta: FloatArray
             move = move / 2
         theta, value = theta + move, trial
         slope = gradient - penalty * theta
-        information[np.diag_indices_from(information)] += penalty
+        information.flat[:: len(theta) + 1] += penalty
         move = _solve(information, slope)
         if float(slope @ move) < 1e-9 * (1 + abs(value)):
             return theta + move

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from radgen._core.rng import spawn
 from radgen.errors import InputError
 
-__all__ = ["Split", "group_folds", "outer_splits"]
+__all__ = ["Split", "group_folds", "outer_splits", "temporal_splits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,3 +117,45 @@ def outer_splits(
             for k in range(folds)
         ]
     return tuple(out)
+
+
+def temporal_splits(
+    when: NDArray[np.float64], groups: NDArray[np.int64], *, folds: int
+) -> tuple[Split, ...]:
+    """Return splits that test later patients by models of all earlier ones.
+
+    Parameters
+    ----------
+    when : float64 (n,)
+        Time of each row; a patient counts at the earliest of its rows.
+    groups : int64 (n,)
+        Patient of each row.
+    folds : int
+        Parts into which the later half of the patients is cut.
+
+    Raises
+    ------
+    InputError
+        If all times are equal, or there are fewer patients than needed.
+
+    Notes
+    -----
+    Patients of one time are never parted between training and test.
+    """
+    names, code = np.unique(groups, return_inverse=True)
+    first = np.full(len(names), np.inf)
+    np.minimum.at(first, code, when)
+    order = np.sort(first)
+    cuts = np.unique(order[np.linspace(len(names) // 2, len(names) - 1, folds + 1).astype(int)])
+    cuts = cuts[cuts > order[0]]
+    if len(names) < 2 * folds or not len(cuts):
+        raise InputError(
+            f"{len(names)} patients with {len(np.unique(order))} different times cannot be cut "
+            f"into {folds} later parts. Use fewer folds."
+        )
+    edges = np.append(cuts[:-1] if len(cuts) > 1 else cuts, np.inf)
+    row = first[code]
+    return tuple(
+        Split(0, k, np.flatnonzero(row < low), np.flatnonzero((row >= low) & (row < high)))
+        for k, (low, high) in enumerate(pairwise(edges))
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,21 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from radgen.errors import FitError
+from radgen.predict.adequacy import POWER_FACTOR
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, ModelPlan
 from radgen.predict.result import MAIN_METRIC
 from radgen.predict.scores import Estimate, Fold, estimates, interval, paired
-from radgen.stats.calibration import calibration_curve, calibration_error
-from radgen.stats.cox import fit_cox
-from radgen.stats.decision import decision_curve
-from radgen.stats.discrimination import average_precision, roc_curve
-from radgen.stats.survival import kaplan_meier, logrank
+from radgen.stats.calibration import calibration_error
+from radgen.stats.discrimination import average_precision
 
 __all__ = [
     "by_repeat",
-    "curve_tables",
     "difference_table",
     "log_tables",
     "metric_table",
     "prediction_table",
-    "survival_tables",
+    "tested_only",
     "threshold_table",
 ]
 
@@ -38,6 +35,25 @@ _DIFFERENCES = {
     "censored": ("harrell_c", "uno_c", "integrated_brier"),
     "continuous": ("r2", "mean_squared_error"),
 }
+
+
+def tested_only(design: Design, outputs: Sequence[FoldOutput]) -> tuple[Design, list[FoldOutput]]:
+    """Return design and outputs of the rows that were tested (a temporal split tests some)."""
+    tested = np.unique(np.concatenate([item.test for item in outputs]))
+    if len(tested) == design.n:
+        return design, list(outputs)
+    names, code = np.unique(design.patients[tested], return_inverse=True)
+    some = replace(
+        design,
+        samples=tuple(design.samples[i] for i in tested),
+        target=design.target[tested],
+        patients=code.astype(np.int64),
+        patient_names=tuple(design.patient_names[i] for i in names),
+        sites=None if design.sites is None else tuple(design.sites[i] for i in tested),
+        blocks=(),
+    )
+    moved = [replace(item, test=np.searchsorted(tested, item.test)) for item in outputs]
+    return some, moved
 
 
 def by_repeat(outputs: Sequence[FoldOutput], name: str, n: int) -> list[Fold]:
@@ -162,11 +178,12 @@ def difference_table(
                     (
                         first.name, second.name, metric, gap, error,
                         max(low, -bound), min(high, bound), float(2 * ndtr(-abs(z))),
+                        POWER_FACTOR * error,
                     )
                 )  # fmt: skip
     names = ["first", "second", "metric", "difference"]
-    names += ["std_error", "ci_low", "ci_high", "p_value"]
-    types = [pl.String] * 3 + [pl.Float64] * 5
+    names += ["std_error", "ci_low", "ci_high", "p_value", "detectable"]
+    types = [pl.String] * 3 + [pl.Float64] * 6
     return pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
 
 
@@ -242,102 +259,3 @@ def log_tables(design: Design, outputs: Sequence[FoldOutput]) -> tuple[pl.DataFr
         schema={"row_set": pl.Int64, "sample": pl.String},
     )
     return log, long
-
-
-def curve_tables(
-    design: Design, plans: Sequence[ModelPlan], repeats: dict[str, list[Fold]]
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return calibration, decision and ROC curves of a binary outcome."""
-    calibration, decision, roc = [], [], []
-    r = len(next(iter(repeats.values())))
-    y = np.tile(design.target, r)
-    patients = np.tile(design.patients, r)
-    cuts = np.round(np.arange(0.01, 1.0, 0.01), 2)
-    for plan in plans:
-        p = np.clip(np.concatenate([fold.score for fold in repeats[plan.name]]), 0, 1)
-        predicted, observed = calibration_curve(y, p, points=50)
-        calibration.append(
-            pl.DataFrame(
-                {
-                    "model": [plan.name] * len(predicted),
-                    "predicted": predicted,
-                    "observed": observed,
-                }
-            )
-        )
-        curve = decision_curve(y, p, cuts, cluster=patients)
-        decision.append(
-            pl.DataFrame(
-                {
-                    "model": [plan.name] * len(cuts),
-                    "threshold": cuts,
-                    "net_benefit": curve.net_benefit,
-                    "ci_low": curve.ci_low,
-                    "ci_high": curve.ci_high,
-                    "standardised": curve.standardised,
-                    "treat_all": curve.treat_all,
-                }
-            )
-        )
-        alarms, hits, _ = roc_curve(y, p)
-        keep = np.unique(np.linspace(0, len(alarms) - 1, 250).round().astype(int))
-        roc.append(
-            pl.DataFrame(
-                {
-                    "model": [plan.name] * len(keep),
-                    "false_positive_rate": alarms[keep],
-                    "true_positive_rate": hits[keep],
-                }
-            )
-        )
-    return pl.concat(calibration), pl.concat(decision), pl.concat(roc)
-
-
-def survival_tables(
-    design: Design, plans: Sequence[ModelPlan], repeats: dict[str, list[Fold]]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return survival curves of the risk groups and their hazard ratios."""
-    time, event = design.target[:, 0], design.target[:, 1] > 0.5
-    curves, rows = [], []
-    for plan in plans:
-        if not plan.blocks:
-            continue
-        for number, fold in enumerate(repeats[plan.name]):
-            high = fold.decision
-            if high.all() or not high.any():
-                continue
-            rows.append((plan.name, number, *_group_ratio(time, event, high, design.patients)))
-            if number == 0:
-                curves += [_curve(plan.name, "low", time[~high], event[~high])]
-                curves += [_curve(plan.name, "high", time[high], event[high])]
-    names = ("model", "repeat", "hazard_ratio", "ci_low", "ci_high", "logrank_p")
-    types = [pl.String, pl.Int64, *[pl.Float64] * 4]
-    groups = pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
-    return (pl.concat(curves) if curves else pl.DataFrame()), groups
-
-
-def _group_ratio(
-    time: FloatArray, event: NDArray[np.bool_], high: NDArray[np.bool_], patients: NDArray[Any]
-) -> tuple[float, float, float, float]:
-    test = logrank(time, event, high)
-    try:
-        fit = fit_cox(high.astype(float)[:, None], time, event, cluster=patients)
-    except FitError:
-        return float("nan"), float("nan"), float("nan"), test.p_value
-    low, upper = fit.interval()
-    return float(np.exp(fit.beta[0])), float(np.exp(low[0])), float(np.exp(upper[0])), test.p_value
-
-
-def _curve(model: str, group: str, time: FloatArray, event: NDArray[np.bool_]) -> pl.DataFrame:
-    curve = kaplan_meier(time, event)
-    return pl.DataFrame(
-        {
-            "model": [model] * (len(curve.times) + 1),
-            "group": [group] * (len(curve.times) + 1),
-            "time": np.concatenate(([0.0], curve.times)),
-            "at_risk": np.concatenate(([float(len(time))], curve.at_risk)),
-            "survival": np.concatenate(([1.0], curve.estimate)),
-            "ci_low": np.concatenate(([1.0], curve.ci_low)),
-            "ci_high": np.concatenate(([1.0], curve.ci_high)),
-        }
-    )

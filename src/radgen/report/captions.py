@@ -47,6 +47,27 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Effects as a coloured grid, rows and columns ordered by hierarchical clustering.",
         (9.2, 6.0),
     ),
+    "method_comparison": (
+        "Held-out association of each method",
+        "Correlation of the first pair of scores in held-out people with its interval, a row a "
+        "method, above dots of the same procedure on permuted data.",
+        (9.2, 4.4),
+    ),
+    "method_agreement": (
+        "What the methods agree on",
+        "Share of each method's squared variant weights by gene, methods in rows.",
+        (9.2, 4.2),
+    ),
+    "gene_loadings": (
+        "Genes",
+        "Share of the squared variant weights of each gene, the largest first.",
+        (4.6, 5.2),
+    ),
+    "phenotype_loadings": (
+        "Phenotypes",
+        "Weights of the phenotypes, the strongest first.",
+        (4.6, 5.2),
+    ),
     "forest": (
         "Forest plot",
         "Effect of each row with its confidence interval beside the line of no effect.",
@@ -87,6 +108,33 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Oncoprint",
         "Altered genes of each sample, the commonest gene on top.",
         (9.2, 4.2),
+    ),
+    "targets": (
+        "Targets",
+        "Main measure of the fullest model of each target with its confidence interval.",
+        (9.2, 4.2),
+    ),
+    "curve": (
+        "Learning curve",
+        "Performance in the same test patients against the number of training patients.",
+        _NARROW,
+    ),
+    "interactions": (
+        "Treatment by marker",
+        "Ratio of treatment effects a standard deviation of the marker apart, with its interval; "
+        "1 (or 0 for differences) means that the marker is not predictive.",
+        (9.2, 4.2),
+    ),
+    "gain": (
+        "Gain of treating by expected benefit",
+        "Counterfactual gain over treating nobody, for the share with the largest expected "
+        "benefit and for the same share at random.",
+        _NARROW,
+    ),
+    "incidence": (
+        "Cumulative incidence",
+        "Probability of each cause over time, by group, the other causes competing.",
+        (5.6, 4.2),
     ),
     "bland_altman": (
         "Bland–Altman plot",

@@ -13,13 +13,14 @@ from radgen.report.blocks import Block, Figure, Row, Table
 from radgen.report.sections import RENDERERS, closing, figures, opening, side_by_side
 from radgen.types import Result
 
-__all__ = ["render_hazards", "render_prediction"]
+__all__ = ["render_hazards", "render_prediction", "render_validation"]
 
 _MAIN = ("auc", "harrell_c", "r2")
 _WORDS = {"auc": "AUC", "harrell_c": "Harrell's C", "r2": "R²"}
 _NO_INFORMATION = "no information"
 _CURVES = 6
 _VARIABLES = 4
+_SHIFTS = 12
 
 
 def render_prediction(result: Result) -> tuple[Block, ...]:
@@ -42,6 +43,7 @@ def render_prediction(result: Result) -> tuple[Block, ...]:
     blocks.append(Table(f"Models and their measures ({result.n_used:,} samples)", frame))
     for name, caption in (
         ("differences", "Paired differences between models, on the same samples"),
+        ("adequacy", "Is the study large enough: Riley's sample sizes, smallest detectable effect"),
         ("risk_groups", "High against low predicted risk"),
         ("thresholds", "Decision thresholds and settings, all chosen in training data"),
         ("predictions", "Out-of-fold predictions"),
@@ -49,9 +51,61 @@ def render_prediction(result: Result) -> tuple[Block, ...]:
         part = _frame_of(result, name)
         if part.height:
             blocks.append(Table(caption, part))
-    if result.dropped.height:
-        blocks.append(Table("Samples left out, and why", result.dropped))
-    return tuple(blocks)
+    return (*blocks, *_left_out(result))
+
+
+def render_validation(result: Result) -> tuple[Block, ...]:
+    """Return findings of a frozen model on new data: curves, measures, drift, predictions."""
+    frame = result.table
+    blocks: list[Block] = opening(result)
+    curves = [*_roc(result, frame), *_calibration(result, frame), *_decision(result)]
+    curves += [*_survival(result), *_drift(result)]
+    if curves:
+        blocks.append(Row(tuple(curves)))
+    blocks.append(Table(f"Measures of the frozen model ({result.n_used:,} samples)", frame))
+    for name, caption in (
+        ("everyone", "The same with the samples that lie outside of the training range"),
+        ("risk_groups", "High against low predicted risk, cut at the training threshold"),
+        ("drift", "How each column differs from training (shift in training SD)"),
+        ("predictions", "Predictions"),
+    ):
+        part = _frame_of(result, name)
+        if part.height:
+            blocks.append(Table(caption, part))
+    return (*blocks, *_left_out(result))
+
+
+def _left_out(result: Result) -> list[Block]:
+    return [Table("Samples left out, and why", result.dropped)] if result.dropped.height else []
+
+
+def _drift(result: Result) -> list[Figure]:
+    data = _frame_of(result, "drift")
+    if not {"column", "shift"} <= set(data.columns):
+        return []
+    rows = data.filter(pl.col("shift").is_finite())
+    rows = rows.sort(pl.col("shift").abs(), descending=True).head(_SHIFTS)
+    if not rows.height:
+        return []
+    error = 1 / np.sqrt(np.maximum(rows["n"].to_numpy(), 1))
+    return [
+        Figure(
+            "Drift of the input",
+            "Difference of each column's mean from its training mean, in training standard "
+            "deviations, with its interval; the largest first.",
+            lambda ax: plot.forest(
+                plot.short_names(rows["column"].to_list()),
+                rows["shift"],
+                rows["shift"].to_numpy() - 1.96 * error,
+                rows["shift"].to_numpy() + 1.96 * error,
+                null=0.0,
+                xlabel="Shift from training (SD)",
+                ax=ax,
+            ),
+            data=rows,
+            size=(5.4, 1.2 + 0.3 * rows.height),
+        )
+    ]
 
 
 def render_hazards(result: Result) -> tuple[Block, ...]:
@@ -286,4 +340,5 @@ def _ratio(result: Result, primary: str) -> str:
 
 
 RENDERERS.add("prediction", render_prediction)
+RENDERERS.add("external_validation", render_validation)
 RENDERERS.add("hazards", render_hazards)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DF", "series", "series_log_p"]
+__all__ = ["MAX_DF", "series", "series_log10_p"]
 
 Array = NDArray[np.float64]
 
@@ -17,74 +17,50 @@ MAX_DF = 1e5
 
 _DEGREE, _DEGREE_FEW, _FEW = 36, 28, 1000.0
 _WIDTH = 3.0
-_CHUNK = 8192
+_MAX_TERMS = 64
 
 
-def series_log_p(t: Array, df: float) -> Array:
-    """Return the natural log of P(|T| >= |t|) by a Chebyshev series.
+def series_log10_p(t: Array, df: Array, values: Array) -> Array:
+    """Return log10 of P(|T| >= |t|) by a Chebyshev series for each value of df.
 
     Parameters
     ----------
     t : ndarray of float64
         Any shape; NaN gives NaN.
-    df : float
-        In [1, `MAX_DF`].
+    df : ndarray of float64
+        Of the shape of `t`, or one value; each in `values`, or NaN.
+    values : ndarray of float64 (n_values,)
+        Sorted, in [1, `MAX_DF`].
 
     Returns
     -------
     ndarray of float64
-        Within 1e-12 max(1, |log p|) of the incomplete beta function.
+        Within 1e-12 max(1, |log p|) of the incomplete beta function; NaN where df is NaN.
 
     Notes
     -----
     With x = df/(df + t**2) and r = sqrt(1 - x), log p - (df/2) log x tends to a constant for
     large t and is smooth in log(1 + r sqrt(df)/w); this rest is expanded once per df.
     """
-    coefficients, scale, top = series(float(df))
-    flat = np.ascontiguousarray(t, dtype=np.float64).ravel()
-    out = np.empty_like(flat)
-    # Chunks that stay in the cache: the recursion passes over each many times.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for start in range(0, len(flat), _CHUNK):
-            part = flat[start : start + _CHUNK]
-            ratio = part * part
-            ratio /= df
-            r = ratio / (1.0 + ratio)
-            np.sqrt(r, out=r)
-            # For an infinite t, log p is minus infinity whatever r is.
-            r[np.isinf(ratio)] = 1.0
-            r /= scale
-            r += 1.0
-            np.log(r, out=r)
-            r *= 4.0 / top
-            r -= 2.0
-            value = _clenshaw(coefficients, r)
-            np.log1p(ratio, out=ratio)
-            ratio *= -0.5 * df
-            ratio += value
-            out[start : start + _CHUNK] = np.minimum(ratio, 0.0)
-    return out.reshape(np.shape(t))
+    from radgen._native._regress import tails
+
+    known = np.ascontiguousarray(t, dtype=np.float64)
+    table = np.zeros((len(values), 3 + _MAX_TERMS))
+    for row, value in enumerate(values):
+        terms, scale, top = series(float(value))
+        table[row, :3] = scale, top, value
+        table[row, 3 : 3 + len(terms)] = terms
+    if len(values) == 1:
+        which = np.zeros(known.shape, dtype=np.int32)
+    else:
+        last = len(values) - 1
+        which = np.minimum(np.searchsorted(values, df), last).astype(np.int32)
+    out = np.empty_like(known)
+    tails(known, which, table, out)
+    return np.where(np.isnan(df), np.nan, out)
 
 
-def _clenshaw(coefficients: Array, twice: Array) -> Array:
-    """Sum of the series at `twice` / 2."""
-    before = np.full_like(twice, coefficients[-1])
-    last = twice * before
-    last += coefficients[-2]
-    work = np.empty_like(twice)
-    for coefficient in coefficients[-3:0:-1]:
-        np.multiply(twice, last, out=work)
-        work -= before
-        work += coefficient
-        before, last, work = last, work, before
-    last *= twice
-    last *= 0.5
-    last -= before
-    last += coefficients[0]
-    return last
-
-
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4096)
 def series(df: float) -> tuple[Array, float, float]:
     """Return the coefficients of the expansion, w/sqrt(df), and the end of its range.
 
@@ -96,7 +72,7 @@ def series(df: float) -> tuple[Array, float, float]:
     Returns
     -------
     coefficients : ndarray of float64
-        Chebyshev coefficients, at least 3.
+        Chebyshev coefficients, at least 4.
     scale, top : float
         The argument is 2 log(1 + r/scale)/top - 1.
     """
@@ -116,6 +92,6 @@ def series(df: float) -> tuple[Array, float, float]:
     coefficients[0] /= 2
     # What is below rounding at the tail of the series costs time and gives nothing.
     needed = np.flatnonzero(np.abs(coefficients) > 1e-15 * np.abs(coefficients).max())
-    coefficients = coefficients[: max(int(needed[-1]) + 1, 3)].copy()
+    coefficients = coefficients[: max(int(needed[-1]) + 1, 4)].copy()
     coefficients.setflags(write=False)
     return coefficients, scale, top

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from radgen._core.naming import require_choice
 from radgen.errors import InputError
 
-__all__ = ["METHODS", "correlation", "effective_tests", "sidak_level"]
+__all__ = ["METHODS", "correlation", "effective_columns", "effective_tests", "sidak_level"]
 
 Array = NDArray[np.float64]
 
@@ -60,10 +60,67 @@ def effective_tests(
     """
     require_choice(method, METHODS, what="method")
     matrix = _checked(correlations)
-    size = len(matrix)
-    values = np.linalg.eigvalsh(matrix)[::-1]
+    return _estimate(np.asarray(np.linalg.eigvalsh(matrix)), len(matrix), method, share)
+
+
+def effective_columns(
+    values: ArrayLike,
+    method: Literal["nyholt", "li_ji", "gao", "galwey"] = "li_ji",
+    *,
+    share: float = 0.995,
+) -> float:
+    """Return the effective number of tests among the columns of a table.
+
+    Parameters
+    ----------
+    values : array_like of float64 (n_samples, n_columns)
+        Traits or dosages; NaN = missing. Constant columns are left aside.
+    method : {"nyholt", "li_ji", "gao", "galwey"}
+        See `effective_tests`.
+    share : float, default 0.995
+        Of Gao's method.
+
+    Returns
+    -------
+    float
+        In [1, n_columns]. Without missing values a million columns cost no more than the
+        eigenvalues of an (n_samples, n_samples) matrix.
+
+    Raises
+    ------
+    InputError
+        If no column varies, or the method is unknown.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, -1.0], [3.0, 6.0, 1.0]])
+    >>> round(effective_columns(x, "galwey"), 3)
+    1.943
+    """
+    require_choice(method, METHODS, what="method")
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 2 or len(x) < 2:
+        raise InputError(f"A table of at least two samples is needed; found shape {x.shape}.")
+    centred = x - np.nan_to_num(_means(x, np.isfinite(x).astype(np.float64)))
+    centred[~np.isfinite(x)] = 0.0
+    length = np.sqrt(np.einsum("ij,ij->j", centred, centred))
+    varies = length > 1e-12 * np.abs(np.where(np.isfinite(x), x, 0.0)).max(axis=0)
+    if not varies.any():
+        raise InputError("No column varies.")
+    if not np.isfinite(x).all():
+        return effective_tests(correlation(x[:, varies]), method, share=share)
+    unit = centred[:, varies] / length[varies]
+    size = unit.shape[1]
+    found = np.linalg.eigvalsh(unit @ unit.T if size > len(x) else unit.T @ unit)
+    padded = np.zeros(size)
+    top = np.sort(found)[::-1][:size]
+    padded[: len(top)] = top
+    return _estimate(padded, size, method, share)
+
+
+def _estimate(values: Array, size: int, method: str, share: float) -> float:
     # Rounding must not turn an eigenvalue of 1 into 0.9999999999: both floor and 1(l >= 1) jump.
-    values = np.round(values, 10)
+    values = np.round(np.sort(values)[::-1], 10)
     if method == "nyholt":
         spread = float(np.var(values, ddof=1)) if size > 1 else 0.0
         return float(np.clip(1 + (size - 1) * (1 - spread / size), 1.0, size))

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from radgen._core.blocks import block_ranges, iter_units
+from radgen._core.threads import n_threads, one_blas_thread
 from radgen.errors import InputError
+from radgen.stats._linear_parts import (
+    RANK_RTOL,
+    Holed,
+    Moments,
+    covariate_basis,
+    cross_moments,
+    patterns,
+    residualise,
+    spread,
+)
 from radgen.stats._t_series import MAX_DF, series
 from radgen.stats.tail import t_log10p, t_quantile
 
@@ -22,14 +36,16 @@ __all__ = [
     "STATUS_TEXT",
     "TOO_FEW",
     "LinearFit",
+    "TraitSide",
     "covariate_basis",
     "patterns",
+    "prepare",
     "regress",
+    "regress_blocks",
     "residualise",
 ]
 
 Array = NDArray[np.float64]
-Patterns = list[tuple[NDArray[np.bool_], NDArray[np.int64]]]
 
 OK, TOO_FEW, CONSTANT_PREDICTOR, CONSTANT_TRAIT = range(4)
 COLLINEAR, EXPLAINED_TRAIT, PERFECT_FIT, LEVERAGE = range(4, 8)
@@ -44,9 +60,8 @@ STATUS_TEXT = (
     "one sample alone decides the fit (leverage 1), so that HC3 is undefined",
 )
 
-_RANK_RTOL = 1e-8
-_CONSTANT_RTOL = 64 * np.finfo(np.float64).eps
-_RECOMPUTE_BELOW = 1e-2
+
+_PAIRS = 1 << 19
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -97,65 +112,142 @@ class LinearFit:
         return self.effect - half, self.effect + half
 
 
-def covariate_basis(covariates: ArrayLike | None, n_samples: int) -> Array:
-    """Return an orthonormal basis of intercept and covariates; its width is their rank.
+@dataclass(frozen=True, eq=False, slots=True)
+class TraitSide:
+    """Traits and covariates made ready for many blocks of predictors, from `prepare`.
 
-    Parameters
+    Attributes
     ----------
-    covariates : array_like of float64 (n_samples, n_covariates) or None
-        Finite; no intercept column is needed, one does no harm.
-    n_samples : int
-        Number of rows.
-
-    Returns
-    -------
-    ndarray of float64 (n_samples, rank)
-        The first column is the constant.
-
-    Notes
-    -----
-    Columns are centred and scaled to norm 1, then reduced by QR with column pivoting;
-    pivots below 1e-8 are dropped.
-    """
-    from scipy.linalg import qr
-
-    constant = np.full((n_samples, 1), 1.0 / np.sqrt(max(n_samples, 1)))
-    if covariates is None or n_samples == 0:
-        return constant
-    z = np.asarray(covariates, dtype=np.float64)
-    mean = z.mean(axis=0)
-    centred = z - mean
-    norm = np.sqrt(np.einsum("ij,ij->j", centred, centred))
-    varies = norm > _CONSTANT_RTOL * np.abs(z).max(axis=0, initial=0.0) * np.sqrt(n_samples)
-    if not varies.any():
-        return constant
-    q, r, _ = qr(centred[:, varies] / norm[varies], mode="economic", pivoting=True)
-    rank = int(np.count_nonzero(np.abs(np.diag(r)) > _RANK_RTOL))
-    return np.hstack([constant, q[:, :rank]])
-
-
-def residualise(values: ArrayLike, basis: Array) -> Array:
-    """Return what is left of each column after its projection on `basis` is taken out.
-
-    Parameters
-    ----------
-    values : array_like of float64 (n_samples, n_columns)
+    used : ndarray of bool (n_samples,)
+        Samples with complete covariates.
+    traits : ndarray of float64 (n_used, n_traits)
+        NaN = missing.
+    covariates : ndarray of float64 (n_used, n_covariates) or None
         Finite.
-    basis : ndarray of float64 (n_samples, rank)
-        From `covariate_basis`.
+    basis : ndarray of float64 (n_used, rank)
+        Intercept and covariates.
+    left : ndarray of float64 (n_used, n_traits) or None
+        Residuals on the covariates; None where values are missing.
+    total, left_ss : ndarray of float64 (n_traits,)
+        Sums of squares of the centred traits (0 = constant) and of `left`.
+    holed : Holed or None
+        The residuals where values are missing.
+    """
+
+    used: NDArray[np.bool_]
+    traits: Array
+    covariates: Array | None
+    basis: Array
+    left: Array | None
+    total: Array
+    left_ss: Array
+    holed: Holed | None = None
+
+    def regress(self, predictors: ArrayLike) -> LinearFit:
+        """Return the regressions of all traits on a block of predictors.
+
+        Parameters
+        ----------
+        predictors : array_like of float64 (n_samples, n_predictors)
+            NaN = missing.
+
+        Returns
+        -------
+        LinearFit
+            Arrays (n_predictors, n_traits).
+
+        Raises
+        ------
+        InputError
+            If the number of rows is another one.
+        """
+        x = _matrix(predictors, "predictors")
+        if len(x) != len(self.used):
+            raise InputError(f"Traits have {len(self.used)} rows and predictors {len(x)}.")
+        x = x if self.used.all() else x[self.used]
+        if self.left is not None and not np.isnan(x).any():
+            return self._complete(x, self.left)
+        return _regress_missing(self, x)
+
+    def _complete(self, x: Array, y_left: Array) -> LinearFit:
+        """One product, and one pass over it in C."""
+        from radgen._native._regress import finish as _native_finish
+
+        x_left, x_total = spread(x)
+        basis = self.basis[:, 1:]
+        if basis.shape[1]:
+            # One projection is enough: the traits are orthogonal to the covariates.
+            x_left -= basis @ (basis.T @ x_left)
+        xx, yy = np.einsum("ij,ij->j", x_left, x_left), self.left_ss
+        n, df = len(x), len(x) - self.basis.shape[1] - 1
+        shape = (x.shape[1], len(yy))
+        effect = x_left.T @ y_left
+        se, t, log10p = np.empty(shape), np.empty(shape), np.empty(shape)
+        if 1 <= df <= MAX_DF:
+            exact = _native_finish(effect, se, t, log10p, xx, yy, *series(float(df)), float(df))
+        else:
+            exact = _plain_finish(effect, se, t, log10p, xx, yy, df)
+        status = np.zeros(shape, dtype=np.int8)
+        degenerate = _degenerate(status, xx, yy, x_total, self.total, df)
+        if exact:
+            with np.errstate(invalid="ignore"):
+                perfect = (effect**2 * xx[:, None] >= (1 - 1e-14) * yy) & (status == OK)
+            status[perfect] = PERFECT_FIT
+            se[perfect], log10p[perfect] = 0.0, -np.inf
+            t[perfect] = np.copysign(np.inf, effect[perfect])
+        if degenerate:
+            bad = (status != OK) & (status != PERFECT_FIT)
+            for values in (effect, se, t, log10p):
+                values[bad] = np.nan
+        return LinearFit(
+            effect,
+            se,
+            t,
+            np.broadcast_to(float(df), shape),
+            log10p,
+            np.broadcast_to(np.int64(n), shape),
+            status,
+            np.broadcast_to(xx[:, None], shape),
+        )
+
+
+def prepare(traits: ArrayLike, covariates: ArrayLike | None = None) -> TraitSide:
+    """Return traits and covariates made ready for many blocks of predictors.
+
+    Parameters
+    ----------
+    traits : array_like of float64 (n_samples, n_traits)
+        NaN = missing.
+    covariates : array_like of float64 (n_samples, n_covariates) or None
+        Samples with a missing covariate are not used.
 
     Returns
     -------
-    ndarray of float64 (n_samples, n_columns)
-        Orthogonal to `basis`. The mean goes first, so that large offsets cost no digits.
+    TraitSide
+        Its method ``regress`` gives what the function `regress` gives, without doing the
+        work on the traits anew for each block.
+
+    Raises
+    ------
+    InputError
+        If the row counts differ or an array is not two-dimensional.
     """
-    left = np.asarray(values, dtype=np.float64)
-    left = left - left.mean(axis=0)
-    rest = basis[:, 1:]
-    if rest.shape[1]:
-        left -= rest @ (rest.T @ left)
-        left -= rest @ (rest.T @ left)
-    return np.asarray(left)
+    y = _matrix(traits, "traits")
+    used = np.ones(len(y), dtype=bool)
+    z = None
+    if covariates is not None:
+        z = _matrix(covariates, "covariates")
+        if len(z) != len(y):
+            raise InputError(f"Traits have {len(y)} rows and covariates {len(z)}.")
+        used = np.asarray(np.isfinite(z).all(axis=1))
+        if not used.all():
+            y, z = y[used], z[used]
+    basis = covariate_basis(z, len(y))
+    if not len(y) or np.isnan(y).any():
+        blank = np.zeros(y.shape[1])
+        return TraitSide(used, y, z, basis, None, blank, blank, Holed(y, z))
+    left = residualise(y, basis)
+    return TraitSide(used, y, z, basis, left, spread(y)[1], np.einsum("ij,ij->j", left, left))
 
 
 def regress(
@@ -209,119 +301,156 @@ def regress(
     >>> float(regress(y, x).effect[0, 0].round(3))
     0.98
     """
-    y = _matrix(traits, "traits")
+    if robust:
+        return _regress_robust(*_checked(traits, predictors, covariates))
+    return prepare(traits, covariates).regress(predictors)
+
+
+def regress_blocks(
+    traits: ArrayLike,
+    predictors: ArrayLike,
+    covariates: ArrayLike | None = None,
+    *,
+    block_size: int | None = None,
+    threads: int | None = None,
+) -> Iterator[tuple[int, int, LinearFit]]:
+    """Yield the regressions of all traits on one block of predictors after the other.
+
+    Parameters
+    ----------
+    traits, predictors, covariates : array_like
+        As `regress` takes them.
+    block_size : int or None
+        Predictors per block; None = about half a million pairs. It bounds the memory and
+        changes no result.
+    threads : int or None
+        Blocks that are computed at a time, each with one thread of the BLAS; None = the
+        processors at hand.
+
+    Yields
+    ------
+    start, stop : int
+        Columns of `predictors`.
+    fit : LinearFit
+        Arrays (stop - start, n_traits).
+
+    Raises
+    ------
+    InputError
+        If the row counts differ or an array is not two-dimensional.
+
+    Examples
+    --------
+    >>> y, x = np.arange(6.0).reshape(6, 1), np.arange(24.0).reshape(6, 4) ** 2
+    >>> [(a, b, fit.t.shape) for a, b, fit in regress_blocks(y, x, block_size=3)]
+    [(0, 3, (3, 1)), (3, 4, (1, 1))]
+    """
+    side = prepare(traits, covariates)
     x = _matrix(predictors, "predictors")
+    size = block_size or max(_PAIRS // max(side.traits.shape[1], 1), 1)
+    blocks = list(block_ranges(x.shape[1], size))
+    workers = min(n_threads(threads), max(len(blocks), 1))
+    if workers == 1:
+        for start, stop in blocks:
+            yield start, stop, side.regress(x[:, start:stop])
+        return
+    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
+        parts = (x[:, start:stop] for start, stop in blocks)
+        fits = iter_units(side.regress, parts, executor=pool, ahead=workers + 1)
+        for (start, stop), fit in zip(blocks, fits, strict=True):
+            yield start, stop, fit
+
+
+def _checked(
+    traits: ArrayLike, predictors: ArrayLike, covariates: ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
+    y, x = _matrix(traits, "traits"), _matrix(predictors, "predictors")
     if len(x) != len(y):
         raise InputError(f"Traits have {len(y)} rows and predictors {len(x)}.")
-    z = None
-    if covariates is not None:
-        z = _matrix(covariates, "covariates")
-        if len(z) != len(y):
-            raise InputError(f"Traits have {len(y)} rows and covariates {len(z)}.")
-        full = np.isfinite(z).all(axis=1)
-        y, x, z = y[full], x[full], z[full]
-    if robust:
-        return _regress_robust(y, x, z)
-    x_patterns, y_patterns = patterns(x), patterns(y)
-    if len(y) and all(len(p) == 1 and p[0][0].all() for p in (x_patterns, y_patterns)):
-        return _regress_complete(y, x, z)
-    if len(x_patterns) <= len(y_patterns):
-        parts = _cross_moments(x, x_patterns, y, z)
-        xy, xx, yy, x_var, y_var, rank, n = parts
-    else:
-        parts = _cross_moments(y, y_patterns, x, z)
-        xy, yy, xx, y_var, x_var, rank, n = (item.T for item in parts)
-    df = n - rank - 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effect = xy / xx
-        left = yy - xy * effect
-        se = np.sqrt(np.maximum(left, 0.0) / df / xx)
-    return _finish(
-        effect=effect, se=se, df=df, n=n, xx=xx, yy=yy, x_var=x_var, y_var=y_var, left=left
-    )
+    if covariates is None:
+        return y, x, None
+    z = _matrix(covariates, "covariates")
+    if len(z) != len(y):
+        raise InputError(f"Traits have {len(y)} rows and covariates {len(z)}.")
+    full = np.isfinite(z).all(axis=1)
+    return y[full], x[full], z[full]
 
 
-def _regress_complete(y: Array, x: Array, z: Array | None) -> LinearFit:
-    """The same without missing values: one product, and one pass over it in C."""
-    from radgen._native._regress import finish as _native_finish
-
-    basis = covariate_basis(z, len(y))
-    x_left, y_left = residualise(x, basis), residualise(y, basis)
-    xx, yy = np.einsum("ij,ij->j", x_left, x_left), np.einsum("ij,ij->j", y_left, y_left)
-    x_var, y_var = _spread(x)[1], _spread(y)[1]
-    n, df = len(y), len(y) - basis.shape[1] - 1
-    shape = (x.shape[1], y.shape[1])
-    status = np.zeros(shape, dtype=np.int8)
-    floor = _RANK_RTOL**2
-    status[:, yy <= floor * y_var] = EXPLAINED_TRAIT
-    status[xx <= floor * x_var] = COLLINEAR
-    status[:, y_var == 0] = CONSTANT_TRAIT
-    status[x_var == 0] = CONSTANT_PREDICTOR
+def _degenerate(  # noqa: PLR0917
+    status: NDArray[np.int8], xx: Array, yy: Array, x_total: Array, y_total: Array, df: int
+) -> bool:
+    """Write why pairs have no test, in place; return whether there are such."""
+    floor = RANK_RTOL**2
+    bad_y, bad_x = yy <= floor * y_total, xx <= floor * x_total
+    if df >= 1 and not bad_y.any() and not bad_x.any():
+        return False
+    status[:, bad_y] = EXPLAINED_TRAIT
+    status[bad_x] = COLLINEAR
+    status[:, y_total == 0] = CONSTANT_TRAIT
+    status[x_total == 0] = CONSTANT_PREDICTOR
     if df < 1:
         status[:] = TOO_FEW
-    effect = x_left.T @ y_left
-    se, t, log10p = np.empty(shape), np.empty(shape), np.empty(shape)
-    if 1 <= df <= MAX_DF:
-        exact = _native_finish(effect, se, t, log10p, xx, yy, *series(float(df)), float(df))
+    return True
+
+
+def _plain_finish(  # noqa: PLR0917
+    effect: Array, se: Array, t: Array, log10p: Array, xx: Array, yy: Array, df: int
+) -> int:
+    """What the compiled pass does, for degrees of freedom that it does not know."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cross = effect.copy()
+        effect /= xx[:, None]
+        left = yy - cross * effect
+        np.sqrt(left / (df * xx[:, None]), out=se)
+        np.divide(effect, se, out=t)
+    log10p[:] = t_log10p(t, max(df, 1))
+    return int(np.count_nonzero(left <= 1e-14 * yy))
+
+
+def _regress_missing(side: TraitSide, x: Array) -> LinearFit:
+    """The same where values are missing: covariates are orthogonalised on each pattern."""
+    y, z = side.traits, side.covariates
+    x_patterns, y_patterns = patterns(x), patterns(y)
+    if side.holed is not None and len(x_patterns) == 1 and x_patterns[0][0].all():
+        m = side.holed.against(x)
+    elif len(x_patterns) <= len(y_patterns):
+        m = cross_moments(x, x_patterns, y, z)
     else:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cross = effect.copy()
-            effect /= xx[:, None]
-            left = yy - cross * effect
-            np.sqrt(left / (df * xx[:, None]), out=se)
-            np.divide(effect, se, out=t)
-        exact = int(np.count_nonzero(left <= 1e-14 * yy))
-        log10p[:] = t_log10p(t, max(df, 1))
-    if exact:
-        with np.errstate(invalid="ignore"):
-            perfect = (effect**2 * xx[:, None] >= (1 - 1e-14) * yy) & (status == OK)
-        status[perfect] = PERFECT_FIT
-        se[perfect], log10p[perfect] = 0.0, -np.inf
-        t[perfect] = np.copysign(np.inf, effect[perfect])
-    if status.any():
-        bad = (status != OK) & (status != PERFECT_FIT)
-        for values in (effect, se, t, log10p):
-            values[bad] = np.nan
-    return LinearFit(
-        effect,
-        se,
-        t,
-        np.broadcast_to(float(df), shape),
-        log10p,
-        np.broadcast_to(np.int64(n), shape),
-        status,
-        np.broadcast_to(xx[:, None], shape),
+        m = _turned(cross_moments(y, y_patterns, x, z))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect = m.cross / m.outer_ss
+        left = m.cross * effect
+        np.subtract(m.inner_ss, left, out=left)
+        df = m.n - m.rank - 1.0
+        se = np.sqrt(np.maximum(left, 0.0) / (df * m.outer_ss))
+    return _finish(effect, se, left, m, df)
+
+
+def _turned(m: Moments) -> Moments:
+    """The moments with traits as the inner side."""
+    return Moments(
+        m.cross.T, m.inner_ss.T, m.outer_ss.T, m.inner_total.T, m.outer_total.T, m.rank.T, m.n.T
     )
 
 
-def _finish(
-    *,
-    effect: Array,
-    se: Array,
-    df: Array,
-    n: Array,
-    xx: Array,
-    yy: Array,
-    x_var: Array,
-    y_var: Array,
-    left: Array,
-) -> LinearFit:
+def _finish(effect: Array, se: Array, left: Array, m: Moments, df: Array) -> LinearFit:
     status = np.zeros(effect.shape, dtype=np.int8)
-    floor = _RANK_RTOL**2
+    floor = RANK_RTOL**2
     status[np.isnan(se)] = LEVERAGE
-    status[left <= 1e-14 * yy] = PERFECT_FIT
-    status[yy <= floor * y_var] = EXPLAINED_TRAIT
-    status[xx <= floor * x_var] = COLLINEAR
-    status[y_var == 0] = CONSTANT_TRAIT
-    status[x_var == 0] = CONSTANT_PREDICTOR
+    status[left <= 1e-14 * m.inner_ss] = PERFECT_FIT
+    status[m.inner_ss <= floor * m.inner_total] = EXPLAINED_TRAIT
+    status[m.outer_ss <= floor * m.outer_total] = COLLINEAR
+    status[m.inner_total == 0] = CONSTANT_TRAIT
+    status[m.outer_total == 0] = CONSTANT_PREDICTOR
     status[df < 1] = TOO_FEW
-    bad = (status != OK) & (status != PERFECT_FIT)
-    effect = np.where(bad, np.nan, effect)
-    se = np.where(status == PERFECT_FIT, 0.0, np.where(bad, np.nan, se))
+    if status.any():
+        bad = (status != OK) & (status != PERFECT_FIT)
+        effect[bad], se[bad] = np.nan, np.nan
+        se[status == PERFECT_FIT] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         t = effect / se
-    log10p = t_log10p(t, np.where(bad, np.nan, df))
-    return LinearFit(effect, se, t, df, log10p, n.astype(np.int64), status, xx)
+    log10p = t_log10p(t, df)
+    return LinearFit(effect, se, t, df, log10p, m.n.astype(np.int64), status, m.outer_ss)
 
 
 def _matrix(values: ArrayLike, what: str) -> Array:
@@ -329,135 +458,6 @@ def _matrix(values: ArrayLike, what: str) -> Array:
     if out.ndim != 2:
         raise InputError(f"The {what} are an array (n_samples, n_columns); found {out.ndim}-d.")
     return np.where(np.isinf(out), np.nan, out) if np.isinf(out).any() else out
-
-
-def patterns(values: Array) -> Patterns:
-    """Return the columns grouped by which rows are known.
-
-    Parameters
-    ----------
-    values : ndarray of float64 (n_samples, n_columns)
-        NaN = missing.
-
-    Returns
-    -------
-    list of (ndarray of bool (n_samples,), ndarray of int64)
-        Known rows and the columns that have just these.
-    """
-    known = ~np.isnan(values)
-    if known.all():
-        return [(np.ones(len(values), dtype=bool), np.arange(values.shape[1]))]
-    packed = np.ascontiguousarray(np.packbits(known, axis=0).T)
-    groups: dict[bytes, list[int]] = {}
-    for column, row in enumerate(packed):
-        groups.setdefault(row.tobytes(), []).append(column)
-    return [(known[:, cols[0]], np.array(cols)) for cols in groups.values()]
-
-
-def _spread(values: Array) -> tuple[Array, Array]:
-    """Centred columns and their sums of squares; 0 where a column is constant."""
-    if not len(values):
-        return values, np.zeros(values.shape[1])
-    centred = values - values.mean(axis=0)
-    total = np.einsum("ij,ij->j", centred, centred)
-    scale = np.abs(values).max(axis=0) * _CONSTANT_RTOL
-    return centred, np.where(total <= len(values) * scale**2, 0.0, total)
-
-
-def _cross_moments(
-    outer: Array, outer_patterns: Patterns, inner: Array, z: Array | None
-) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
-    """Residual cross products and sums of squares of every (outer, inner) pair.
-
-    Returns cross, outer_ss, inner_ss, outer_total, inner_total, rank, n, all
-    (n_outer, n_inner).
-    """
-    shape = (outer.shape[1], inner.shape[1])
-    out = tuple(np.zeros(shape) for _ in range(7))
-    for rows, columns in outer_patterns:
-        sub_z = None if z is None else z[rows]
-        if rows.all():
-            parts = _one_outer_pattern(outer[:, columns], inner, sub_z)
-        else:
-            parts = _one_outer_pattern(outer[np.ix_(rows, columns)], inner[rows], sub_z)
-        for target, part in zip(out, parts, strict=True):
-            target[columns] = part
-    return out  # type: ignore[return-value]
-
-
-def _one_outer_pattern(outer: Array, inner: Array, z: Array | None) -> tuple[Array, ...]:
-    """The pairs of complete outer columns with inner columns of any pattern."""
-    n_rows, n_outer = outer.shape
-    n_inner = inner.shape[1]
-    if n_rows == 0:
-        empty = np.zeros((n_outer, n_inner))
-        return (empty,) * 7
-    basis = covariate_basis(z, n_rows)
-    outer_left = residualise(outer, basis)
-    outer_centred, outer_total = _spread(outer)
-    outer_ss = np.einsum("ij,ij->j", outer_left, outer_left)
-    groups_of_inner = patterns(inner)
-    left = np.zeros((n_rows, n_inner))
-    inner_ss, inner_total = np.zeros(n_inner), np.zeros(n_inner)
-    rank, n = np.zeros(n_inner), np.zeros(n_inner)
-    big_ss = np.repeat(outer_ss[:, None], n_inner, axis=1)
-    big_total = np.repeat(outer_total[:, None], n_inner, axis=1)
-    redo: list[tuple[NDArray[np.bool_], NDArray[np.int64], Array, NDArray[np.int64]]] = []
-    for rows, columns in groups_of_inner:
-        whole = bool(rows.all())
-        own = basis
-        if not whole:
-            own = covariate_basis(None if z is None else z[rows], int(rows.sum()))
-        if not rows.any():
-            continue
-        part = inner[:, columns] if whole else inner[np.ix_(rows, columns)]
-        kept = residualise(part, own)
-        left[np.ix_(rows, columns)] = kept
-        inner_ss[columns] = np.einsum("ij,ij->j", kept, kept)
-        inner_total[columns] = _spread(part)[1]
-        rank[columns], n[columns] = own.shape[1], rows.sum()
-        if whole:
-            continue
-        ss, total = _subset_moments(outer_left, outer_centred, rows, own)
-        weak = np.flatnonzero((ss < _RECOMPUTE_BELOW * outer_ss) & (outer_ss > 0))
-        weak = np.union1d(weak, np.flatnonzero(total < _RECOMPUTE_BELOW * outer_total))
-        if weak.size:
-            exact = residualise(outer[np.ix_(rows, weak)], own)
-            ss[weak] = np.einsum("ij,ij->j", exact, exact)
-            total[weak] = _spread(outer[np.ix_(rows, weak)])[1]
-            redo.append((rows, columns, exact, weak))
-        big_ss[:, columns], big_total[:, columns] = ss[:, None], total[:, None]
-    cross = outer_left.T @ left
-    for rows, columns, exact, weak in redo:
-        cross[np.ix_(weak, columns)] = exact.T @ left[np.ix_(rows, columns)]
-    spread = np.ones((n_outer, 1))
-    return (
-        cross,
-        big_ss,
-        spread * inner_ss,
-        big_total,
-        spread * inner_total,
-        spread * rank,
-        spread * n,
-    )
-
-
-def _subset_moments(
-    outer_left: Array, outer_centred: Array, rows: NDArray[np.bool_], own: Array
-) -> tuple[Array, Array]:
-    """Residual and total sums of squares of the outer columns on some rows only."""
-    gone = ~rows
-    lost = np.einsum("ij,ij->j", outer_left[gone], outer_left[gone])
-    full = np.einsum("ij,ij->j", outer_left, outer_left)
-    carried = np.zeros((len(rows), own.shape[1]))
-    carried[rows] = own
-    projected = carried.T @ outer_left
-    ss = full - lost - np.einsum("ij,ij->j", projected, projected)
-    dropped = outer_centred[gone]
-    sums = -dropped.sum(axis=0)
-    squares = np.einsum("ij,ij->j", outer_centred, outer_centred)
-    total = squares - np.einsum("ij,ij->j", dropped, dropped) - sums**2 / rows.sum()
-    return ss, total
 
 
 def _regress_robust(y: Array, x: Array, z: Array | None) -> LinearFit:
@@ -481,10 +481,8 @@ def _regress_robust(y: Array, x: Array, z: Array | None) -> LinearFit:
             parts = _hc3(residualise(part_x, basis), residualise(part_y, basis), basis)
             effect[here], se[here], left[here], ss_x, ss_y = parts
             xx[here], yy[here] = ss_x[:, None], ss_y
-            x_var[here], y_var[here] = _spread(part_x)[1][:, None], _spread(part_y)[1]
-    return _finish(
-        effect=effect, se=se, df=df, n=n, xx=xx, yy=yy, x_var=x_var, y_var=y_var, left=left
-    )
+            x_var[here], y_var[here] = spread(part_x)[1][:, None], spread(part_y)[1]
+    return _finish(effect, se, left, Moments(left, xx, yy, x_var, y_var, df, n), df)
 
 
 def _hc3(x: Array, y: Array, basis: Array) -> tuple[Array, Array, Array, Array, Array]:

@@ -50,7 +50,8 @@ def squeeze_variances(variances: ArrayLike, df: ArrayLike) -> Squeezed:
     Returns
     -------
     Squeezed
-        As limma's ``squeezeVar`` without trend.
+        As limma's ``squeezeVar`` without trend; where the variances vary no more than chance
+        lets them, the prior is their mean.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def squeeze_variances(variances: ArrayLike, df: ArrayLike) -> Squeezed:
     Examples
     --------
     >>> squeeze_variances([1.0, 1.0, 1.0], 10).variance.round(2).tolist()
-    [1.11, 1.11, 1.11]
+    [1.0, 1.0, 1.0]
     """
     value, dof = np.broadcast_arrays(
         np.asarray(variances, dtype=np.float64), np.asarray(df, dtype=np.float64)
@@ -85,7 +86,7 @@ def squeeze_variances(variances: ArrayLike, df: ArrayLike) -> Squeezed:
         prior = float(np.exp(e.mean() + special.digamma(prior_df / 2) - np.log(prior_df / 2)))
         posterior = (prior_df * prior + dof * value) / (prior_df + dof)
     else:
-        prior_df, prior = float("inf"), float(np.exp(e.mean()))
+        prior_df, prior = float("inf"), float(s2.mean())
         posterior = np.full(value.shape, prior)
     df_total = np.minimum(total + prior_df, np.sum(d))
     return Squeezed(np.where(known, posterior, np.nan), df_total, prior, prior_df)

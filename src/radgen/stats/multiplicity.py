@@ -10,19 +10,23 @@ from numpy.typing import ArrayLike, NDArray
 from radgen.errors import InputError
 
 __all__ = [
+    "PI0_GRID",
     "bh",
     "bonferroni",
     "by",
     "hierarchical",
     "holm",
     "hommel_simes",
+    "pi0_of_counts",
     "storey",
     "storey_pi0",
+    "two_level",
 ]
 
 Array = NDArray[np.float64]
 
-_LAMBDAS = np.arange(0.05, 0.951, 0.05)
+PI0_GRID = np.arange(0.05, 0.951, 0.05)
+"""Values of p at which the share of true nulls is estimated."""
 _STOREY_MIN = 100
 
 
@@ -178,19 +182,38 @@ def storey_pi0(p: ArrayLike, *, method: Literal["bootstrap", "fixed"] = "bootstr
     value = _checked(p).ravel()
     value = value[~np.isnan(value)]
     m = len(value)
+    if method == "fixed":
+        if m < _STOREY_MIN:
+            return 1.0
+        estimate = float(np.count_nonzero(value >= 0.5)) / (0.5 * m)
+        return min(max(estimate, 1.0 / m), 1.0)
+    if method != "bootstrap":
+        raise InputError(f"Unknown pi0 method {method!r}; known are 'bootstrap' and 'fixed'.")
+    return pi0_of_counts(m, m - np.searchsorted(np.sort(value), PI0_GRID, side="left"))
+
+
+def pi0_of_counts(m: int, above: ArrayLike) -> float:
+    """Return the share of true nulls of tests that were only counted.
+
+    Parameters
+    ----------
+    m : int
+        Number of tests.
+    above : array_like of int (19,)
+        How many p-values are at least each value of `PI0_GRID`.
+
+    Returns
+    -------
+    float
+        As `storey_pi0` with its "bootstrap".
+    """
     if m < _STOREY_MIN:
         return 1.0
-    if method == "fixed":
-        estimate = float(np.count_nonzero(value >= 0.5)) / (0.5 * m)
-    elif method == "bootstrap":
-        above = m - np.searchsorted(np.sort(value), _LAMBDAS, side="left")
-        pi0 = above / m / (1 - _LAMBDAS)
-        least = float(np.quantile(pi0, 0.1))
-        error = above / (m**2 * (1 - _LAMBDAS) ** 2) * (1 - above / m) + (pi0 - least) ** 2
-        estimate = float(pi0[error == error.min()].min())
-    else:
-        raise InputError(f"Unknown pi0 method {method!r}; known are 'bootstrap' and 'fixed'.")
-    return min(max(estimate, 1.0 / m), 1.0)
+    count = np.asarray(above, dtype=np.float64)
+    pi0 = count / m / (1 - PI0_GRID)
+    least = float(np.quantile(pi0, 0.1))
+    error = count / (m**2 * (1 - PI0_GRID) ** 2) * (1 - count / m) + (pi0 - least) ** 2
+    return min(max(float(pi0[error == error.min()].min()), 1.0 / m), 1.0)
 
 
 def storey(p: ArrayLike, *, pi0: float | None = None) -> Array:
@@ -297,7 +320,26 @@ def hierarchical(p: ArrayLike, families: ArrayLike) -> Array:
         within[rows] = bh(value[rows])
         if np.any(~np.isnan(within[rows])):
             simes[family] = np.nanmin(within[rows])
-    across = bh(simes)
+    return two_level(within, label, bh(simes))
+
+
+def two_level(within: Array, label: NDArray[np.int64], across: Array) -> Array:
+    """Return the two-level q-values of tests from those within and across families.
+
+    Parameters
+    ----------
+    within : ndarray of float64 (n_tests,)
+        BH value of each test among those of its family; NaN = no test.
+    label : ndarray of int64 (n_tests,)
+        Number of its family.
+    across : ndarray of float64 (n_families,)
+        BH values of the families' Simes p-values; NaN = no test in it.
+
+    Returns
+    -------
+    ndarray of float64 (n_tests,)
+        As `hierarchical`.
+    """
     level = np.sort(across[~np.isnan(across)])
     count = len(level)
     if count == 0:
@@ -308,7 +350,7 @@ def hierarchical(p: ArrayLike, families: ArrayLike) -> Array:
     with np.errstate(divide="ignore"):
         below = np.where(position > 0, within * count / np.maximum(position, 1), np.inf)
     result = np.minimum(np.maximum(across[label], np.minimum(reached, below)), 1.0)
-    return np.where(np.isnan(value), np.nan, result)
+    return np.where(np.isnan(within), np.nan, result)
 
 
 def _checked(p: ArrayLike) -> Array:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from radgen.errors import InputError
 from radgen.stats.linear import OK, PERFECT_FIT, regress
@@ -19,6 +20,7 @@ __all__ = [
     "jonckheere",
     "kruskal",
     "mann_whitney",
+    "normal_scores",
     "partial_spearman",
     "ranks",
     "spearman",
@@ -77,6 +79,37 @@ def ranks(values: ArrayLike) -> Array:
     _, place, counts = np.unique(value, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2.0)[place], dtype=np.float64)
+
+
+def normal_scores(values: ArrayLike) -> Array:
+    """Return Blom's normal scores of each column; NaN stays NaN.
+
+    Parameters
+    ----------
+    values : array_like of float64 (n_samples, n_columns)
+        NaN = missing.
+
+    Returns
+    -------
+    ndarray of float64 (n_samples, n_columns)
+        Normal quantiles of (rank - 3/8)/(n + 1/4), ties at their mid-rank.
+
+    References
+    ----------
+    Blom (1958), Statistical Estimates and Transformed Beta-Variables.
+
+    Examples
+    --------
+    >>> normal_scores([[1.0], [9.0], [4.0]])[:, 0].round(3).tolist()
+    [-0.869, 0.869, 0.0]
+    """
+    x = np.asarray(values, dtype=np.float64)
+    out = np.full(x.shape, np.nan)
+    for column in range(x.shape[1]):
+        known = np.isfinite(x[:, column])
+        n = int(known.sum())
+        out[known, column] = ndtri((ranks(x[known, column]) - 0.375) / (n + 0.25))
+    return out
 
 
 def mann_whitney(first: ArrayLike, second: ArrayLike) -> RankTest:

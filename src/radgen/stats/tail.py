@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from radgen.stats._t_series import MAX_DF, series_log_p
+from radgen.stats._t_series import MAX_DF, series_log10_p
 
 __all__ = [
     "chi2_log10p",
@@ -29,6 +29,7 @@ _TINY = 1e-300
 _MAX_TERMS = 2000
 _STIRLING_FROM = 10.0
 _SERIES_FROM = 20_000
+_PER_SERIES = 500
 
 
 def normal_log10p(z: ArrayLike, *, two_sided: bool = True) -> Array:
@@ -79,7 +80,7 @@ def t_log10p(t: ArrayLike, df: ArrayLike, *, two_sided: bool = True) -> Array:
     -----
     P(|T| >= |t|) = I_x(df/2, 1/2) with x = df/(df + t**2); below 1e-280 the continued fraction
     of the incomplete beta function is evaluated on the log scale. Many values that share their
-    df go through a Chebyshev series, which agrees within 1e-12.
+    df, or have few different ones, go through Chebyshev series, which agree within 1e-12.
 
     References
     ----------
@@ -94,10 +95,9 @@ def t_log10p(t: ArrayLike, df: ArrayLike, *, two_sided: bool = True) -> Array:
         np.asarray(t, dtype=np.float64), np.asarray(df, dtype=np.float64)
     )
     if two_sided and value.size >= _SERIES_FROM:
-        common = float(np.nanmax(dof))
-        if 1 <= common <= MAX_DF and bool(np.all((dof == common) | np.isnan(dof))):
-            log_p = series_log_p(value, common)
-            return np.where(np.isnan(dof), np.nan, log_p / _LN10)
+        values = _distinct(dof)
+        if values is not None:
+            return series_log10_p(value, dof, values)
     good = dof > 0
     safe = np.where(good, dof, 1.0)
     # value**2 may overflow for |t| > 1e154: such a ratio is infinite and the tail is empty.
@@ -110,6 +110,22 @@ def t_log10p(t: ArrayLike, df: ArrayLike, *, two_sided: bool = True) -> Array:
         half = log_two - math.log(2.0)
         log_p = np.where(value >= 0, half, np.log1p(-np.exp(half)))
     return np.where(good, log_p / _LN10, np.nan)
+
+
+def _distinct(df: Array) -> Array | None:
+    """Return the sorted values of many degrees of freedom where they are few, else None."""
+    few = df[tuple(slice(None) if step else slice(1) for step in df.strides)]
+    few = few[~np.isnan(few)]
+    if not few.size or few.min() < 1 or few.max() > MAX_DF:
+        return None
+    whole = few.astype(np.int32)
+    if (whole == few).all():
+        there = np.zeros(int(MAX_DF) + 1, dtype=bool)
+        there[whole] = True
+        values = np.flatnonzero(there).astype(np.float64)
+    else:
+        values = np.unique(few)
+    return values if len(values) * _PER_SERIES <= df.size else None
 
 
 def f_log10p(f: ArrayLike, df1: ArrayLike, df2: ArrayLike) -> Array:
@@ -237,6 +253,11 @@ def t_quantile(p: ArrayLike, df: ArrayLike) -> Array:
     2.2281
     """
     dof = np.asarray(df, dtype=np.float64)
+    if dof.size > _SERIES_FROM and np.ndim(p) == 0:
+        few = dof[tuple(slice(None) if step else slice(1) for step in dof.strides)]
+        values, place = np.unique(few, return_inverse=True, equal_nan=True)
+        found = t_quantile(p, values)[place.reshape(few.shape)]
+        return np.asarray(np.broadcast_to(found, dof.shape))
     good = dof > 0
     return np.where(good, special.stdtrit(np.where(good, dof, 1.0), p), np.nan)
 

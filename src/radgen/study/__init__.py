@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from radgen._core.executors import executor
     from radgen.study.demo import run_demo
-    from radgen.study.executors import executor
     from radgen.study.problems import Problem
     from radgen.study.scaffolding import scaffold
     from radgen.study.schema import StudySettings, json_schema
@@ -16,7 +16,7 @@ _HOME = {
     "Study": "study",
     "StudyRun": "study",
     "StudySettings": "schema",
-    "executor": "executors",
+    "executor": "radgen._core.executors",
     "json_schema": "schema",
     "run_demo": "demo",
     "scaffold": "scaffolding",
@@ -36,5 +36,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(import_module(f"radgen.study.{_HOME[name]}"), name)
+        home = _HOME[name]
+        return getattr(import_module(home if "." in home else f"radgen.study.{home}"), name)
     raise AttributeError(f"module 'radgen.study' has no attribute {name!r}")

@@ -295,7 +295,7 @@ def outcome_of(found: Gathered, item: PredictSettings) -> Outcome:
 
 
 def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Context) -> Result:
-    from radgen.predict import PredictionResult, evaluate
+    from radgen.predict import PredictionResult, evaluate, fit_model, write_bundle
 
     outcome = _some(outcome_of(found, item), _where(found, item))
     blocks: dict[str, Any] = {}
@@ -317,30 +317,55 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         outcome = _some(outcome, known)
     seed = derive_seed(found.settings.study.seed, "predict", item.name) % 2**32
     volume = volume_name(table, found.settings.features.volume) if item.images else None
-    return _stored(
+    shared: dict[str, Any] = {
+        "seed": seed,
+        "sites": sites,
+        "model": item.model,
+        "selection": None if item.selection == "none" else item.selection,
+        "harmonise": settings.method if settings is not None and item.harmonise else None,
+        "inner_folds": item.inner_folds,
+    }
+    result = _stored(
         context,
         "predict",
         PredictionResult,
-        params=item.model_dump(mode="json") | {"seed": seed, "volume": volume},
-        inputs=[content(outcome), {n: content(b) for n, b in blocks.items()}, sites or {}],
+        params=item.model_dump(mode="json", exclude={"freeze"}) | {"seed": seed, "volume": volume},
+        inputs=[
+            content(outcome),
+            {n: content(b) for n, b in blocks.items()},
+            sites or {},
+            {k: str(v) for k, v in (_order(found, item) or {}).items()},
+        ],
         compute=lambda: evaluate(
             blocks,
             outcome,
-            seed=seed,
-            sites=sites,
-            model=item.model,
-            selection=None if item.selection == "none" else item.selection,
-            harmonise=settings.method if settings is not None and item.harmonise else None,
             scheme=item.scheme,
+            order=_order(found, item),
+            fusion=item.fusion,
+            missing_blocks=item.missing_blocks,
             folds=item.folds,
             repeats=item.repeats,
-            inner_folds=item.inner_folds,
             volume=volume,
             permutations=item.permutations,
             horizon=item.horizon,
             executor=context.pool,
+            **shared,
         ),
     )
+    if item.freeze:
+        texts = [n for n in item.clinical if found.sheet.frame[n].dtype == pl.String]
+        levels = {"clinical": {name: found.sheet.levels(name) for name in texts}}
+        model = fit_model(blocks, outcome, validation=result, levels=levels, **shared)
+        write_bundle(model, context.out / "models" / f"{slug(item.name)}.json")
+    return result
+
+
+def _order(found: Gathered, item: PredictSettings) -> dict[str, Any] | None:
+    if item.order is None:
+        return None
+    if item.order not in found.sheet.frame.columns:
+        raise InputError(f"order = {item.order!r} is no clinical column.")
+    return dict(found.sheet.frame.select("sample", item.order).iter_rows())
 
 
 def tables_of(items: list[Analysed]) -> dict[str, pl.DataFrame]:

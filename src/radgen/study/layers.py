@@ -16,10 +16,9 @@ from radgen.errors import FormatError, InputError, shown
 from radgen.io import (
     open_genotypes,
     read_gmt,
-    read_maf,
-    read_omics,
     read_table,
 )
+from radgen.io import read_layer as io_layer
 from radgen.study.clocks import parse_dates
 from radgen.study.scans import Scan
 from radgen.study.schema.analyses import LinkSettings
@@ -63,23 +62,16 @@ def read_layer(
     RadgenError
         If a file cannot be read, or nothing is left.
     """
-    table: OmicsTable
     rule = io_rule(settings.id_rule)
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".maf"):
-        listed = None if assayed is None else _lines(assayed)
-        table = read_maf(path, sequenced=listed, id_rule=rule)
-    else:
-        if settings.assayed is not None:
-            raise InputError(f"{path}: assayed is for mutation lists (MAF); this is a matrix.")
-        table = read_omics(
-            path,
-            layer=settings.layer,
-            scale=settings.scale or ("binary" if settings.layer == "mutation" else "unknown"),
-            samples_in=settings.samples_in,
-            known_samples=known,
-            id_rule=rule,
-        )
+    table: OmicsTable = io_layer(
+        path,
+        layer=settings.layer,
+        scale=settings.scale,
+        samples_in=settings.samples_in,
+        known_samples=known,
+        id_rule=rule,
+        sequenced=None if assayed is None else _lines(assayed),
+    )
     if settings.features:
         table = table.take(columns=fit_names(settings.features, table.features, what="gene"))
     if settings.min_carriers:
@@ -165,7 +157,10 @@ def _patients(table: pl.DataFrame, settings: SpecimenSettings, path: Path) -> li
 
 
 def link_specimens(
-    table: OmicsTable, specimens: Specimens, scans: Mapping[str, Scan], rules: LinkSettings
+    table: OmicsTable,
+    specimens: Specimens,
+    scans: Mapping[str, Sequence[Scan]],
+    rules: LinkSettings,
 ) -> tuple[OmicsTable, dict[str, str]]:
     """Return the layer with a row a patient, and why specimens or patients were left out.
 
@@ -181,7 +176,7 @@ def link_specimens(
         if patient is None:
             gone[specimen] = "the specimen is not in the specimen table"
             continue
-        reason = _misfit(specimen, specimens, scans.get(patient), rules)
+        reason = _misfit(specimen, specimens, scans.get(patient, ()), rules)
         if reason:
             gone[specimen] = reason
         else:
@@ -204,8 +199,11 @@ def link_specimens(
         ranked = rows
         if rules.several_specimens == "nearest" and len(rows) > 1:
             names = table.samples
-            scan = scans.get(patient)
-            distance = {row: _days(names[row], specimens, scan) for row in rows}
+            own = scans.get(patient, ())
+            distance = {
+                row: min((_days(names[row], specimens, scan) for scan in own), default=0.0)
+                for row in rows
+            }
             ranked = sorted(rows, key=distance.__getitem__)
         values.append(table.values[ranked[0]])
         for row in ranked[1:]:
@@ -219,9 +217,13 @@ def link_specimens(
     )
 
 
-def _misfit(specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkSettings) -> str:
-    if scan is None:
-        return ""
+def _misfit(specimen: str, specimens: Specimens, scans: Sequence[Scan], rules: LinkSettings) -> str:
+    """Return why no scan of the patient fits a specimen; "" where one does, or there is none."""
+    reasons = [_unlike(specimen, specimens, scan, rules) for scan in scans]
+    return "" if not reasons or "" in reasons else reasons[0]
+
+
+def _unlike(specimen: str, specimens: Specimens, scan: Scan, rules: LinkSettings) -> str:
     if rules.same_lesion:
         lesion = specimens.lesion[specimen]
         if not lesion or not scan.lesion:
@@ -237,9 +239,9 @@ def _misfit(specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkS
     return ""
 
 
-def _days(specimen: str, specimens: Specimens, scan: Scan | None) -> float:
+def _days(specimen: str, specimens: Specimens, scan: Scan) -> float:
     day = specimens.day[specimen]
-    if day is None or scan is None or scan.day is None:
+    if day is None or scan.day is None:
         return float("inf")
     return float(abs((day - scan.day).days))
 

@@ -13,13 +13,13 @@ from typing import Any
 import polars as pl
 
 from radgen._core.digest import digest, digest_file
+from radgen._core.executors import executor
 from radgen._core.files import atomic_path, write_text
 from radgen.errors import ConfigError, InputError, RadgenError
 from radgen.study._toml import Location
 from radgen.study.analyses import Analysed, Matrix, run_analyses, tables_of
 from radgen.study.cache import Cache, FileDigests, codec_of
 from radgen.study.context import Context, collected_warnings, log_to
-from radgen.study.executors import executor
 from radgen.study.gather import Gathered, gather
 from radgen.study.imaging import Imaging, image_phenotypes
 from radgen.study.lock import lock_folder

@@ -49,6 +49,17 @@ void missing_products(const int32_t *index, Py_ssize_t n_missing, const double *
     }
 }
 
+void missing_squares(const int32_t *index, Py_ssize_t n_missing, const float *y,
+                     Py_ssize_t stride, Py_ssize_t k, float *out)
+{
+    memset(out, 0, (size_t)k * sizeof(float));
+    for (Py_ssize_t m = 0; m < n_missing; m++) {
+        const float *row = y + (Py_ssize_t)index[m] * stride;
+        for (Py_ssize_t b = 0; b < k; b++)
+            out[b] += row[b] * row[b];
+    }
+}
+
 /* Bin of a positive float on a log2 scale, 16 bins an octave, read off its bits. */
 static inline int bin_of(float value)
 {

@@ -58,6 +58,9 @@ void centre_f64(const float *in, Py_ssize_t n, double *out, double stats[3]);
 
 void missing_products(const int32_t *index, Py_ssize_t n_missing, const double *q, Py_ssize_t c,
                       const double *y, Py_ssize_t k, double *qq, double *qy, double *yy);
+void missing_squares(const int32_t *index, Py_ssize_t n_missing, const float *y,
+                     Py_ssize_t stride, Py_ssize_t k, float *out);
+
 #define HIST_PER_OCTAVE 16
 #define HIST_LOW (-24)
 #define HIST_HIGH 16

@@ -460,6 +460,44 @@ static PyObject *missing_terms(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(missing_sums_doc,
+             "missing_sums(indices, ends, n, stride, first, k, values, out)\n\n"
+             "For each variant, the float32 sums of squares of the columns first to first + k of\n"
+             "values (n, stride) over its missing calls.");
+
+static PyObject *missing_sums(PyObject *self, PyObject *args)
+{
+    PyObject *objects[4];
+    Py_buffer views[4];
+    const int writable[4] = {0, 0, 0, 1};
+    Py_ssize_t n, stride, first, k;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOnnnnOO", &objects[0], &objects[1], &n, &stride, &first, &k,
+                          &objects[2], &objects[3]))
+        return NULL;
+    if (take_all(objects, views, writable, 4) < 0)
+        return NULL;
+    const Py_ssize_t item = sizeof(float), rows = views[1].len / (Py_ssize_t)sizeof(int64_t);
+    int ok = first >= 0 && k >= 0 && first + k <= stride && views[2].len == n * stride * item && views[3].len == rows * k * item &&
+             valid_index(&views[1], &views[0], n);
+    if (ok) {
+        const int64_t *ends = views[1].buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            int64_t from = row ? ends[row - 1] : 0;
+            missing_squares((const int32_t *)views[0].buf + from, ends[row] - from, (const float *)views[2].buf + first, stride, k,
+                            (float *)views[3].buf + row * k);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    release_all(views, 4);
+    if (!ok) {
+        PyErr_SetString(PyExc_ValueError, "missing_sums: the shapes or positions disagree");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(sums_at_doc,
              "sums_at(indices, ends, weights, out)\n\n"
              "For each variant, the sum of float64 weights (samples,) over its missing calls.");
@@ -582,6 +620,7 @@ static PyMethodDef methods[] = {
     {"bed_missing", bed_missing, METH_VARARGS, bed_missing_doc},
     {"centre", centre, METH_VARARGS, centre_doc},
     {"missing_terms", missing_terms, METH_VARARGS, missing_terms_doc},
+    {"missing_sums", missing_sums, METH_VARARGS, missing_sums_doc},
     {"sums_at", sums_at, METH_VARARGS, sums_at_doc},
     {"screen", screen, METH_VARARGS, screen_doc},
     {NULL, NULL, 0, NULL},

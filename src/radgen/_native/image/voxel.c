@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_FEATURES = 25 };
+enum { N_FEATURES = 25, N_WITH_MCC = 26 };
 
 typedef struct {
     int n_levels, most;       /* highest level; most pairs in one matrix */
@@ -20,6 +20,7 @@ typedef struct {
     int *seen;                /* levels of the window */
     ptrdiff_t places;
     int too_many;             /* set where a window holds more levels than places */
+    double *dense;            /* places x (places + 3), or NULL: no maximal correlation */
 } Work;
 
 static void gap_weights(double *weights, int n_levels)
@@ -128,6 +129,106 @@ static void features_of(Work *w, int n, double *f)
     f[24] = shared > 1e-12 ? sqrt(1.0 - exp(-2.0 * shared)) : 0.0;
 }
 
+/* Number the levels of `n` pairs and add the pairs up in a symmetric m x m matrix with row sums
+ * behind it; return m. */
+static int dense_counts(Work *w, int n)
+{
+    int m = 0;
+    for (int k = 0; k < n; k++) {
+        place_of(w, w->level_a[k], &m);
+        place_of(w, w->level_b[k], &m);
+    }
+    double *s = w->dense, *sums = s + (ptrdiff_t)m * m;
+    memset(s, 0, ((size_t)m * (size_t)m + (size_t)m) * sizeof *s);
+    for (int k = 0; k < n; k++) {
+        int a = w->rank[w->level_a[k]], b = w->rank[w->level_b[k]];
+        if (a && b) {
+            s[(a - 1) * m + b - 1]++;
+            s[(b - 1) * m + a - 1]++;
+            sums[a - 1]++;
+            sums[b - 1]++;
+        }
+    }
+    for (int k = 0; k < m; k++) {
+        w->rank[w->seen[k]] = 0;
+    }
+    return m;
+}
+
+/* Make a symmetric matrix tridiagonal by Householder's reflections. */
+static void tridiagonal(double *s, int m, double *diagonal, double *beside)
+{
+    for (int k = m - 1; k > 0; k--) {
+        double *v = s + (ptrdiff_t)k * m, norm = 0, dot = 0;
+        for (int i = 0; i < k; i++) {
+            norm += v[i] * v[i];
+        }
+        diagonal[k] = v[k];
+        double rest = norm - v[k - 1] * v[k - 1], head = v[k - 1] > 0 ? -sqrt(norm) : sqrt(norm);
+        beside[k] = rest > 1e-300 ? head : v[k - 1];
+        if (rest <= 1e-300) {
+            continue;
+        }
+        double half = norm - head * v[k - 1];
+        v[k - 1] -= head;
+        for (int i = 0; i < k; i++) {
+            double sum = 0;
+            for (int j = 0; j < k; j++) {
+                sum += s[(ptrdiff_t)(i > j ? i : j) * m + (i > j ? j : i)] * v[j];
+            }
+            diagonal[i] = sum / half;
+            dot += diagonal[i] * v[i];
+        }
+        dot /= 2.0 * half;
+        for (int i = 0; i < k; i++) {
+            diagonal[i] -= dot * v[i];
+            for (int j = 0; j <= i; j++) {
+                s[(ptrdiff_t)i * m + j] -= v[i] * diagonal[j] + diagonal[i] * v[j];
+            }
+        }
+    }
+    diagonal[0] = s[0];
+}
+
+/* Whether all eigenvalues of a tridiagonal matrix lie below x (sign 1), or above -x (sign -1). */
+static int all_below(const double *diagonal, const double *beside, int m, double x, double sign)
+{
+    double pivot = x - sign * diagonal[0];
+    for (int i = 1; i < m && pivot > 0; i++) {
+        pivot = x - sign * diagonal[i] - beside[i] * beside[i] / pivot;
+    }
+    return pivot > 0;
+}
+
+/* The largest correlation of any two functions of the levels of a pair: the second largest
+ * modulus of an eigenvalue of the counts scaled by the roots of their row sums. */
+static double maximal_correlation(Work *w, int n)
+{
+    int m = dense_counts(w, n);
+    if (m < 2 || w->too_many) {
+        return NAN;
+    }
+    double *s = w->dense, *sums = s + (ptrdiff_t)m * m, *diagonal = sums + m;
+    double *beside = diagonal + m, low = 0, high = 1.0 + 1e-9;
+    for (int i = 0; i < m; i++) {
+        sums[i] = sqrt(sums[i]);
+    }
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j <= i; j++) {
+            /* The first eigenvector, the roots of the row sums, is taken away. */
+            double both = sums[i] * sums[j];
+            s[(ptrdiff_t)i * m + j] = s[(ptrdiff_t)i * m + j] / both - both / (2.0 * n);
+        }
+    }
+    tridiagonal(s, m, diagonal, beside);
+    while (high - low > 4e-16 + 1e-14 * high) {
+        double x = (low + high) / 2.0;
+        int below = all_below(diagonal, beside, m, x, 1.0) && all_below(diagonal, beside, m, x, -1.0);
+        *(below ? &high : &low) = x;
+    }
+    return high < 1.0 ? high : 1.0;
+}
+
 /* Collect the pairs of one direction; `pair` holds steps from the centre voxel. */
 static int collect(const uint16_t *centre, const int32_t *pair, ptrdiff_t n_pairs, Work *w, int n)
 {
@@ -144,8 +245,8 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
                  const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int merged,
                  Work *w, double *out)
 {
-    double f[N_FEATURES], sum[N_FEATURES];
-    int used[N_FEATURES];
+    double f[N_WITH_MCC], sum[N_WITH_MCC];
+    int used[N_WITH_MCC], n_features = w->dense ? N_WITH_MCC : N_FEATURES;
     for (ptrdiff_t v = 0; v < n_voxels; v++) {
         const uint16_t *centre = levels + voxel[v];
         memset(sum, 0, sizeof sum);
@@ -156,8 +257,11 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             if (n == 0 || (merged && d + 1 < n_directions)) {
                 continue;
             }
+            if (w->dense) {
+                f[N_FEATURES] = maximal_correlation(w, n);
+            }
             features_of(w, n, f);
-            for (int i = 0; i < N_FEATURES; i++) {
+            for (int i = 0; i < n_features; i++) {
                 if (!isnan(f[i])) {
                     sum[i] += f[i];
                     used[i]++;
@@ -165,25 +269,28 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             }
             n = 0;
         }
-        for (int i = 0; i < N_FEATURES; i++) {
+        for (int i = 0; i < n_features; i++) {
             out[i * n_voxels + v] = used[i] ? sum[i] / used[i] : NAN;
         }
     }
 }
 
-static int work_of(Work *w, long n_levels, ptrdiff_t most, ptrdiff_t places, double **tables)
+static int work_of(Work *w, long n_levels, ptrdiff_t most, int with_mcc, double **tables)
 {
+    ptrdiff_t places = w->places;
     size_t levels = (size_t)n_levels + 1, pairs = (size_t)most + 1;
     w->n_levels = (int)n_levels;
     w->most = (int)most;
-    w->places = places;
     *tables = malloc((2 * pairs + 5 * levels) * sizeof **tables);
     w->level_a = malloc(2 * pairs * sizeof *w->level_a);
     w->by_level = calloc(4 * levels + 2, sizeof *w->by_level);
     w->rank = calloc(levels, sizeof *w->rank);
     w->joint = calloc((size_t)(places * places), sizeof *w->joint);
     w->seen = malloc((size_t)places * sizeof *w->seen);
-    if (!*tables || !w->level_a || !w->by_level || !w->rank || !w->joint || !w->seen) {
+    if (with_mcc) {
+        w->dense = malloc((size_t)(places * (places + 3)) * sizeof *w->dense);
+    }
+    if ((with_mcc && !w->dense) || !*tables || !w->level_a || !w->by_level || !w->rank || !w->joint || !w->seen) {
         PyErr_NoMemory();
         return -1;
     }
@@ -207,6 +314,7 @@ static void drop_work(Work *w, double *tables)
     free(w->rank);
     free(w->joint);
     free(w->seen);
+    free(w->dense);
 }
 
 /* Steps and voxels must stay within the volume, and levels within the tables. */
@@ -255,13 +363,15 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
         return NULL;
     }
     ptrdiff_t n_directions = check_windows(a, n_levels);
-    ptrdiff_t shape[2] = {N_FEATURES, a[1].view.shape[0]}, n_pairs = a[2].view.shape[0];
+    int with_mcc = a[4].view.shape[0] == N_WITH_MCC;
+    ptrdiff_t shape[2] = {with_mcc ? N_WITH_MCC : N_FEATURES, a[1].view.shape[0]};
+    ptrdiff_t n_pairs = a[2].view.shape[0];
     if (n_directions < 0 || places < 1 || places > 4096) {
         refuse("pairs, voxels or levels: out of range.");
     } else if (need_shape(&a[4], "out", shape) == 0) {
-        Work work = {0};
+        Work work = {.places = places};
         double *tables = NULL;
-        if (work_of(&work, n_levels, n_pairs, places, &tables) == 0) {
+        if (work_of(&work, n_levels, n_pairs, with_mcc, &tables) == 0) {
             Py_BEGIN_ALLOW_THREADS
             maps(a[0].view.buf, a[1].view.buf, shape[1], a[2].view.buf, a[3].view.buf,
                  n_directions, merged, &work, a[4].view.buf);
@@ -279,7 +389,8 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
 PyMethodDef voxel_methods[] = {
     {"glcm_maps", py_glcm_maps, METH_VARARGS,
      "glcm_maps(levels, voxels, pairs, first, n_levels, places, merged, out): write the 25 "
-     "co-occurrence features of the window of each voxel; pairs hold steps from the centre, "
-     "sorted by direction, and first says where each direction starts."},
+     "co-occurrence features of the window of each voxel, and the maximal correlation "
+     "coefficient where out has 26 rows; pairs hold steps from the centre, sorted by "
+     "direction, and first says where each direction starts."},
     {NULL, NULL, 0, NULL},
 };

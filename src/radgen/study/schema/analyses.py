@@ -24,6 +24,8 @@ __all__ = [
 ]
 
 
+Fusion = Literal["early", "stacked", "vote"]
+SeveralScans = Literal["refuse", "first", "last", "nearest", "largest", "mean", "worst"]
 NormaliseName = Literal["none", "zscore", "robust", "percentile", "white-stripe", "reference"]
 
 
@@ -151,12 +153,33 @@ class LinkSettings(Section):
     before: str | None = Field(
         default=None, description="Clinical date column; scans after that date are left out."
     )
-    several_scans: Literal["refuse", "first", "last"] = Field(
-        default="refuse", description="Which scan counts where a patient has several (by date)."
+    several_scans: SeveralScans = Field(
+        default="refuse",
+        description="Which scan counts where a patient has several: the first or last by date, "
+        "the one nearest in time to a specimen, the one of the largest volume or worst value "
+        "(see worst), or the mean of all.",
+    )
+    worst: str | None = Field(
+        default=None,
+        description='With several_scans = "worst": the phenotype that decides.',
+    )
+    worst_is: Literal["highest", "lowest"] = Field(
+        default="highest", description="Which end of it is bad."
     )
     several_specimens: Literal["refuse", "first", "nearest", "mean"] = Field(
         default="refuse", description="Which specimen counts where a patient has several."
     )
+
+    @model_validator(mode="after")
+    def _decides(self) -> LinkSettings:
+        if (self.several_scans == "worst") != (self.worst is not None):
+            raise ValueError('several_scans = "worst" and worst (a phenotype) go together')
+        return self
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether all scans are measured, and become one row a patient afterwards."""
+        return self.several_scans in ("largest", "mean", "worst")
 
 
 class HarmoniseSettings(Section):
@@ -245,8 +268,24 @@ class PredictSettings(Section):
     images: bool = Field(default=True, description="Use the image phenotypes.")
     clinical: Texts = Field(default_factory=list, description="Clinical columns to use.")
     layers: Texts = Field(default_factory=list, description="Molecular layers to use.")
-    model: Literal["auto", "elastic_net", "forest", "boosting"] = Field(
-        default="auto", description="auto: ridge logistic, Cox or linear regression."
+    model: Literal[
+        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "weibull", "lognormal",
+        "loglogistic",
+    ] = Field(
+        default="auto",
+        description="auto: ridge logistic, Cox or linear regression; blocks: ridge with a penalty "
+        "of its own for each block; the last three for survival.",
+    )  # fmt: skip
+    fusion: list[Fusion] = Field(
+        default_factory=lambda: list[Fusion](("early",)),
+        min_length=1,
+        description="How blocks are joined: one model of all columns, weights of the blocks' "
+        "held-out scores, or the majority of their decisions.",
+    )
+    missing_blocks: Literal["drop", "keep"] = Field(
+        default="drop",
+        description="Samples that lack images, clinical data or a layer: left out, or kept and "
+        "imputed there.",
     )
     selection: Literal["none", "correlation", "univariate", "correlation+univariate"] = Field(
         default="correlation", description="Selection of features, inside the folds."
@@ -254,7 +293,12 @@ class PredictSettings(Section):
     harmonise: bool = Field(
         default=False, description="Harmonise inside the folds, as [harmonise] says."
     )
-    scheme: Literal["kfold", "leave-site-out"] = Field(default="kfold", description="Outer splits.")
+    scheme: Literal["kfold", "leave-site-out", "temporal"] = Field(
+        default="kfold", description="Outer splits; temporal tests the later patients."
+    )
+    order: str | None = Field(
+        default=None, description="Clinical date or number that orders patients (temporal)."
+    )
     folds: int = Field(default=5, ge=2, description="Outer folds.")
     repeats: int = Field(default=5, ge=1, description="Repeats of the outer folds.")
     inner_folds: int = Field(
@@ -266,6 +310,10 @@ class PredictSettings(Section):
     )
     where: dict[str, Texts] = Field(
         default_factory=dict, description='Samples to use: {grade = ["4"]}.'
+    )
+    freeze: bool = Field(
+        default=False,
+        description="Write the fullest model, fitted to all samples, to models/NAME.json.",
     )
 
 

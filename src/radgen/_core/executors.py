@@ -11,11 +11,11 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from radgen._core._worker import limit_threads
 from radgen._core.blocks import map_units
 from radgen._core.require import require
 from radgen._version import __version__
 from radgen.errors import InputError, RadgenError
-from radgen.study._worker import limit_threads
 
 __all__ = ["executor", "map_surviving"]
 

@@ -1,0 +1,146 @@
+"""What the commands about models share: files in, functions called, words out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from radgen.predict import AuditResult
+    from radgen.study.models import ModelRun
+
+__all__ = ["evaluate", "ids_of", "show_audit", "show_predictions", "sites_of", "validate"]
+
+
+def _parted(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _outcome(given: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("positive", "negative", "event", "patient", "site", "one_site")
+    return {name: given[name] for name in names} | {"id_name": given["id_"]}
+
+
+def evaluate(given: Mapping[str, Any]) -> None:
+    """Do what ``radgen evaluate`` asks for and print the findings."""
+    from radgen.study.models import evaluate_inputs, evaluate_many
+
+    features, genomic = given["features"] or [], given["genomic"] or []
+    inputs = [_inputs(given, target) for target in given["target"]]
+    files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
+    options = _settings(given) | {"files": files}
+    if len(inputs) == 1:
+        run = evaluate_inputs(inputs[0], given["out"], freeze=given["freeze"], **options)
+    else:
+        run = evaluate_many(inputs, given["out"], **options)
+    _show(run, "Frozen model")
+
+
+def _inputs(given: Mapping[str, Any], target: str) -> Any:
+    from radgen.predict import read_inputs
+
+    name, _, positive = target.partition("=")
+    outcome = _outcome(given) | ({"positive": positive} if positive else {})
+    return read_inputs(
+        given["outcomes"], name, features=given["features"] or [],
+        genomic=given["genomic"] or [], clinical=_parted(given["clinical"]), unit=given["unit"],
+        exclude=[*_parted(given["exclude"]), *(t.partition("=")[0] for t in given["target"])],
+        **outcome,
+    )  # fmt: skip
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "volume",
+             "seed", "jobs")  # fmt: skip
+    options = {name: given[name] for name in names}
+    models = _parted(given["model"])
+    options["model"] = models[0] if len(models) == 1 else models
+    options["fusion"] = _parted(given["fusion"])
+    options["missing_blocks"] = "keep" if given["keep_missing"] else "drop"
+    options["order"] = column_of(given["outcomes"], given["order"], given["id_"])
+    for name in ("selection", "harmonise"):
+        options[name] = None if given[name] == "none" else given[name]
+    return options
+
+
+def validate(given: Mapping[str, Any]) -> None:
+    """Do what ``radgen validate`` asks for and print the findings."""
+    from radgen.predict import read_inputs
+    from radgen.study.models import validate_bundle
+
+    inputs = read_inputs(given["outcomes"], given["target"], predictors=False, **_outcome(given))
+    options = {name: given[name] for name in ("claim", "horizon", "any_range")}
+    run = validate_bundle(
+        given["bundle"], given["tables"], inputs, given["out"], id_name=given["id_"], **options
+    )
+    _show(run, "")
+
+
+def _show(run: ModelRun, bundle: str) -> None:
+    for line in (*run.notes, *run.result.statements()):
+        typer.echo(line)
+    if run.bundle is not None and bundle:
+        typer.echo(f"{bundle}: {run.bundle}")
+    typer.echo(f"Report: {run.report}")
+
+
+def sites_of(tables: list[Path], site: str | None, id_: str | None) -> dict[str, str] | None:
+    """Return the site of each sample from the first table that has the column."""
+    from radgen.errors import InputError
+    from radgen.predict.inputs import read_plain
+
+    if site is None:
+        return None
+    for path in tables:
+        frame, _ = read_plain(path, id_name=id_)
+        if site in frame.columns:
+            return {str(a): str(b) for a, b in frame.select("sample", site).iter_rows()}
+    raise InputError(f"No table has a column {site!r}.")
+
+
+def column_of(path: Path, name: str | None, id_: str | None) -> dict[str, Any] | None:
+    """Return a column of a table by sample; None without a name."""
+    from radgen.errors import InputError
+    from radgen.predict.inputs import read_plain
+
+    if name is None:
+        return None
+    frame, _ = read_plain(path, id_name=id_)
+    if name not in frame.columns:
+        raise InputError(f"{path}: no column {name!r}.")
+    return dict(frame.select("sample", name).iter_rows())
+
+
+def ids_of(path: Path | None, id_: str | None) -> list[str]:
+    """Return the ids of a table; none without one."""
+    from radgen.predict.inputs import read_plain
+
+    return [] if path is None else read_plain(path, id_name=id_)[0]["sample"].to_list()
+
+
+def show_predictions(found: pl.DataFrame, notes: tuple[str, ...], out: Path) -> None:
+    """Print how many samples were scored, and why others were not."""
+    refused = found.filter(found["status"] == "refused")
+    for line in notes:
+        typer.echo(line)
+    typer.echo(f"{found.height - refused.height} of {found.height} samples have a prediction.")
+    for sample, reason in refused.select("sample", "reason").head(5).iter_rows():
+        typer.echo(f"  {sample}: {reason}")
+    if refused.height > 5:
+        typer.echo(f"  … and {refused.height - 5} more; the file gives the reasons.")
+    typer.echo(f"Predictions: {out}")
+
+
+def show_audit(found: list[AuditResult]) -> None:
+    """Print the checks and findings of audits."""
+    for item in found:
+        for row in item.frame.iter_rows(named=True):
+            mark = "ok" if row["violations"] == 0 else "VIOLATED"
+            typer.echo(f"{mark:8}  {row['check']} ({row['examined']} examined)")
+        for line in item.statements():
+            typer.echo(line)

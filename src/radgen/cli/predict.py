@@ -1,0 +1,45 @@
+"""``radgen predict``: apply a frozen model to new samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["OPTIONS", "predict"]
+
+OPTIONS = {
+    "epilog": """Examples:
+
+  radgen predict idh-model.json new-radiomics.csv new-clinical.csv --out predictions.csv
+
+  radgen predict survival.json new.csv --out risks.csv --horizon 365
+
+The tables hold the model's columns between them; more columns do no harm. A sample whose values
+lie outside of what the model was trained on gets no score, and the reason; a column in another
+unit stops the command. The same bundle and tables give the same bytes on every machine.
+
+A research result, not a medical device: predictions must not guide the care of a patient."""
+}
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Bundle of radgen evaluate --freeze.")],
+    tables: Annotated[list[Path], typer.Argument(help="Tables of the new samples.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Predictions: .csv, .tsv or .parquet.")],
+    id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
+    site: Annotated[str | None, typer.Option(help="Column of the site (harmonised).")] = None,
+    horizon: Annotated[float | None, typer.Option(help="Time of the risk (survival).")] = None,
+    any_range: Annotated[bool, typer.Option(help="Score samples out of range too.")] = False,
+) -> None:
+    """Predict an outcome of new samples with a frozen model; nothing is refitted."""
+    from radgen.cli import _models
+    from radgen.study.models import apply_bundle, write_predictions
+
+    sites = _models.sites_of(tables, site, id_)
+    options = {"id_name": id_, "sites": sites, "horizon": horizon, "any_range": any_range}
+    found, notes = apply_bundle(bundle, tables, **options)
+    write_predictions(found, out)
+    _models.show_predictions(found, notes, out)

@@ -1,0 +1,50 @@
+"""``radgen replicate``: locked findings, and no others, in another cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["OPTIONS", "replicate"]
+
+OPTIONS = {
+    "epilog": """Example:
+
+  radgen replicate associations/hypotheses.json --phenotypes radiomics2.csv
+  --omics expression:log2=rna2.tsv --clinical clinical2.csv --out replication
+
+Names of phenotypes, genes and covariates are those of the first cohort; the models are taken from
+the file. P-values are one-sided in the locked direction and corrected by Holm's method. The number
+of replications is compared with what the first cohort lets expect, selection taken into account.
+
+Exit codes: 0 done, 2 input must be mended."""
+}
+
+_OMICS = "layer=file or layer:scale=file; may be given several times."
+_META = "How the cohorts are pooled: fixed, DL, HE, PM, ML, REML."
+
+
+def replicate(
+    hypotheses: Annotated[Path, typer.Argument(help="hypotheses.json of radgen associate.")],
+    *,
+    phenotypes: Annotated[Path, typer.Option(help="Table of image features, a row a sample.")],
+    omics: Annotated[list[str], typer.Option(help=_OMICS)],
+    out: Annotated[Path, typer.Option(help="Folder for table and report.")],
+    clinical: Annotated[Path | None, typer.Option(help="Table of covariates and strata.")] = None,
+    adjust_phenotypes: Annotated[str, typer.Option(help="Phenotypes to adjust for.")] = "",
+    by: Annotated[str | None, typer.Option(help="Column of the strata.")] = None,
+    patient: Annotated[str | None, typer.Option(help="Column with the patient.")] = None,
+    sequenced: Annotated[Path | None, typer.Option(help="Of a MAF: sequenced ids.")] = None,
+    panel: Annotated[Path | None, typer.Option(help="Of a MAF: covered genes.")] = None,
+    gene_sets: Annotated[Path | None, typer.Option(help="GMT file, as in the first.")] = None,
+    counts: Annotated[str, typer.Option(help="tmm, median_ratio, cpm, none.")] = "tmm",
+    id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
+    id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,
+    meta: Annotated[str, typer.Option(help=_META)] = "fixed",
+) -> None:
+    """Test locked hypotheses in another cohort: direction, effect, rate, pooled effect."""
+    from radgen.cli import _associations
+
+    _associations.replicate(locals())

@@ -1,0 +1,249 @@
+"""Features of the windows around voxels, family by family; `maps` puts them in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radgen._native import _image
+from radgen.features import glrlm, glszm, ngldm, statistics
+from radgen.features._cells import cells_of, cells_of_pairs, size_features
+from radgen.features._view import directions
+from radgen.features.glcm import NAMES as GLCM_NAMES
+from radgen.features.ngtdm import NAMES as NGTDM_NAMES
+from radgen.features.ngtdm import ngtdm_features
+
+__all__ = ["MAPPERS", "MAP_FAMILIES", "Windows", "block_size", "window_pairs"]
+
+Array = NDArray[np.float64]
+MAXIMAL_CORRELATION = "Maximal correlation coefficient"
+STATISTIC_NAMES = tuple(spec.name for spec in statistics.SPECS)
+MAP_FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "intensity_statistics": STATISTIC_NAMES,
+    "glcm": (*GLCM_NAMES, MAXIMAL_CORRELATION),
+    "glrlm": glrlm.NAMES,
+    "glszm": glszm.NAMES,
+    "ngtdm": NGTDM_NAMES,
+    "ngldm": ngldm.NAMES,
+}
+"""Families that can be mapped, and their features."""
+_FAST_BLOCK = 16384
+_TILE_CELLS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows around the voxels of a region: padded levels and values, and where they lie.
+
+    `values` holds NaN outside the region; it is needed by the statistics alone.
+    """
+
+    levels: NDArray[np.uint16]
+    values: Array | None
+    n_levels: int
+    voxels: NDArray[np.int64]
+    size: tuple[int, int, int]
+    in_plane: bool
+    alpha: int
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Steps from the centre to each voxel of the window (n,), in the order of memory."""
+        _, ny, nx = self.levels.shape
+        reach = [range(-(n // 2), n // 2 + 1) for n in self.size]
+        return np.array([(z * ny + y) * nx + x for z, y, x in product(*reach)])
+
+    def tiles(self, part: slice) -> tuple[NDArray[np.uint16], int]:
+        """Return the windows of some voxels stacked, zeros between, and slices per window."""
+        found = self.levels.ravel()[self.voxels[part, None] + self.steps]
+        boxes = found.reshape(-1, *self.size)
+        if self.in_plane:
+            return np.ascontiguousarray(np.pad(boxes[:, 0], ((0, 0), (1, 1), (1, 1)))), 1
+        apart = np.pad(boxes, ((0, 0), (0, 1), (1, 1), (1, 1)))
+        stack = apart.reshape(-1, *apart.shape[2:])
+        return np.ascontiguousarray(np.pad(stack, ((1, 1), (0, 0), (0, 0)))), self.size[0] + 1
+
+
+def window_pairs(
+    shape: tuple[int, ...], size: tuple[int, int, int], steps: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return pairs of neighbours within a window, for the kernel of co-occurrence maps.
+
+    Parameters
+    ----------
+    shape : tuple of int (3,)
+        Shape of the padded volume.
+    size : tuple of int (3,)
+        Window size in voxels, odd.
+    steps : ndarray of int32 (n_directions, 3)
+        Offsets between neighbours.
+
+    Returns
+    -------
+    pairs : ndarray of int32 (n_pairs, 2)
+        Steps from the centre in the ravelled volume, sorted by direction.
+    first : ndarray of int32 (n_directions + 1,)
+        Where each direction starts.
+    """
+    _, ny, nx = shape
+    reach = [range(-(n // 2), n // 2 + 1) for n in size]
+    pairs, first = [], [0]
+    for dz, dy, dx in steps.tolist():
+        for z, y, x in product(*reach):
+            to = (z + dz, y + dy, x + dx)
+            if all(place in span for place, span in zip(to, reach, strict=True)):
+                pairs.append([(z * ny + y) * nx + x, (to[0] * ny + to[1]) * nx + to[2]])
+        first.append(len(pairs))
+    return np.array(pairs, np.int32).reshape(-1, 2), np.array(first, np.int32)
+
+
+def _glcm(windows: Windows, part: slice, code: str, names: Sequence[str]) -> dict[str, Array]:
+    known = GLCM_NAMES
+    if MAXIMAL_CORRELATION in names:
+        known = MAP_FAMILIES["glcm"]
+    steps = directions(in_plane=windows.in_plane)
+    pairs, first = window_pairs(windows.levels.shape, windows.size, steps)
+    voxels = np.ascontiguousarray(windows.voxels[part])
+    out = np.empty((len(known), voxels.size))
+    merged = int(code in ("SUJT", "IAZD"))
+    places = int(np.prod(windows.size))
+    _image.glcm_maps(
+        windows.levels.ravel(), voxels, pairs, first, windows.n_levels, places, merged, out
+    )
+    return dict(zip(known, out, strict=True))
+
+
+def _glrlm(windows: Windows, part: slice, code: str, _names: Sequence[str]) -> dict[str, Array]:
+    tiles, period = windows.tiles(part)
+    offsets = directions(in_plane=windows.in_plane)
+    n = len(windows.voxels[part])
+    long = max(period, *tiles.shape[1:])
+    out = np.zeros((n, len(offsets), windows.n_levels + 1, long + 1), np.uint32)
+    _image.glrlm(tiles, offsets, windows.n_levels, period, out)
+    counts = out[:, :, 1:, 1:]
+    if code in ("SUJT", "IAZD"):
+        cells = cells_of(counts.sum(axis=1, dtype=np.int64))
+        return size_features(cells, cells.per_group(cells.count * cells.j), glrlm.NAMES)
+    cells = cells_of(counts.reshape(-1, *counts.shape[2:]))
+    found = size_features(cells, cells.per_group(cells.count * cells.j), glrlm.NAMES)
+    return {name: value.reshape(n, -1).mean(axis=1) for name, value in found.items()}
+
+
+def _glszm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> dict[str, Array]:
+    tiles, period = windows.tiles(part)
+    inside = np.count_nonzero(tiles)
+    level, size = np.empty(inside, np.uint16), np.empty(inside, np.uint32)
+    depth, plane = np.empty(inside, np.uint16), np.empty(inside, np.int32)
+    back = np.ascontiguousarray(-directions(in_plane=windows.in_plane))
+    none = np.zeros(tiles.shape, np.uint16)
+    count = _image.zones(tiles, none, back, level, size, depth, plane)
+    cells = cells_of_pairs(plane[:count] // period, level[:count], size[:count])
+    return size_features(cells, cells.per_group(cells.count * cells.j), glszm.NAMES)
+
+
+def _neighbours(windows: Windows) -> int:
+    return 9 if windows.in_plane else 27
+
+
+def _ngldm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> dict[str, Array]:
+    tiles, period = windows.tiles(part)
+    n, near = len(windows.voxels[part]), _neighbours(windows)
+    out = np.zeros((n, windows.n_levels + 1, near + 1), np.uint32)
+    _image.ngldm(tiles, 1, windows.n_levels, period, windows.alpha, out)
+    cells = cells_of(out[:, 1:, 1:])
+    return size_features(cells, cells.per_group(cells.count), ngldm.NAMES)
+
+
+def _ngtdm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> dict[str, Array]:
+    tiles, period = windows.tiles(part)
+    n, near = len(windows.voxels[part]), _neighbours(windows)
+    shape = (n, windows.n_levels + 1, near)
+    count, gap = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    _image.ngtdm(tiles, 1, windows.n_levels, period, count, gap)
+    level = np.arange(1.0, windows.n_levels + 1)
+    voxels = count[:, 1:, 1:].sum(axis=2).astype(np.float64)
+    gaps = gap[:, 1:, 1:] @ (1.0 / np.arange(1, near))
+    rows = [ngtdm_features(level, a, b) for a, b in zip(voxels, gaps, strict=True)]
+    return {name: np.array([row[name] for row in rows]) for name in NGTDM_NAMES}
+
+
+def _percentiles(ordered: Array, n: NDArray[np.intp], percent: float) -> Array:
+    place = (n - 1) * percent / 100.0
+    low = np.floor(place).astype(np.intp)
+    row = np.arange(len(ordered))
+    below, above = ordered[row, low], ordered[row, np.minimum(low + 1, n - 1)]
+    return np.asarray(below + (above - below) * (place - low))
+
+
+def _intensity(
+    windows: Windows, part: slice, _code: str, _names: Sequence[str]
+) -> dict[str, Array]:
+    """Return the 18 statistics of each window; NaN sorts last, so order statistics are easy."""
+    assert windows.values is not None
+    x = np.sort(windows.values.ravel()[windows.voxels[part, None] + windows.steps], axis=1)
+    inside = ~np.isnan(x)
+    n = inside.sum(axis=1)
+    row = np.arange(len(x))
+
+    def mean(values: Array, where: NDArray[np.bool_] = inside) -> Array:
+        count = where.sum(axis=1)
+        total = np.where(where, values, 0.0).sum(axis=1)
+        return np.divide(total, count, out=np.full(len(x), np.nan), where=count > 0)
+
+    average = mean(x)
+    gap = x - average[:, None]
+    variance = mean(gap**2)
+    flat = variance <= (np.spacing(np.abs(average)) * 4) ** 2
+    safe = np.where(flat, np.nan, variance)
+    p10, p25, p50, p75, p90 = (_percentiles(x, n, q) for q in (10, 25, 50, 75, 90))
+    inner = inside & (x >= p10[:, None]) & (x <= p90[:, None])
+    centre = mean(x, inner)
+    energy = np.where(inside, x, 0.0)
+    energy = (energy**2).sum(axis=1)
+    last = x[row, n - 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(average != 0, np.sqrt(variance) / average, np.nan)
+        quartile = np.where(p75 + p25 != 0, (p75 - p25) / (p75 + p25), np.nan)
+    found = (
+        average,
+        variance,
+        mean(gap**3) / safe**1.5,
+        mean(gap**4) / safe**2 - 3.0,
+        p50,
+        x[:, 0],
+        p10,
+        p90,
+        last,
+        p75 - p25,
+        last - x[:, 0],
+        mean(np.abs(gap)),
+        mean(np.abs(x - centre[:, None]), inner),
+        mean(np.abs(x - p50[:, None])),
+        ratio,
+        quartile,
+        energy,
+        np.sqrt(energy / n),
+    )
+    return dict(zip(STATISTIC_NAMES, found, strict=True))
+
+
+MAPPERS: Mapping[str, Callable[[Windows, slice, str, Sequence[str]], dict[str, Array]]] = {
+    "intensity_statistics": _intensity,
+    "glcm": _glcm,
+    "glrlm": _glrlm,
+    "glszm": _glszm,
+    "ngtdm": _ngtdm,
+    "ngldm": _ngldm,
+}
+
+
+def block_size(family: str, n_levels: int) -> int:
+    """Return how many windows are worked on at a time."""
+    if family == "glcm":
+        return _FAST_BLOCK
+    width = 13 * 8 if family == "glrlm" else 28
+    return int(np.clip(_TILE_CELLS // (width * (n_levels + 1)), 64, 4096))

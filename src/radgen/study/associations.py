@@ -1,0 +1,181 @@
+"""Associations without a study file: scan, lock and replicate, from tables to a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radgen._core.digest import digest_file
+from radgen._core.files import atomic_path
+from radgen.associate import (
+    AssociationResult,
+    Hypotheses,
+    ReplicationResult,
+    ScanInputs,
+    lock,
+    replicate,
+    scan,
+)
+from radgen.report import ReportInput, Section, write_report
+from radgen.study.provenance import environment
+
+__all__ = ["AssociationRun", "associate_inputs", "replicate_inputs"]
+
+_LISTED = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class AssociationRun:
+    """What a scan or a replication left behind.
+
+    Attributes
+    ----------
+    result : AssociationResult or ReplicationResult
+        The numbers.
+    pairs : Path
+        Table of all pairs, or of all hypotheses (Parquet).
+    report : Path
+        The report.
+    hypotheses : Path or None
+        What was locked for a second cohort; None for a replication.
+    n_locked : int
+        How many hypotheses that are.
+    notes : tuple of str
+        What a reader must know.
+    """
+
+    result: AssociationResult | ReplicationResult
+    pairs: Path
+    report: Path
+    hypotheses: Path | None = None
+    n_locked: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def associate_inputs(
+    inputs: ScanInputs,
+    out: Path,
+    *,
+    files: Mapping[str, Path],
+    lock_by: str = "q_bh",
+    level: float = 0.05,
+    at_most: int | None = None,
+    **options: Any,
+) -> AssociationRun:
+    """Test all pairs, write them and a report, and lock what was found.
+
+    Parameters
+    ----------
+    inputs : ScanInputs
+        From `radgen.associate.read_scan_inputs`.
+    out : Path
+        Folder of ``pairs.parquet``, ``hypotheses.json`` and ``report.html``.
+    files : mapping of str to Path
+        Input files, for the provenance.
+    lock_by, level, at_most
+        As `radgen.associate.lock` takes them.
+    **options
+        As `radgen.associate.scan` takes them.
+
+    Returns
+    -------
+    AssociationRun
+        The result, and where things lie.
+
+    Raises
+    ------
+    InputError, AlignmentError
+        As `radgen.associate.scan`.
+    """
+    pairs = out / "pairs.parquet"
+    streamed = not options.get("permutations")
+    result = scan(
+        inputs.phenotypes,
+        inputs.layers,
+        inputs.covariates,
+        phenotype_types=inputs.types,
+        by=inputs.by,
+        clusters=inputs.clusters,
+        out=pairs if streamed else None,
+        listed=_LISTED,
+        **options,
+    )
+    if not streamed:
+        with atomic_path(pairs) as path:
+            result.frame.write_parquet(path)
+    found = lock(result, by=lock_by, level=level, at_most=at_most)
+    found.save(out / "hypotheses.json")
+    notes = (*inputs.notes, *result.warnings)
+    question = "Which image phenotypes go with which molecular features?"
+    report = _write("Associations", question, result, out, notes, files)
+    return AssociationRun(result, pairs, report, out / "hypotheses.json", len(found), notes)
+
+
+def replicate_inputs(
+    hypotheses: Path, inputs: ScanInputs, out: Path, *, files: Mapping[str, Path], **options: Any
+) -> AssociationRun:
+    """Test locked hypotheses in another cohort, and write table and report.
+
+    Parameters
+    ----------
+    hypotheses : Path
+        Written by `associate_inputs`.
+    inputs : ScanInputs
+        The second cohort.
+    out : Path
+        Folder of ``replication.parquet`` and ``report.html``.
+    files : mapping of str to Path
+        Input files, for the provenance.
+    **options
+        As `radgen.associate.replicate` takes them.
+
+    Returns
+    -------
+    AssociationRun
+        The result, and where things lie.
+
+    Raises
+    ------
+    InputError, AlignmentError, FormatError
+        As `radgen.associate.replicate`.
+    """
+    result = replicate(
+        Hypotheses.load(hypotheses),
+        inputs.phenotypes,
+        inputs.layers,
+        inputs.covariates,
+        by=inputs.by,
+        clusters=inputs.clusters,
+        **options,
+    )
+    table = out / "replication.parquet"
+    with atomic_path(table) as path:
+        result.frame.write_parquet(path)
+    notes = (*inputs.notes, *result.warnings)
+    question = "Do the locked findings hold in another cohort?"
+    report = _write("Replication", question, result, out, notes, files)
+    return AssociationRun(result, table, report, notes=notes)
+
+
+def _write(  # noqa: PLR0917
+    name: str,
+    question: str,
+    result: AssociationResult | ReplicationResult,
+    out: Path,
+    notes: tuple[str, ...],
+    files: Mapping[str, Path],
+) -> Path:
+    report = ReportInput(
+        study=name,
+        question=question,
+        sections=(Section(name, (result,), result.methods()),),
+        limitations=notes,
+        provenance={
+            "inputs": {key: digest_file(path) for key, path in files.items()},
+            "settings": dict(result.params),
+            "environment": environment(),
+        },
+    )
+    return write_report(report, out / "report.html")
