@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from radgen.types import ImageStack, Result
 
-__all__ = ["joint_test", "read_images", "run_voxelwise"]
+__all__ = ["joint_test", "read_images", "run_lesions", "run_voxelwise"]
 
 
 def joint_test(
@@ -113,3 +113,40 @@ def run_voxelwise(
         for line in mapped.statements():
             typer.echo(line)
     typer.echo(f"Results: {out}")
+
+
+def run_lesions(
+    stack: ImageStack,
+    outcome: Path,
+    out: Path,
+    *,
+    covariates: Path | None,
+    fold: bool,
+    trait: str,
+    **options: Any,
+) -> None:
+    """Write the map of lesions with an outcome, and the atlas of both groups."""
+    from radgen.associate import fold_hemispheres, lesion_atlas, map_lesions
+    from radgen.associate._gwas_input import id_column
+    from radgen.cli._genetics import optional_table, write_table
+
+    stack = fold_hemispheres(stack) if fold else stack
+    table = read_sample_table(outcome)
+    found = map_lesions(stack, table, optional_table(covariates), trait=trait, **options)
+    out.mkdir(parents=True, exist_ok=True)
+    groups = None
+    if options["test"] != "brunner_munzel":
+        key = id_column(table, what="outcome table")
+        label = [
+            f"{trait}_{value:g}" if isinstance(value, int | float) else f"{trait}_{value}"
+            for value in table[trait]
+        ]
+        groups = dict(zip(map(str, table[key]), label, strict=True))
+    atlas = lesion_atlas(stack, groups)
+    atlas.write_maps(out / "atlas")
+    found.write_maps(out / "maps")
+    write_table(found.table, out / "points.parquet")
+    if found.clusters.height:
+        write_table(found.clusters, out / "clusters.tsv")
+    for line in (*found.warnings, *atlas.statements(), *found.statements(), f"Results: {out}"):
+        typer.echo(line)
