@@ -18,13 +18,18 @@ OPTIONS = {
   radgen evaluate --features radiomics.csv --outcomes clinical.csv --target days
   --event dead --clinical age --site hospital --scheme leave-site-out --out survival
 
-Every model stands beside no information, volume alone, clinical data alone and images alone,
-on the same folds of patients. All that learns (imputation, harmonisation, selection, tuning,
-threshold) sees training patients only; `radgen audit OUT` proves it.
+  radgen evaluate --features radiomics.csv --outcomes genes.csv --target EGFR=mutant
+  --target KRAS=mutant --target TP53=mutant --out genes
+
+Several targets give one table with p adjusted over targets (Holm). Every model stands beside no
+information, volume alone, clinical data alone and images alone, on the same folds of patients. All
+that learns (imputation, harmonisation, selection, tuning, threshold) sees training patients only;
+`radgen audit OUT` proves it.
 
 The report is OUT/report.html. Exit codes: 0 done, 2 input must be mended."""
 }
 
+_TARGET = "Column of the outcome or time; with its positive value: IDH=mutant. Repeat for several."
 _POSITIVE = "Value of the target that counts as positive; the others are negative."
 _EVENT = "Column that says whether the event happened; the target is then the time."
 _CLINICAL = "Columns of the outcomes table to use as predictors, parted by commas."
@@ -44,7 +49,7 @@ _FREEZE = "Write the fullest model, fitted to all samples, to this bundle (.json
 def evaluate(
     *,
     outcomes: Annotated[Path, typer.Option(help="Table with the outcome, a row a sample.")],
-    target: Annotated[str, typer.Option(help="Column of the outcome, or of the survival time.")],
+    target: Annotated[list[str], typer.Option(help=_TARGET)],
     features: Annotated[list[Path] | None, typer.Option(help="Table of image features.")] = None,
     genomic: Annotated[list[Path] | None, typer.Option(help="Table of genes or scores.")] = None,
     clinical: Annotated[str, typer.Option(help=_CLINICAL)] = "",

@@ -31,6 +31,7 @@ from radgen.predict.engine import Prepared
 from radgen.predict.fitting import FittedModel
 from radgen.predict.learners import LinearFit
 from radgen.predict.preprocess import BlockScale
+from radgen.predict.recalibration import Recalibrated
 from radgen.predict.selection.boruta import BorutaSelector
 from radgen.predict.selection.relevance import RelevanceSelector
 from radgen.predict.selection.sparse import SparseSelector
@@ -141,9 +142,10 @@ def read_bundle(path: str | Path) -> FittedModel:
 
 
 def _content(model: FittedModel) -> dict[str, Any]:
-    if not isinstance(model.model, LinearFit | TreeFit):
+    inner = model.model.inner if isinstance(model.model, Recalibrated) else model.model
+    if not isinstance(inner, LinearFit | TreeFit):
         raise InputError(
-            f"A {type(model.model).__name__} cannot be written as plain numbers. Refit with one of "
+            f"A {type(inner).__name__} cannot be written as plain numbers. Refit with one of "
             "radgen's own models (linear, forest, boosting), or keep it in memory."
         )
     return {
@@ -212,7 +214,9 @@ def _model(content: Mapping[str, Any]) -> FittedModel:
     )
 
 
-def _encoded(model: LinearFit | TreeFit) -> dict[str, Any]:
+def _encoded(model: Any) -> dict[str, Any]:
+    if isinstance(model, Recalibrated):
+        return {"inner": _encoded(model.inner), "shift": model.shift, "slope": model.slope}
     if isinstance(model, LinearFit):
         return {"beta": _plain(model.beta), "intercept": model.intercept}
     parts = ("feature", "threshold", "left", "right", "value")
@@ -221,7 +225,10 @@ def _encoded(model: LinearFit | TreeFit) -> dict[str, Any]:
     return {"trees": trees, "base": base, "factor": model.factor}
 
 
-def _decoded(stored: Mapping[str, Any], kind: str) -> LinearFit | TreeFit:
+def _decoded(stored: Mapping[str, Any], kind: str) -> Any:
+    if "inner" in stored:
+        shift, slope = float(stored["shift"]), float(stored["slope"])
+        return Recalibrated(_decoded(stored["inner"], kind), kind, shift, slope)
     if "beta" in stored:
         return LinearFit(np.asarray(_array(stored["beta"])), float(stored["intercept"]), kind)
     trees = tuple(

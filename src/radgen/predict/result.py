@@ -167,7 +167,8 @@ class PredictionResult(Result):
                 out.append(
                     f"No evidence that {row['first']} is better than {row['second']}: {word} {gap}."
                 )
-        if self.outcome_kind == "binary" and self.estimate(self.primary)["ci_low"] > CHANCE["auc"]:
+        kinds = ("binary", "continuous")
+        if self.outcome_kind in kinds and self.estimate(self.primary)["ci_low"] > CHANCE[metric]:
             out += self._calibration_statement()  # risks that carry nothing have no calibration
         out += self._size_statement()
         if np.isfinite(self.permutation_p):
@@ -200,10 +201,11 @@ class PredictionResult(Result):
         if not np.isfinite(row["estimate"]):
             return []
         text = f"{_two(row['estimate'])} ({_two(row['ci_low'])} to {_two(row['ci_high'])})"
+        what = "risks" if self.outcome_kind == "binary" else "values"
         if row["ci_high"] < 1:
-            return [f"Predicted risks of {self.primary} are too extreme: slope {text}."]
+            return [f"Predicted {what} of {self.primary} are too extreme: slope {text}."]
         if row["ci_low"] > 1:
-            return [f"Predicted risks of {self.primary} are not extreme enough: slope {text}."]
+            return [f"Predicted {what} of {self.primary} are not extreme enough: slope {text}."]
         return [f"The calibration slope of {self.primary} is compatible with 1: {text}."]
 
     def methods(self) -> str:

@@ -30,6 +30,7 @@ Selection = Literal[
     "correlation+univariate", "correlation+mrmr", "correlation+lasso", "correlation+elastic_net",
     "correlation+stability", "correlation+boruta",
 ]  # fmt: skip
+SeveralScans = Literal["refuse", "first", "last", "nearest", "largest", "mean", "worst"]
 NormaliseName = Literal["none", "zscore", "robust", "percentile", "white-stripe", "reference"]
 
 
@@ -157,12 +158,33 @@ class LinkSettings(Section):
     before: str | None = Field(
         default=None, description="Clinical date column; scans after that date are left out."
     )
-    several_scans: Literal["refuse", "first", "last"] = Field(
-        default="refuse", description="Which scan counts where a patient has several (by date)."
+    several_scans: SeveralScans = Field(
+        default="refuse",
+        description="Which scan counts where a patient has several: the first or last by date, "
+        "the one nearest in time to a specimen, the one of the largest volume or worst value "
+        "(see worst), or the mean of all.",
+    )
+    worst: str | None = Field(
+        default=None,
+        description='With several_scans = "worst": the phenotype that decides.',
+    )
+    worst_is: Literal["highest", "lowest"] = Field(
+        default="highest", description="Which end of it is bad."
     )
     several_specimens: Literal["refuse", "first", "nearest", "mean"] = Field(
         default="refuse", description="Which specimen counts where a patient has several."
     )
+
+    @model_validator(mode="after")
+    def _decides(self) -> LinkSettings:
+        if (self.several_scans == "worst") != (self.worst is not None):
+            raise ValueError('several_scans = "worst" and worst (a phenotype) go together')
+        return self
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether all scans are measured, and become one row a patient afterwards."""
+        return self.several_scans in ("largest", "mean", "worst")
 
 
 class HarmoniseSettings(Section):
