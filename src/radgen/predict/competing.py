@@ -61,7 +61,7 @@ class IncidenceResult(Result):
         for row in self.frame.filter(pl.col("time") == last).iter_rows(named=True):
             who = f" in {row['group']}" if row["group"] else ""
             out.append(
-                f"Incidence of {row['cause']}{who} at {last:g} {self.time_unit}".rstrip()
+                f"Incidence of {row['cause']}{who} at {last:.3g} {self.time_unit}".rstrip()
                 + f": {row['incidence']:.0%} ({row['ci_low']:.0%}–{row['ci_high']:.0%}), "
                 f"{row['events']} events in {row['n']}."
             )
@@ -96,21 +96,23 @@ class IncidenceResult(Result):
         """Draw the "incidence" of all causes and groups and return the Axes."""
         if kind not in self.plots:
             raise InputError(f"A competing-risks result has no plot {kind!r}; it has {self.plots}.")
-        if ax is None:
-            from matplotlib.figure import Figure
+        from radgen.plot import style
 
-            ax = Figure(figsize=(6, 4)).add_subplot()
-        for cause, group in self.curves.select("cause", "group").unique(maintain_order=True).rows():
+        ax = style.axes(6, 4) if ax is None else ax
+        lines, labels = [], []
+        pairs = self.curves.select("cause", "group").unique(maintain_order=True).rows()
+        for k, (cause, group) in enumerate(pairs):
             part = self.curves.filter((pl.col("cause") == cause) & (pl.col("group") == group))
-            label = f"{cause}, {group}" if group else cause
-            (line,) = ax.step(part["time"], part["incidence"], where="post", label=label)
+            low, high, ink = part["ci_low"], part["ci_high"], style.colour(k)
             ax.fill_between(
-                part["time"], part["ci_low"], part["ci_high"], step="post", alpha=0.15,
-                color=line.get_color(),
-            )  # fmt: skip
-        ax.set(xlabel=f"time ({self.time_unit})" if self.time_unit else "time")
-        ax.set(ylabel="cumulative incidence", ylim=(0, 1))
-        ax.legend(frameon=False)
+                part["time"], low, high, step="post", alpha=0.12, color=ink, linewidth=0
+            )
+            lines += ax.step(part["time"], part["incidence"], where="post", color=ink)
+            labels.append(f"{cause}, {group}" if group else cause)
+        ax.set(ylim=(0, 1))
+        when = f"Time ({self.time_unit})" if self.time_unit else "Time"
+        style.dress(ax, xlabel=when, ylabel="Cumulative incidence", grid="y")
+        style.legend(ax, lines, labels)
         return ax
 
 
