@@ -36,5 +36,6 @@ PyObject *refuse(const char *format, ...);
 extern PyMethodDef texture_methods[];
 extern PyMethodDef shape_methods[];
 extern PyMethodDef voxel_methods[];
+extern PyMethodDef hull_methods[];
 
 #endif
