@@ -202,7 +202,7 @@ def _intensity(view: View, volume: float) -> dict[str, float]:
     }
 
 
-@add("morphology", version=1, specs=SPECS, ibsi_code="HCUG", images="original", parts=_parts)
+@add("morphology", version=2, specs=SPECS, ibsi_code="HCUG", images="original", parts=_parts)
 def morphology(view: View) -> Measured:
     """Return the 29 features of the shape of a region.
 

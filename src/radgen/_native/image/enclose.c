@@ -5,12 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-#define CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define CLONES
-#endif
-
 /* Columns x, y, z of n points lie one after another. */
 CLONES static double largest_square(const double *points, ptrdiff_t n)
 {
