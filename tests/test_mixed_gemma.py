@@ -135,3 +135,28 @@ def test_samples_of_the_kinship_are_matched_by_id(mice):
     np.testing.assert_allclose(two["beta"], one["beta"], rtol=1e-9)
     with pytest.raises(InputError, match="kinship"):
         gwas(some, table, model="lmm")
+
+
+def test_a_chromosome_left_out():
+    rng = np.random.default_rng(6)
+    calls = rng.binomial(2, 0.3, (60, 40)).astype(np.float32)
+    calls[rng.random(calls.shape) < 0.03] = np.nan
+    chrom = ["1"] * 25 + ["2"] * 20 + ["X"] * 15
+    variants = pl.DataFrame(
+        {"chrom": chrom, "pos": range(60), "id": [f"v{i}" for i in range(60)]}
+    ).with_columns(ref=pl.lit("A"), alt=pl.lit("C"))
+    names = tuple(f"s{i}" for i in range(40))
+    genotypes = GenotypeMatrix(names, variants, ArrayDosages(calls))
+    found = genome.loco_grms(genotypes)
+    others = {"1": range(25, 45), "2": range(25), "X": range(45)}
+    for name, rows in others.items():
+        want = genome.grm(genotypes.take_variants(rows)).values
+        np.testing.assert_allclose(found[name].values, want, rtol=1e-9, atol=1e-12)
+    table = pl.DataFrame({"sample": names, "y": rng.normal(size=40)})
+    scan = gwas(genotypes, table, model="lmm", kinship=found).frame
+    for name in ("1", "2"):
+        rows = np.flatnonzero(np.array(chrom) == name)
+        alone = gwas(genotypes.take_variants(rows), table, model="lmm", kinship=found[name]).frame
+        np.testing.assert_allclose(scan["t"].to_numpy()[rows], alone["t"], rtol=1e-9)
+    with pytest.raises(InputError, match="chromosomes X"):
+        gwas(genotypes, table, model="lmm", kinship={"1": found["1"], "2": found["2"]})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 __all__ = ["n_threads", "one_blas_thread"]
 
@@ -21,7 +23,13 @@ def n_threads(wanted: int | None = None) -> int:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Keep the BLAS to one thread while many workers call it at once."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _controller() -> Any:
+    """Return the controller of the loaded libraries; to look for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

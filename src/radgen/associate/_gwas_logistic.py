@@ -27,10 +27,10 @@ _ROOM = 4 << 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LogisticTrait:
-    """One binary trait: who is used, and the model without a variant."""
+    """One binary trait: who is used, and the model without a variant; None = no test."""
 
     used: NDArray[np.int64]
-    null: NullLogistic
+    null: NullLogistic | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,8 +50,12 @@ class LogisticScan:
         *,
         threshold: float | None,
         test: str,
+        offsets: Array | None = None,
     ) -> LogisticScan:
         """Return the scan of traits coded 0/1 or 1/2, NaN = missing.
+
+        `offsets` (n_samples, n_traits) are known parts of the log odds; a trait whose offset is
+        NaN has no test.
 
         Raises
         ------
@@ -61,10 +65,14 @@ class LogisticScan:
             If the covariates separate the classes of a trait.
         """
         traits = []
-        for name, column in zip(names, values.T, strict=True):
+        for number, (name, column) in enumerate(zip(names, values.T, strict=True)):
             used = np.flatnonzero(np.isfinite(column))
+            known = None if offsets is None else offsets[used, number]
+            if known is not None and np.isnan(known).any():
+                traits.append(LogisticTrait(used, None))
+                continue
             y = binary(name, column[used])
-            traits.append(LogisticTrait(used, fit_null(y, basis(covariates[used]))))
+            traits.append(LogisticTrait(used, fit_null(y, basis(covariates[used]), known)))
         return cls(tuple(traits), threshold, test)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:
@@ -79,7 +87,7 @@ class LogisticScan:
         parts = []
         for number, trait in enumerate(self.traits):
             own = narrow(block, trait.used)
-            tests = _score(own, trait.null) if self.test == "score" else self._fits(own, trait.null)
+            tests = self._tests(own, trait.null)
             each = {name: item[:, None] for name, item in tests.items()}
             parts.append(
                 each
@@ -90,6 +98,11 @@ class LogisticScan:
                 }
             )
         return join_rows(parts, source.start, len(self.traits), self.threshold)
+
+    def _tests(self, block: CentredBlock, null: NullLogistic | None) -> dict[str, Array]:
+        if null is None:
+            return {name: np.full(len(block.g), np.nan) for name in ("beta", "se", "t", "log10p")}
+        return _score(block, null) if self.test == "score" else self._fits(block, null)
 
     def _fits(self, block: CentredBlock, null: NullLogistic) -> dict[str, Array]:
         m, n = block.g.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,9 @@ from radgen.associate._gwas_logistic import narrow
 from radgen.associate._gwas_rows import TestRows, join_rows
 from radgen.genome._blocks import BlockSource
 from radgen.stats.lmm import MixedModel, mixed_tests
+from radgen.types import Kinship
 
-__all__ = ["MixedScan"]
+__all__ = ["MixedScan", "related_rows", "related_values"]
 
 Array = NDArray[np.float64]
 
@@ -67,3 +69,17 @@ class MixedScan:
                 }
             )
         return join_rows(parts, source.start, len(self.models), self.threshold)
+
+
+def related_rows(kinship: Kinship | Mapping[str, Kinship], samples: Sequence[str]) -> list[int]:
+    """Return the rows of the samples that a kinship, or every one of several, holds."""
+    tables = [kinship] if isinstance(kinship, Kinship) else list(kinship.values())
+    held = [set(table.samples) for table in tables]
+    return [row for row, name in enumerate(samples) if all(name in names for names in held)]
+
+
+def related_values(kinship: Kinship, samples: Sequence[str]) -> Array:
+    """Return the kinship of samples that it holds, in their order."""
+    place = {name: row for row, name in enumerate(kinship.samples)}
+    at = np.array([place[name] for name in samples])
+    return kinship.values[np.ix_(at, at)]

@@ -7,8 +7,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.associate._kernels import KERNELS
-from radgen.associate._pairs import PairBlock, group_sizes
+from radgen.associate._pairs import Kernel, PairBlock, group_sizes
 from radgen.stats import linear
 
 __all__ = ["interaction_block"]
@@ -17,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def interaction_block(
-    test: str,
+    kernel: Kernel,
     traits: Array,
     predictors: Array,
     z: Array | None,
@@ -29,8 +28,8 @@ def interaction_block(
 
     Parameters
     ----------
-    test : str
-        A kernel that adjusts for covariates.
+    kernel : callable
+        A test that adjusts for covariates.
     traits : ndarray of float64 (n_samples, n_traits)
         NaN = missing.
     predictors : ndarray of float64 (n_samples, n_predictors)
@@ -57,7 +56,7 @@ def interaction_block(
         product = ((x - centre) * (modifier - middle) / spread)[known]
         sides = [modifier, x] if z is None else [z, modifier, x]
         adjusted = np.column_stack(sides)[known]
-        block = KERNELS[test](traits[known], product[:, None], adjusted, confidence)
+        block = kernel(traits[known], product[:, None], adjusted, confidence)
         block = _unscaled(block, spread)
         block.n_group1[:] = group_sizes(x[known][:, None], np.isfinite(traits[known]))
         block.code[block.code == linear.CONSTANT_PREDICTOR] = linear.COLLINEAR

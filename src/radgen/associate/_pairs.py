@@ -37,11 +37,12 @@ REASONS = (
     "the classes are separated: the effect is infinite",
     "the test needs another type of data",
     "one sample alone holds more than half of the variance of a side: the result hangs on it",
+    "its own effect did not pass the filter",
 )
 TOO_FEW_SAMPLES, TOO_FEW_CARRIERS, ONE_CLASS, NOT_CONVERGED = range(
     len(linear.STATUS_TEXT), len(linear.STATUS_TEXT) + 4
 )
-SEPARATED, INFINITE, WRONG_TYPE, RULED_BY_ONE = range(NOT_CONVERGED + 1, len(REASONS))
+SEPARATED, INFINITE, WRONG_TYPE, RULED_BY_ONE, FILTERED = range(NOT_CONVERGED + 1, len(REASONS))
 WARNED = (linear.PERFECT_FIT, SEPARATED, INFINITE, RULED_BY_ONE)
 """Codes of pairs that have a p-value, but need a look."""
 

@@ -88,7 +88,7 @@ def _block(unit: Unit) -> _pairs.PairBlock:
     confidence = unit.limits[0]
     if unit.modifier is not None:
         return interaction_block(
-            unit.test,
+            KERNELS[unit.test],
             unit.traits,
             unit.predictors,
             unit.covariates,

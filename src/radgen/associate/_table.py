@@ -39,6 +39,7 @@ _KINDS = {
         "phenotype ~ omics x modifier",
         "omics ~ phenotype x modifier",
         "outcome ~ phenotype",
+        "outcome ~ phenotype x modifier",
     ),
 }
 _FLOATS = ("effect", "se", "ci_low", "ci_high", "statistic", "df")

@@ -293,9 +293,21 @@ def _finding(row: dict[str, Any], confidence: float) -> str:
     if effect is None:
         return f"{row['phenotype']} differs with {row['omics']} ({row['layer']}): {numbers}."
     way = "higher" if effect > 0 else "lower"
+    if row["model"].endswith("x modifier"):
+        return (
+            f"The effect of {row['phenotype']} on {row['omics']} changes with the modifier: "
+            f"{numbers}."
+        )
     if row["model"] == "outcome ~ phenotype":
         scale = _OUTCOME_TEXT.get(row["test"], "values")
         return f"A higher {row['phenotype']} goes with {way} {scale} of {row['omics']}: {numbers}."
+    odds = row["test"] in ("logistic", "firth")
+    if odds and row["model"] == "phenotype ~ omics":
+        way = "more frequent" if effect > 0 else "less frequent"
+        where = (
+            f"with {_group(row)}" if row["n_group1"] is not None else f"with higher {row['omics']}"
+        )
+        return f"{row['phenotype']} is {way} in samples {where}: {numbers}."
     if row["n_group1"] is not None and row["model"] == "phenotype ~ omics":
         return (
             f"{row['phenotype']} is {way} in the {row['n_group1']} samples with "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,8 +15,10 @@ from radgen._core.naming import require_choice
 from radgen.associate._gwas_backend import Backend, open_backend
 from radgen.associate._gwas_input import GwasInput, prepare
 from radgen.associate._gwas_linear import LinearScan
+from radgen.associate._gwas_mixed import related_rows
 from radgen.associate._gwas_run import Scan, cut, run_blocks
 from radgen.associate._gwas_store import Store
+from radgen.associate.gwas_background import offsets, take_off
 from radgen.associate.gwas_result import GwasResult, summarise
 from radgen.errors import InputError, shown
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, Outcome, PhenotypeTable
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from radgen.associate._gwas_logistic import LogisticScan
     from radgen.associate._gwas_mixed import MixedScan
     from radgen.associate.gwas_ridge import RidgeResult
+
+Offsets = dict[str, Any] | None
 
 __all__ = ["gwas"]
 
@@ -38,7 +42,7 @@ def gwas(
     *,
     model: Literal["linear", "logistic", "lmm"] = "linear",
     test: Literal["hybrid", "firth", "score"] = "hybrid",
-    kinship: Kinship | None = None,
+    kinship: Kinship | Mapping[str, Kinship] | None = None,
     loco: RidgeResult | FrameLike | None = None,
     traits: Sequence[str] | None = None,
     threshold: float | None = None,
@@ -70,13 +74,15 @@ def gwas(
         where that does not converge (separation). "firth": Firth's penalty throughout.
         "score": score test, below p = 0.05 with the saddle-point approximation; beta is the
         one-step estimate and se is chosen so that beta / se has that p. By far the fastest.
-    kinship : Kinship or None
+    kinship : Kinship, mapping of str to Kinship, or None
         For "lmm": relationship matrix that holds the samples (others of its samples are
-        ignored; a sample that it lacks is left out).
+        ignored; a sample that it lacks is left out), or one for each chromosome that leaves
+        it out, from `radgen.genome.loco_grms`.
     loco : RidgeResult, data frame or None
-        For "linear": leave-one-chromosome-out predictions from `polygenic_background` (or a
-        table with the columns chrom, sample and the traits), taken off each trait before its
-        chromosome is tested.
+        For "linear" and "logistic": leave-one-chromosome-out predictions from
+        `polygenic_background` (or a table with the columns chrom, sample and the traits, see
+        `read_background`), taken off each trait, or entering its log odds as an offset, when
+        its chromosome is tested.
     traits : sequence of str or None
         Which traits; None = all.
     threshold : float or None
@@ -131,38 +137,23 @@ def gwas(
         raise InputError(f"block_size is {block_size}; needed is at least 1.")
     if (kinship is not None) != (model == "lmm"):
         raise InputError("A kinship goes with model='lmm', and that model needs one.")
-    if loco is not None and model != "linear":
-        raise InputError("loco goes with model='linear'.")
+    if loco is not None and model == "lmm":
+        raise InputError("loco goes with model='linear' or 'logistic'.")
     engine = open_backend(backend)
     if kinship is not None:
-        known = set(kinship.samples)
-        inside = [row for row, name in enumerate(genotypes.samples) if name in known]
-        genotypes = genotypes.take_samples(inside)
+        genotypes = genotypes.take_samples(related_rows(kinship, genotypes.samples))
     data = prepare(genotypes, phenotypes, covariates, traits)
-    scan: LinearScan | LogisticScan | MixedScan
-    scan_of: Callable[[str], Scan] | None = None
-    beside: Any = None
-    if model == "linear":
-        scan = LinearScan.build(data.values, data.covariates, threshold=threshold, backend=engine)
-        notes = _linear_notes(data, scan)
-        if loco is not None:
-            scan_of, beside = _by_chromosome(data, loco, threshold, engine)
-    elif kinship is not None:
-        from radgen.associate._gwas_mixed import MixedScan
-
-        place = {name: row for row, name in enumerate(kinship.samples)}
-        at = np.array([place[name] for name in data.genotypes.samples])
-        matrix = kinship.values[np.ix_(at, at)]
-        scan = MixedScan.build(data.values, data.covariates, matrix, threshold=threshold)
-        beside = matrix
-        notes = data.notes
+    background = None if loco is None else offsets(loco, data, model)
+    if kinship is not None:
+        plan = _mixed(data, kinship, threshold)
+    elif model == "linear":
+        plan = _linear(data, background, threshold, engine)
     else:
-        from radgen.associate._gwas_logistic import LogisticScan
-
-        scan = LogisticScan.build(
-            data.names, data.values, data.covariates, threshold=threshold, test=test
-        )
-        notes = data.notes
+        plan = _logistic(data, background, threshold, test)
+    scan, scan_of, beside = plan
+    notes = _linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
+    if background is not None:
+        notes = (*notes, *_dead_notes(data, background))
     params: dict[str, Any] = {
         "model": model,
         "test": test if model == "logistic" else "t" if model == "linear" else "lmm",
@@ -171,13 +162,13 @@ def gwas(
         "n_variants": data.genotypes.n_variants,
         "build": genotypes.build,
         "threshold": threshold,
-        "loco": loco is not None,
-        "screened": isinstance(scan, LinearScan) and scan.weights is not None,
+        "loco": loco is not None or isinstance(kinship, Mapping),
+        "screened": isinstance(scan, LinearScan) and scan.screen is not None,
         "out": None if out is None else str(out),
     }
     return _run(
         data,
-        scan_of or (lambda _chrom: scan),
+        scan_of,
         params,
         notes,
         scan.dof(),
@@ -189,27 +180,83 @@ def gwas(
     )
 
 
-def _by_chromosome(
-    data: GwasInput, loco: RidgeResult | FrameLike, threshold: float | None, engine: Backend
-) -> tuple[Callable[[str], Scan], dict[str, Any]]:
-    """Return the scan of each chromosome, the others' predictions taken off, and these."""
-    from radgen.associate.gwas_ridge import offsets
+Plan = tuple[Any, Callable[[str], Scan], Any]
 
-    known = offsets(loco, data.genotypes.samples, data.names)
-    lost = set(data.genotypes.variants["chrom"].unique().to_list()) - set(known)
+
+def _linear(data: GwasInput, known: Offsets, threshold: float | None, engine: Backend) -> Plan:
+    """Return the scan, that of each chromosome, and what they depend on beside the data."""
+
+    def build(values: Any) -> LinearScan:
+        return LinearScan.build(values, data.covariates, threshold=threshold, backend=engine)
+
+    scan = build(data.values)
+    if known is None:
+        return scan, lambda _chrom: scan, None
+    return scan, _by_chromosome(lambda chrom: build(take_off(data.values, known[chrom]))), known
+
+
+def _logistic(data: GwasInput, known: Offsets, threshold: float | None, test: str) -> Plan:
+    from radgen.associate._gwas_logistic import LogisticScan
+
+    def build(beside: Any) -> LogisticScan:
+        return LogisticScan.build(
+            data.names,
+            data.values,
+            data.covariates,
+            threshold=threshold,
+            test=test,
+            offsets=beside,
+        )
+
+    if known is None:
+        scan = build(None)
+        return scan, lambda _chrom: scan, None
+    scan = build(next(iter(known.values())))
+    return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
+
+
+def _mixed(
+    data: GwasInput, kinship: Kinship | Mapping[str, Kinship], threshold: float | None
+) -> Plan:
+    from radgen.associate._gwas_mixed import MixedScan, related_values
+
+    def build(one: Kinship) -> MixedScan:
+        matrix = related_values(one, data.genotypes.samples)
+        return MixedScan.build(data.values, data.covariates, matrix, threshold=threshold)
+
+    if isinstance(kinship, Kinship):
+        scan = build(kinship)
+        return scan, lambda _chrom: scan, related_values(kinship, data.genotypes.samples)
+    chroms = data.genotypes.variants["chrom"].unique(maintain_order=True).to_list()
+    lost = [chrom for chrom in chroms if chrom not in kinship]
     if lost:
-        raise InputError(f"The loco predictions lack the chromosomes {shown(sorted(lost))}.")
-    last: dict[str, LinearScan] = {}
+        raise InputError(f"There is no kinship without the chromosomes {shown(lost)}.")
+    beside = {name: one.values for name, one in kinship.items()}
+    scan = build(kinship[chroms[0]])
+    return scan, _by_chromosome(lambda chrom: build(kinship[chrom])), beside
+
+
+def _by_chromosome(build: Callable[[str], Scan]) -> Callable[[str], Scan]:
+    """Return the scan of a chromosome beside what stands for the others, the last one kept."""
+    last: dict[str, Scan] = {}
 
     def scan_of(chrom: str) -> Scan:
         if chrom not in last:
             last.clear()
-            last[chrom] = LinearScan.build(
-                data.values - known[chrom], data.covariates, threshold=threshold, backend=engine
-            )
+            last[chrom] = build(chrom)
         return last[chrom]
 
-    return scan_of, known
+    return scan_of
+
+
+def _dead_notes(data: GwasInput, known: dict[str, Any]) -> tuple[str, ...]:
+    first = next(iter(known.values()))
+    dead = [name for name, column in zip(data.names, first.T, strict=True) if np.isnan(column[0])]
+    if len(dead) == len(data.names):
+        raise InputError("No trait has a polygenic background in the loco table.")
+    if not dead:
+        return ()
+    return (f"Traits without a polygenic background have no test: {shown(dead)}.",)
 
 
 def _linear_notes(data: GwasInput, scan: LinearScan) -> tuple[str, ...]:

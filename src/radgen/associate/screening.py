@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radgen._core.naming import require_choice
+from radgen._core.naming import did_you_mean, require_choice
 from radgen.associate import _pairs
-from radgen.associate._kernels import KERNELS
+from radgen.associate._interaction import interaction_block
+from radgen.associate._kernels import KERNELS, MODIFIED
 from radgen.associate._pairs import PairBlock
 from radgen.associate._plan import families_of, scaled
 from radgen.associate._summary import tally
@@ -18,7 +19,10 @@ from radgen.associate._survival import cox_block
 from radgen.associate._table import Names, Piece, assemble, n_effective
 from radgen.associate.association_result import AssociationResult
 from radgen.errors import InputError
-from radgen.types import Covariates, Outcome, PhenotypeTable, align
+from radgen.stats import multiplicity
+from radgen.stats.tail import from_log10p
+from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, align
+from radgen.types.phenotype import blank_specs, empty_status
 
 __all__ = ["screen"]
 
@@ -34,11 +38,13 @@ _FITTING = {
 
 
 def screen(
-    phenotypes: PhenotypeTable,
+    phenotypes: PhenotypeTable | OmicsTable,
     outcome: Outcome,
     covariates: Covariates | None = None,
     *,
     test: str = "auto",
+    modifier: str | None = None,
+    filter_level: float | None = None,
     families: Mapping[str, str] | None = None,
     standardise: bool = True,
     min_n: int = 10,
@@ -49,8 +55,8 @@ def screen(
 
     Parameters
     ----------
-    phenotypes : PhenotypeTable
-        Image phenotypes.
+    phenotypes : PhenotypeTable or OmicsTable
+        Image phenotypes, or molecular features.
     outcome : Outcome
         Continuous, binary, ordinal or censored; its kind chooses the test.
     covariates : Covariates or None
@@ -59,6 +65,13 @@ def screen(
         "linear" for continuous, "logistic" (Firth's estimate under separation) for binary,
         "ordinal" and "cox" for the others; also "linear_hc3", "spearman", "firth",
         "mann_whitney", "fisher", "jonckheere", "kruskal" where they fit the outcome.
+    modifier : str or None
+        One of the covariates (the treatment, say): what is tested is whether the effect of a
+        phenotype changes with it, by their product, adjusted for both.
+    filter_level : float or None
+        With `modifier`: test phenotypes alone whose own effect has a Benjamini-Hochberg value
+        of at most this. Where the modifier was randomised, the test of the product does not
+        depend on that filter, and the others cost it no power.
     families : mapping of str to str or None
         Family of each phenotype for the hierarchical q-value; its spec's ``family`` where None.
     standardise : bool, default True
@@ -89,6 +102,10 @@ def screen(
     covariates alone, with a t reference: it keeps its level with few events. Effects (log odds
     or log hazard ratios) and intervals come from the model with the phenotype.
 
+    References
+    ----------
+    Dai et al. (2012), Biometrika 99, 929-944 (filtering on the own effect).
+
     Examples
     --------
     >>> ids = [f"s{i}" for i in range(20)]
@@ -101,6 +118,9 @@ def screen(
     require_choice(name, _FITTING[outcome.kind], what=f"test of a {outcome.kind} outcome")
     if covariates is not None and name in ("mann_whitney", "fisher", "jonckheere", "kruskal"):
         raise InputError(f"test={name!r} cannot adjust for covariates.")
+    _check_modifier(modifier, filter_level, covariates, name)
+    if isinstance(phenotypes, OmicsTable):
+        phenotypes = _as_phenotypes(phenotypes)
     tables: dict[str, Sequence[str]] = {"images": phenotypes.samples, "outcome": outcome.samples}
     if covariates is not None:
         tables["covariates"] = covariates.samples
@@ -123,7 +143,15 @@ def screen(
     if standardise:
         x = scaled(x, ~_pairs.is_binary(x))
     events = None if outcome.events is None else outcome.events[rows["outcome"]][keep]
-    block = _block(name, y[keep], events, x, z, confidence=confidence)
+    sides = (name, y[keep], events, x)
+    block = _block(*sides, z, confidence=confidence)
+    if modifier is not None and covariates is not None and z is not None:
+        place = covariates.names.index(modifier)
+        passed = block
+        block = _modified(*sides, z, place, confidence=confidence)
+        if filter_level is not None:
+            own = multiplicity.bh(from_log10p(passed.log10p[:, 0]))[:, None]
+            block = block.refuse(~(own <= filter_level) & (block.code == 0), _pairs.FILTERED)
     count = n_effective(x, [y[keep][:, None]])
     frame = assemble(
         [
@@ -131,7 +159,7 @@ def screen(
                 np.arange(phenotypes.n_phenotypes),
                 np.array([0]),
                 name,
-                "outcome ~ phenotype",
+                "outcome ~ phenotype" if modifier is None else "outcome ~ phenotype x modifier",
                 _limits(block, x, y[keep], events, min_n=min_n, min_group=min_group),
             )
         ],
@@ -144,6 +172,8 @@ def screen(
             "test": test,
             "tests_used": [name],
             "outcome": outcome.name,
+            "modifier": modifier,
+            "filter_level": filter_level,
             "covariates": list(covariates.names) if covariates is not None else [],
             "layers": ["outcome"],
             "n_phenotypes": phenotypes.n_phenotypes,
@@ -162,6 +192,59 @@ def screen(
         ),
         provenance={"step": "associate.screen", "version": 2},
         summary=tally(frame) | {"n_effective": count},
+    )
+
+
+def _check_modifier(
+    modifier: str | None, filter_level: float | None, covariates: Covariates | None, name: str
+) -> None:
+    if modifier is None:
+        if filter_level is not None:
+            raise InputError("filter_level goes with modifier.")
+        return
+    names = () if covariates is None else covariates.names
+    if modifier not in names:
+        raise InputError(
+            f"The modifier {modifier!r} is no covariate. {did_you_mean(modifier, names)}"
+        )
+    if name not in ("cox", *MODIFIED):
+        raise InputError(f"test={name!r} has no effect modifier.")
+
+
+def _as_phenotypes(layer: OmicsTable) -> PhenotypeTable:
+    specs = blank_specs(layer.features).with_columns(family=pl.lit(layer.layer))
+    return PhenotypeTable(layer.samples, layer.values, specs, empty_status())
+
+
+def _modified(  # noqa: PLR0917
+    name: str,
+    y: Array,
+    events: NDArray[np.bool_] | None,
+    x: Array,
+    z: Array,
+    place: int,
+    *,
+    confidence: float,
+) -> PairBlock:
+    """Tests of the product of each column and the covariate at `place`."""
+
+    def kernel(
+        traits: Array, product: Array, adjusted: Array | None, confidence: float
+    ) -> PairBlock:
+        rows = traits[:, 0].astype(np.int64)
+        flags = None if events is None else events[rows]
+        return _block(name, y[rows], flags, product, adjusted, confidence=confidence)
+
+    # Traits are row numbers: the kernel takes outcome and events of the rows it is given.
+    numbers = np.arange(len(y), dtype=np.float64)[:, None]
+    rest = np.delete(z, place, axis=1)
+    return interaction_block(
+        kernel,
+        numbers,
+        x,
+        rest if rest.shape[1] else None,
+        modifier=z[:, place],
+        confidence=confidence,
     )
 
 

@@ -69,11 +69,19 @@ def run_gwas(
     cluster: str,
     build: str,
     kinship: Path | None,
+    loco: Path | None,
+    loco_kinship: bool,
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
-    from radgen.associate import gwas
+    from radgen.associate import gwas, read_background
+    from radgen.associate._gwas_input import to_phenotypes
     from radgen.io import open_genotypes
+
+    # The frame is not kept: a thousand traits would be held twice.
+    table = to_phenotypes(read_sample_table(phenotypes))
+    binary = options.get("model") == "logistic"
+    relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
 
     with ExitStack() as stack:
         executor = None
@@ -86,11 +94,12 @@ def run_gwas(
             executor = client.get_executor()
         return gwas(
             open_genotypes(genotypes, build=build),
-            read_sample_table(phenotypes),
+            table,
             optional_table(covariates),
             traits=parted(traits),
             executor=executor,
-            kinship=None if kinship is None else read_kinship(kinship),
+            kinship=relations,
+            loco=None if loco is None else read_background(loco, binary=binary),
             **options,
         )
 
@@ -122,22 +131,28 @@ def write_kinship(kinship: Kinship, out: Path) -> None:
     write_table(pl.DataFrame({"sample": list(kinship.samples)} | columns), out)
 
 
-def read_kinship(path: Path) -> Kinship:
+def read_kinship(path: Path, *, each_chromosome: bool = False) -> Any:
     """Return the kinship matrix that `write_kinship` wrote, or compute it from genotypes.
+
+    With `each_chromosome` it is a mapping of chromosomes to matrices that leave them out.
 
     Raises
     ------
     FormatError
         If the table is not square with the same names in rows and columns.
+    InputError
+        If matrices of each chromosome are asked for and the file holds one matrix.
     """
-    from radgen.errors import FormatError
+    from radgen.errors import FormatError, InputError
     from radgen.types import Kinship
 
     if path.suffix.lower() not in (".parquet", ".tsv", ".csv"):
-        from radgen.genome import grm
+        from radgen.genome import grm, loco_grms
         from radgen.io import open_genotypes
 
-        return grm(open_genotypes(path))
+        return (loco_grms if each_chromosome else grm)(open_genotypes(path))
+    if each_chromosome:
+        raise InputError(f"To leave chromosomes out, --kinship needs genotypes; {path} is a table.")
     table = read_sample_table(path)
     names = table.columns[1:]
     if table.columns[0] != "sample" or table["sample"].to_list() != names:

@@ -28,17 +28,35 @@ def _outcome(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def evaluate(given: Mapping[str, Any]) -> None:
     """Do what ``radgen evaluate`` asks for and print the findings."""
-    from radgen.predict import read_inputs
-    from radgen.study.models import evaluate_inputs
+    from radgen.study.models import evaluate_inputs, evaluate_many
 
     features, genomic = given["features"] or [], given["genomic"] or []
-    inputs = read_inputs(
-        given["outcomes"], given["target"], features=features, genomic=genomic,
-        clinical=_parted(given["clinical"]), unit=given["unit"],
-        exclude=_parted(given["exclude"]), **_outcome(given),
+    inputs = [_inputs(given, target) for target in given["target"]]
+    files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
+    options = _settings(given) | {"files": files}
+    if len(inputs) == 1:
+        run = evaluate_inputs(inputs[0], given["out"], freeze=given["freeze"], **options)
+    else:
+        run = evaluate_many(inputs, given["out"], **options)
+    _show(run, "Frozen model")
+
+
+def _inputs(given: Mapping[str, Any], target: str) -> Any:
+    from radgen.predict import read_inputs
+
+    name, _, positive = target.partition("=")
+    outcome = _outcome(given) | ({"positive": positive} if positive else {})
+    return read_inputs(
+        given["outcomes"], name, features=given["features"] or [],
+        genomic=given["genomic"] or [], clinical=_parted(given["clinical"]), unit=given["unit"],
+        exclude=[*_parted(given["exclude"]), *(t.partition("=")[0] for t in given["target"])],
+        **outcome,
     )  # fmt: skip
-    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon",
-             "volume", "seed", "jobs", "freeze")  # fmt: skip
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "volume",
+             "seed", "jobs")  # fmt: skip
     options = {name: given[name] for name in names}
     models = _parted(given["model"])
     options["model"] = models[0] if len(models) == 1 else models
@@ -47,8 +65,7 @@ def evaluate(given: Mapping[str, Any]) -> None:
     options["order"] = column_of(given["outcomes"], given["order"], given["id_"])
     for name in ("selection", "harmonise"):
         options[name] = None if given[name] == "none" else given[name]
-    files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
-    _show(evaluate_inputs(inputs, given["out"], files=files, **options), "Frozen model")
+    return options
 
 
 def validate(given: Mapping[str, Any]) -> None:

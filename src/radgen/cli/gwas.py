@@ -20,6 +20,13 @@ def gwas(
     model: Annotated[str, typer.Option(help="linear, logistic or lmm.")] = "linear",
     test: Annotated[str, typer.Option(help="Logistic: hybrid, firth or score.")] = "hybrid",
     kinship: Annotated[Path | None, typer.Option(help="For lmm: matrix or genotypes.")] = None,
+    loco: Annotated[
+        Path | None,
+        typer.Option(help="Predictions of `radgen background`, or a REGENIE _pred.list."),
+    ] = None,
+    loco_kinship: Annotated[
+        bool, typer.Option(help="lmm: leave each chromosome out of the kinship of genotypes.")
+    ] = False,
     threshold: Annotated[float | None, typer.Option(help="Keep tests with p at most this.")] = None,
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
@@ -31,6 +38,7 @@ def gwas(
     result = _genetics.run_gwas(
         genotypes, phenotypes, covariates,
         traits=traits, model=model, test=test, kinship=kinship, threshold=threshold, out=out,
+        loco=loco, loco_kinship=loco_kinship,
         build=build, jobs=jobs, cluster=cluster,
     )  # fmt: skip
     _genetics.report(result, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radgen._core.blocks import block_ranges
 from radgen._core.progress import progress
@@ -12,8 +13,9 @@ from radgen.genome._blocks import read_source
 from radgen.genome.frequency import autosomal
 from radgen.types import GenotypeMatrix, Kinship
 
-__all__ = ["duplicates", "grm", "king", "related_pairs"]
+__all__ = ["duplicates", "grm", "king", "loco_grms", "related_pairs"]
 
+Array = NDArray[np.float64]
 _BLOCK = 512
 DUPLICATE = 0.354
 """Smallest kinship of duplicates and identical twins (half of 1/2 and 1/4, geometrically)."""
@@ -45,16 +47,79 @@ def grm(genotypes: GenotypeMatrix, *, method: str = "standardised") -> Kinship:
     ----------
     Yang et al. (2010), doi:10.1038/ng.608; Zhou & Stephens (2012), doi:10.1038/ng.2310.
     """
+    _known_method(method)
+    view = _autosomes(genotypes)
+    total, common = _sums(view, method, _BLOCK)
+    return _kinship(genotypes.samples, total, common)
+
+
+def loco_grms(genotypes: GenotypeMatrix, *, method: str = "standardised") -> dict[str, Kinship]:
+    """Return for each chromosome the relationship matrix of all other autosomes.
+
+    Parameters
+    ----------
+    genotypes : GenotypeMatrix
+        Read once; at least two autosomes.
+    method : {"standardised", "centred"}
+        As for `grm`.
+
+    Returns
+    -------
+    dict of str to Kinship
+        A key for each chromosome of the genotypes, those that are no autosomes included
+        (theirs is the matrix of all autosomes). In memory: one matrix a chromosome.
+
+    Raises
+    ------
+    InputError
+        If the method is unknown, or a chromosome leaves no variant that varies.
+
+    References
+    ----------
+    Listgarten et al. (2012), doi:10.1038/nmeth.2037.
+    """
+    _known_method(method)
+    view = _autosomes(genotypes)
+    chrom = np.array(view.variants["chrom"].to_list())
+    parts = {}
+    for name in dict.fromkeys(chrom.tolist()):
+        parts[name] = _sums(view.take_variants(np.flatnonzero(chrom == name)), method, _BLOCK)
+    whole = sum(part[0] for part in parts.values()), sum(part[1] for part in parts.values())
+    out = {}
+    for name in dict.fromkeys(genotypes.variants["chrom"].to_list()):
+        own = parts.get(name, (0.0, 0.0))
+        out[name] = _kinship(genotypes.samples, whole[0] - own[0], whole[1] - own[1])
+    return out
+
+
+def _known_method(method: str) -> None:
     if method not in ("standardised", "centred"):
         raise InputError(f"method is {method!r}; needed is 'standardised' or 'centred'.")
+
+
+def _autosomes(genotypes: GenotypeMatrix) -> GenotypeMatrix:
     use = np.flatnonzero(autosomal(genotypes.variants))
-    view = genotypes.take_variants(use) if len(use) < genotypes.n_variants else genotypes
-    n = genotypes.n_samples
+    return genotypes.take_variants(use) if len(use) < genotypes.n_variants else genotypes
+
+
+def _kinship(samples: tuple[str, ...], total: Array, common: Array) -> Kinship:
+    """Return the mean of products over the variants in common, symmetric to the last digit."""
+    if not np.max(common) > 0:
+        raise InputError("No autosomal variant varies: there is nothing to relate samples by.")
+    if np.min(common) <= 0:
+        raise InputError("Two samples have no called variant in common; filter by call rate first.")
+    matrix = total / common
+    return Kinship(samples, 0.5 * (matrix + matrix.T))
+
+
+def _sums(view: GenotypeMatrix, method: str, size: int) -> tuple[Array, Array]:
+    """Return sums of products over variants, and the number of variants of each pair."""
+    n = view.n_samples
     total, lost = np.zeros((n, n)), np.zeros((n, n))
     apart = np.zeros(n)
     used = 0
     with progress("Relating samples", view.n_variants) as tick:
-        for start, stop in block_ranges(view.n_variants, _BLOCK):
+        for start, stop in block_ranges(view.n_variants, size):
             block = read_source(view, start, stop).centred(np.float64)
             p = block.mean / 2.0
             good = block.squares > 1e-9
@@ -71,13 +136,7 @@ def grm(genotypes: GenotypeMatrix, *, method: str = "standardised") -> Kinship:
                     lost += absent.T @ absent
             total += g.T @ g
             tick(stop - start)
-    if not used:
-        raise InputError("No autosomal variant varies: there is nothing to relate samples by.")
-    common = used - apart[:, None] - apart[None, :] + lost if method == "standardised" else used
-    if np.min(common) <= 0:
-        raise InputError("Two samples have no called variant in common; filter by call rate first.")
-    matrix = total / common
-    return Kinship(genotypes.samples, 0.5 * (matrix + matrix.T))
+    return total, used - apart[:, None] - apart[None, :] + lost
 
 
 def king(genotypes: GenotypeMatrix) -> Kinship:

@@ -23,11 +23,15 @@ _HOMES = {
     "read_omics": "omics",
     "read_plain": "plain",
     "read_people": "genotypes",
+    "read_stack": "stack",
+    "read_lexicon": "traits",
     "read_table": "tables",
+    "read_traits": "traits",
     "suv": "pet",
     "table_problems": "tables",
     "to_numbers": "tables",
     "write_image": "images",
+    "write_map": "stack",
     "write_mask": "images",
 }
 

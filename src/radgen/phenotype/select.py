@@ -12,6 +12,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen.errors import InputError
+from radgen.phenotype._combat import tie_share
 from radgen.stats.reliability import IccForm, icc_columns
 
 __all__ = ["CorrelationFilter", "RankNormaliser", "ReliabilityFilter", "VarianceFilter"]
@@ -26,6 +27,9 @@ class VarianceFilter(SelectorMixin, BaseEstimator):
     ----------
     max_share : float, default 0.95
         A column whose commonest value takes more than this share of the rows is dropped.
+    max_ties : float, default 1.0
+        A column of which more than this share of pairs of rows are equal is dropped. Before
+        harmonisation 0.05 is wise: shifting the equal values of a batch marks the batch.
 
     Attributes
     ----------
@@ -33,8 +37,9 @@ class VarianceFilter(SelectorMixin, BaseEstimator):
         Columns that are kept.
     """
 
-    def __init__(self, max_share: float = 0.95) -> None:
+    def __init__(self, max_share: float = 0.95, *, max_ties: float = 1.0) -> None:
         self.max_share = max_share
+        self.max_ties = max_ties
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn which columns vary.
@@ -56,6 +61,8 @@ class VarianceFilter(SelectorMixin, BaseEstimator):
             lower, upper = ordered[: n - width + 1], ordered[width - 1 :]
             same = (lower == upper).any(axis=0)
         self.support_ = ~same & (np.isfinite(values).sum(axis=0) > 0)
+        if self.max_ties < 1:
+            self.support_ &= tie_share(values) <= self.max_ties
         if not self.support_.any():
             raise InputError("No column varies in the training rows.")
         return self

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from radgen._core.rng import derive_seed, spawn
+from radgen._core.threads import one_blas_thread
 from radgen.predict.design import Block
 from radgen.predict.fusion import Fusion, Held, PlanFit, fuse
 from radgen.predict.learners import Fitted, Learner, LinearFit, fitted_to, loss
@@ -148,7 +149,13 @@ def fit_block(
     labels = None if task.sites is None else np.array(task.sites, dtype=object)
     sites = None if labels is None else labels[rows]
     fitted: list[tuple[str, Any]] = []
-    for name, step in block_steps(block, selection=task.selection, n_selected=task.n_selected):
+    steps = block_steps(
+        block,
+        selection=task.selection,
+        n_selected=task.n_selected,
+        harmonised=task.harmoniser is not None,
+    )
+    for name, step in steps:
         if name == "harmonise":
             if task.harmoniser is None:
                 continue
@@ -215,11 +222,9 @@ def run_fold(task: FoldTask) -> FoldOutput:
     threshold; preprocessing is refitted in each of them, once for all models and settings. What
     a fold has fitted for one model is used by the others that need it.
     """
-    from threadpoolctl import threadpool_limits
-
     split = task.split
     out = FoldOutput(split.repeat, split.fold, split.test)
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         inner = _prepare_inner(task, out.log)
         outer = _prepare(task, split.train, split.test, out.log, "outer")
         ready = Ready(inner, outer, out.log)
@@ -249,10 +254,8 @@ class FullFit:
 
 def fit_all(task: FoldTask) -> FullFit:
     """Return the last plan of the task fitted to all its training rows."""
-    from threadpoolctl import threadpool_limits
-
     plan, log, rows = task.plans[-1], list[FitRecord](), task.split.train
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         inner = _prepare_inner(task, log)
         learner = fitted_to(task.learner, len(plan.blocks))
         chosen, held = _choose(task, plan, learner, inner, log)

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from radgen._core.blocks import map_units
 from radgen._core.rng import spawn
+from radgen._core.threads import one_blas_thread
 from radgen.errors import InputError
+from radgen.predict.adequacy import adequacy_table, detectable_value
 from radgen.predict.curves import curve_tables, survival_tables
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, FoldTask, run_fold
@@ -30,7 +31,6 @@ from radgen.predict.tables import (
     tested_only,
     threshold_table,
 )
-from radgen.stats.discrimination import minimum_detectable_auc
 from radgen.types import Outcome
 
 __all__ = ["evaluate"]
@@ -90,12 +90,14 @@ def evaluate(
         a grid to tune. A list of these offers a choice, which inner folds make.
     selection : None, str, transformer or list of transformers
         "correlation" (cluster medoids), "univariate" (the `n_selected` most associated
-        columns), "correlation+univariate", or own transformers; for imaging and genomic blocks.
+        columns), "mrmr" (relevance without redundancy, `n_selected` columns), "lasso",
+        "elastic_net", "stability", "boruta", "correlation+univariate" and so on, or own
+        transformers; for imaging and genomic blocks. See `radgen.predict.selection`.
     n_selected : int, default 20
-        For "univariate".
-    harmonise : None, "combat" or estimator
+        For "univariate" and "mrmr".
+    harmonise : None, "combat", "location-scale", "covbat" or estimator
         Removes site effects from imaging blocks; an estimator takes ``batch=`` in fit and
-        transform.
+        transform. "location-scale" is ComBat without empirical Bayes.
     scheme : {"kfold", "leave-site-out", "temporal"}
         Outer splits. "temporal" cuts the later half of the patients into `folds` parts and tests
         each by a model of all earlier patients.
@@ -152,8 +154,6 @@ def evaluate(
     ----------
     Varma & Simon 2006, doi:10.1186/1471-2105-7-91. LeDell et al. 2015, doi:10.1214/15-EJS1035.
     """
-    from threadpoolctl import threadpool_limits
-
     setup = set_up(
         blocks, outcome, seed=seed, groups=groups, sites=sites, roles=roles, model=model,
         selection=selection, n_selected=n_selected, harmonise=harmonise, scheme=scheme,
@@ -167,7 +167,7 @@ def evaluate(
         "interval_text": "patient-level, from influence functions, enlarged for the overlap of "
         "training sets, within the possible range",
     }  # fmt: skip
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         return _collect(setup, outputs, params=params, permuted=permuted)
 
 
@@ -235,6 +235,7 @@ def _collect(
         rng=spawn(params["seed"], "average precision"),
     )
     main = found[setup.primary][MAIN_METRIC[design.kind]]
+    widths = {block.name: len(block.columns) for block in setup.common["blocks"]}
     extra: dict[str, Any] = {}
     if design.kind == "binary":
         names = ("calibration", "decision", "roc")
@@ -261,20 +262,8 @@ def _collect(
         outcome=design.outcome_name,
         outcome_kind=design.kind,
         primary=setup.primary,
-        detectable=_detectable(design, main.influence),
+        detectable=detectable_value(design, main.influence),
+        adequacy=adequacy_table(design, widths, plans, found),
         permutation_p=p_value,
         **extra,
     )
-
-
-def _detectable(design: Design, influence: FloatArray) -> float:
-    if design.kind == "binary":
-        positive = len(np.unique(design.patients[design.target > 0.5]))
-        negative = len(np.unique(design.patients[design.target < 0.5]))
-        return minimum_detectable_auc(positive, negative)
-    if design.kind == "censored":
-        from radgen.predict.scores import std_error
-
-        error = std_error(influence, design.patients)
-        return float(min(0.5 + (ndtri(0.975) + ndtri(0.8)) * error, 1.0))
-    return float("nan")

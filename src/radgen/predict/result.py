@@ -12,7 +12,7 @@ import polars as pl
 from radgen.errors import InputError
 from radgen.types import Result
 
-__all__ = ["MAIN_METRIC", "METRIC_WORDS", "PredictionResult"]
+__all__ = ["CHANCE", "MAIN_METRIC", "METRIC_WORDS", "PredictionResult"]
 
 MAIN_METRIC = {"binary": "auc", "censored": "harrell_c", "continuous": "r2"}
 METRIC_WORDS = {
@@ -24,7 +24,7 @@ METRIC_WORDS = {
     "integrated_brier": "integrated Brier score",
     "mean_squared_error": "mean squared error",
 }
-_CHANCE = {"auc": 0.5, "harrell_c": 0.5, "r2": 0.0}
+CHANCE = {"auc": 0.5, "harrell_c": 0.5, "r2": 0.0}
 
 
 def _frame() -> pl.DataFrame:
@@ -45,8 +45,8 @@ class PredictionResult(Result):
         decision at the training threshold; `risk` the predicted risk at the horizon (survival).
         `y` is the class, time or value; `event` is null unless survival.
     differences : polars.DataFrame
-        ``first, second, metric, difference, std_error, ci_low, ci_high, p_value``: paired, on
-        the same patients.
+        ``first, second, metric, difference, std_error, ci_low, ci_high, p_value, detectable``:
+        paired, on the same patients; the last is the smallest difference found with 80 % power.
     calibration : polars.DataFrame
         ``model, predicted, observed``: smoothed.
     decision : polars.DataFrame
@@ -63,6 +63,10 @@ class PredictionResult(Result):
     fit_log, row_sets : polars.DataFrame
         ``repeat, fold, level, fitted, target, row_set, n_rows`` and ``row_set, sample``: which
         rows every fitted object saw; `radgen.predict.audit` reads them.
+    adequacy : polars.DataFrame
+        ``model, candidates, n_patients, events, r2_cs, needed, criterion, supported,
+        detectable``: sample size asked for by Riley's criteria, and the smallest main metric that
+        the sample could have shown.
     outcome, outcome_kind, primary : str
         Name and kind of the outcome; the model with most blocks.
     detectable : float
@@ -73,7 +77,7 @@ class PredictionResult(Result):
     """
 
     kind: ClassVar[str] = "prediction"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     plots: ClassVar[tuple[str, ...]] = ("models", "roc", "calibration", "decision", "km")
 
     predictions: pl.DataFrame = field(default_factory=_frame)
@@ -86,6 +90,7 @@ class PredictionResult(Result):
     thresholds: pl.DataFrame = field(default_factory=_frame)
     fit_log: pl.DataFrame = field(default_factory=_frame)
     row_sets: pl.DataFrame = field(default_factory=_frame)
+    adequacy: pl.DataFrame = field(default_factory=_frame)
     outcome: str = ""
     outcome_kind: str = "binary"
     primary: str = ""
@@ -122,7 +127,7 @@ class PredictionResult(Result):
         """Return one sentence on a model, generated from its numbers."""
         row = self.estimate(model)
         metric = self.main_metric
-        chance = _CHANCE[metric]
+        chance = CHANCE[metric]
         word = METRIC_WORDS[metric]
         text = f"{word} {_two(row['estimate'])} ({_two(row['ci_low'])}–{_two(row['ci_high'])})"
         size = _size(self.outcome_kind, row)
@@ -162,8 +167,10 @@ class PredictionResult(Result):
                 out.append(
                     f"No evidence that {row['first']} is better than {row['second']}: {word} {gap}."
                 )
-        if self.outcome_kind == "binary" and self.estimate(self.primary)["ci_low"] > _CHANCE["auc"]:
+        kinds = ("binary", "continuous")
+        if self.outcome_kind in kinds and self.estimate(self.primary)["ci_low"] > CHANCE[metric]:
             out += self._calibration_statement()  # risks that carry nothing have no calibration
+        out += self._size_statement()
         if np.isfinite(self.permutation_p):
             out.append(
                 f"Permuting the outcome through the whole pipeline {self.params['permutations']} "
@@ -171,15 +178,34 @@ class PredictionResult(Result):
             )
         return tuple(out)
 
+    def _size_statement(self) -> list[str]:
+        rows = self.adequacy
+        if "model" in rows.columns:
+            rows = rows.filter(pl.col("model") == self.primary)
+        if not rows.height or rows["needed"][0] is None:
+            return []
+        row = rows.row(0, named=True)
+        text = (
+            f"Riley's criteria ask for {row['needed']:,} patients for the {row['candidates']} "
+            f"candidate columns of {self.primary}"
+        )
+        if row["n_patients"] >= row["needed"]:
+            return [f"{text}; there are {row['n_patients']}."]
+        return [
+            f"{text}; there are {row['n_patients']}, enough for {row['supported']} without a "
+            "penalty."
+        ]
+
     def _calibration_statement(self) -> list[str]:
         row = self.estimate(self.primary, "calibration_slope")
         if not np.isfinite(row["estimate"]):
             return []
         text = f"{_two(row['estimate'])} ({_two(row['ci_low'])} to {_two(row['ci_high'])})"
+        what = "risks" if self.outcome_kind == "binary" else "values"
         if row["ci_high"] < 1:
-            return [f"Predicted risks of {self.primary} are too extreme: slope {text}."]
+            return [f"Predicted {what} of {self.primary} are too extreme: slope {text}."]
         if row["ci_low"] > 1:
-            return [f"Predicted risks of {self.primary} are not extreme enough: slope {text}."]
+            return [f"Predicted {what} of {self.primary} are not extreme enough: slope {text}."]
         return [f"The calibration slope of {self.primary} is compatible with 1: {text}."]
 
     def methods(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dposv
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -31,10 +31,10 @@ def reduce_columns(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _solve(matrix: FloatArray, vector: FloatArray) -> FloatArray:
-    try:
-        return np.asarray(cho_solve(cho_factor(matrix, check_finite=False), vector))
-    except LinAlgError as error:
-        raise FitError("A penalised model has a singular information matrix.") from error
+    _, found, trouble = dposv(matrix, vector)
+    if trouble:
+        raise FitError("A penalised model has a singular information matrix.")
+    return np.asarray(found)
 
 
 def logistic_path(
@@ -89,7 +89,7 @@ def _logistic_newton(
         p = expit(design @ theta)
         slope = design.T @ (w * (y - p)) - ridge * theta
         information = (design * (w * np.maximum(p * (1 - p), 1e-12))[:, None]).T @ design
-        information[np.diag_indices_from(information)] += ridge
+        information.flat[:: len(theta) + 1] += ridge
         move = _solve(information, slope)
         gain = float(slope @ move)
         if gain < 1e-9 * (1 + abs(value)):
@@ -148,7 +148,7 @@ def _cox_newton(risk: RiskSets, z: FloatArray, penalty: float, theta: FloatArray
             move = move / 2
         theta, value = theta + move, trial
         slope = gradient - penalty * theta
-        information[np.diag_indices_from(information)] += penalty
+        information.flat[:: len(theta) + 1] += penalty
         move = _solve(information, slope)
         if float(slope @ move) < 1e-9 * (1 + abs(value)):
             return theta + move

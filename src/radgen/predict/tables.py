@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from radgen.predict.adequacy import POWER_FACTOR
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, ModelPlan
 from radgen.predict.result import MAIN_METRIC
@@ -177,11 +178,12 @@ def difference_table(
                     (
                         first.name, second.name, metric, gap, error,
                         max(low, -bound), min(high, bound), float(2 * ndtr(-abs(z))),
+                        POWER_FACTOR * error,
                     )
                 )  # fmt: skip
     names = ["first", "second", "metric", "difference"]
-    names += ["std_error", "ci_low", "ci_high", "p_value"]
-    types = [pl.String] * 3 + [pl.Float64] * 5
+    names += ["std_error", "ci_low", "ci_high", "p_value", "detectable"]
+    types = [pl.String] * 3 + [pl.Float64] * 6
     return pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
 
 
