@@ -74,6 +74,14 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
     "forest": lambda ax: plot.forest(
         NAMES, [1, 2, 0.5, np.nan, 1], [0.5] * 5, [3] * 5, null=1.0, log=True, ax=ax
     ),
+    "set_ranking": lambda ax: plot.set_ranking(
+        NAMES,
+        [1, 2, -0.5, np.nan, 1],
+        [-1, -9, -3, np.nan, 0],
+        [5, 9, 200, 1, 7],
+        significant=[True, True, False, False, True],
+        ax=ax,
+    ),  # fmt: skip
     "manhattan": _genome,
     "miami": lambda ax: _genome(ax, mirrored=True),
     "qq": lambda ax: plot.qq(np.log10(RNG.random(200)), name=HOSTILE[2], ax=ax),
