@@ -113,6 +113,19 @@ def test_the_screen_loses_nothing(missing, threshold):
     )
 
 
+def test_the_screen_of_a_heavy_tailed_trait_loses_nothing():
+    genotypes, phenotypes, covariates = cohort(11, n=200, m=300, k=12, missing_traits=0)
+    values = phenotypes.select(pl.exclude("sample")).to_numpy()
+    heavy = pl.DataFrame(
+        {"sample": phenotypes["sample"]} | {f"y{j}": np.sinh(2 * values[:, j]) for j in range(12)}
+    )
+    full = gwas(genotypes, heavy, covariates)
+    kept = gwas(genotypes, heavy, covariates, threshold=0.005)
+    want = full.frame.filter(pl.col("p") <= 0.005)
+    assert want.height > 10
+    assert kept.frame.select("phenotype", "id").equals(want.select("phenotype", "id"))
+
+
 def test_blocks_workers_and_order_change_nothing(tmp_path):
     genotypes, phenotypes, covariates = cohort(4)
     want = gwas(genotypes, phenotypes, covariates, jobs=1).frame

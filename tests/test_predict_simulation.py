@@ -8,7 +8,7 @@ import pytest
 
 from radgen import predict
 from radgen.errors import AlignmentError, InputError
-from radgen.predict.preprocess import UnivariateSelector
+from radgen.predict.selection import UnivariateSelector
 from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable
 
 FAST = {"folds": 4, "repeats": 1, "inner_folds": 3, "bootstrap": 20}

@@ -64,8 +64,8 @@ class Store:
     def add(self, rows: TestRows) -> None:
         """Take the tests of the next block."""
         # The counts of a thousand traits take 5 MB a block: they are summed at once.
-        self._counts = self._counts + rows.hist
-        self._rows.append(TestRows(rows.columns, self._counts[:0]))
+        self._counts += rows.hist
+        self._rows.append(TestRows(rows.columns, np.empty((0, HIST_BINS), np.int64)))
         if len(self._rows) == _BLOCKS:
             self._flush()
 

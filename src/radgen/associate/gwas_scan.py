@@ -163,7 +163,7 @@ def gwas(
         "build": genotypes.build,
         "threshold": threshold,
         "loco": loco is not None or isinstance(kinship, Mapping),
-        "screened": isinstance(scan, LinearScan) and scan.weights is not None,
+        "screened": isinstance(scan, LinearScan) and scan.screen is not None,
         "out": None if out is None else str(out),
     }
     return _run(

@@ -75,8 +75,11 @@ def run_gwas(
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas, read_background
+    from radgen.associate._gwas_input import to_phenotypes
     from radgen.io import open_genotypes
 
+    # The frame is not kept: a thousand traits would be held twice.
+    table = to_phenotypes(read_sample_table(phenotypes))
     binary = options.get("model") == "logistic"
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
 
@@ -91,7 +94,7 @@ def run_gwas(
             executor = client.get_executor()
         return gwas(
             open_genotypes(genotypes, build=build),
-            read_sample_table(phenotypes),
+            table,
             optional_table(covariates),
             traits=parted(traits),
             executor=executor,

@@ -93,12 +93,14 @@ def evaluate(
         a grid to tune. A list of these offers a choice, which inner folds make.
     selection : None, str, transformer or list of transformers
         "correlation" (cluster medoids), "univariate" (the `n_selected` most associated
-        columns), "correlation+univariate", or own transformers; for imaging and genomic blocks.
+        columns), "mrmr" (relevance without redundancy, `n_selected` columns), "lasso",
+        "elastic_net", "stability", "boruta", "correlation+univariate" and so on, or own
+        transformers; for imaging and genomic blocks. See `radgen.predict.selection`.
     n_selected : int, default 20
-        For "univariate".
-    harmonise : None, "combat" or estimator
+        For "univariate" and "mrmr".
+    harmonise : None, "combat", "location-scale", "covbat" or estimator
         Removes site effects from imaging blocks; an estimator takes ``batch=`` in fit and
-        transform.
+        transform. "location-scale" is ComBat without empirical Bayes.
     scheme : {"kfold", "leave-site-out", "temporal"}
         Outer splits. "temporal" cuts the later half of the patients into `folds` parts and tests
         each by a model of all earlier patients.
