@@ -99,8 +99,9 @@ def evaluate(
     n_selected : int, default 20
         For "univariate" and "mrmr".
     harmonise : None, "combat", "location-scale", "covbat" or estimator
-        Removes site effects from imaging blocks; an estimator takes ``batch=`` in fit and
-        transform. "location-scale" is ComBat without empirical Bayes.
+        Removes site effects from imaging blocks, without empirical Bayes (which would push noise
+        below chance where sites differ in prevalence, see `radgen.predict.preprocess.harmoniser`);
+        an estimator takes ``batch=`` in fit and transform.
     scheme : {"kfold", "leave-site-out", "temporal"}
         Outer splits. "temporal" cuts the later half of the patients into `folds` parts and tests
         each by a model of all earlier patients.

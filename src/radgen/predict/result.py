@@ -227,9 +227,10 @@ class PredictionResult(Result):
                 f"{p['repeats']} times repeated, {p['folds']}-fold cross-validation, stratified by "
                 "the outcome and grouped by patient"
             )
-        harmonise = (
-            f"site effects were removed with {p['harmonise']}, " if p["harmonise"] != "none" else ""
-        )
+        harmonise = ""
+        if p["harmonise"] != "none":
+            plain = " (no empirical Bayes)" if p["harmonise"].islower() else ""
+            harmonise = f"site effects were removed with {p['harmonise']}{plain}, "
         selection = (
             f"features were selected ({p['selection']}), " if p["selection"] != "none" else ""
         )
