@@ -134,6 +134,54 @@ def test_all_image_types_and_names(tmp_path: Path) -> None:
     assert found["diagnostics_Mask-original_VoxelNum"] == mask.n_voxels
 
 
+def golden_patterns() -> list[tuple[str, str, dict[str, object], dict[str, float]]]:
+    """Cases of tests/golden/pyradiomics/patterns.py with the values that PyRadiomics gave."""
+    folder = Path(__file__).parent / "golden" / "pyradiomics"
+    source = ast.parse((folder / "patterns.py").read_text())
+    (cases,) = (
+        ast.literal_eval(node.value)
+        for node in source.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "CASES"  # type: ignore[attr-defined]
+    )
+    with (folder / "patterns.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    return [
+        (name, case, types, {r["feature"]: float(r["value"]) for r in rows if r["case"] == name})
+        for name, (case, types) in cases.items()
+    ]
+
+
+@pytest.mark.parametrize("golden", golden_patterns(), ids=lambda golden: golden[0])
+def test_local_binary_patterns(
+    golden: tuple[str, str, dict[str, object], dict[str, float]], data: Callable[[str], Path]
+) -> None:
+    name, case, types, expected = golden
+    folder = data("pyradiomics_cases")
+    parameters = {
+        "imageType": types,
+        "featureClass": {
+            "firstorder": ["Mean", "Variance", "Skewness", "Entropy"],
+            "glcm": ["Contrast"],
+        },
+        "setting": {"binWidth": 0.5, "additionalInfo": False, "normalize": name != "plain"},
+    }
+    found = RadiomicsFeatureExtractor(parameters).execute(
+        folder / f"{case}_image.nrrd", folder / f"{case}_label.nrrd"
+    )
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_local_binary_patterns_of_flat_places_are_explained() -> None:
+    image, mask = scan()
+    flat = image.with_array(np.ones(image.array.shape))
+    extractor = RadiomicsFeatureExtractor({"imageType": {"LBP3D": {}}}, binWidth=1)
+    with pytest.raises(InputError, match="flat around a voxel"):
+        extractor.execute(flat, mask)
+    with pytest.raises(ConfigError, match="lbp2DMethod is one of"):
+        read_parameters({"imageType": {"LBP2D": {"lbp2DMethod": "nri"}}})
+
+
 def test_default_is_107_features_and_the_long_table_holds_them() -> None:
     image, mask = scan()
     found = RadiomicsFeatureExtractor(additionalInfo=False).execute(image, mask)

@@ -61,7 +61,7 @@ def _measure(
         if name in features:
             levels = Levels(crop_to(values, shaped, shape_box, spacing), settings)
             yield from _wanted("original", name, levels, features[name])
-    for title, array, own in responses(image, parameters.image_types, settings):
+    for title, array, own in responses(image, inside, parameters.image_types, settings):
         levels = Levels(crop_to(array, inside, box, spacing), own)
         for name, wanted in features.items():
             if not name.startswith("shape"):
