@@ -9,8 +9,6 @@ the function that its 3D pattern needs), scikit-image 0.22.0, trimesh 5.2.0:
 import sys
 from pathlib import Path
 
-from radiomics import featureextractor, setVerbosity
-
 CASES = {
     "plain": ("brain1", {"LBP2D": {}, "LBP3D": {}}),
     "other": (
@@ -27,6 +25,8 @@ FEATURES = {"firstorder": ["Mean", "Variance", "Skewness", "Entropy"], "glcm": [
 
 
 def main(folder: Path) -> None:
+    from radiomics import featureextractor, setVerbosity
+
     setVerbosity(60)
     sys.stdout.write("case,feature,value\n")
     for name, (case, types) in CASES.items():
