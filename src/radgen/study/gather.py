@@ -113,7 +113,7 @@ class Gathered:
             self.complain(location, text)
 
     def find(self, text: str, *location: str | int, folder: bool = False) -> Path | None:
-        """Return a file (or `folder`) of the study that exists; note a problem where it does not."""
+        """Return a file (or `folder`) that exists; note a problem where it does not."""
         try:
             path = resolve(text, self.folder)
         except KeyError as error:

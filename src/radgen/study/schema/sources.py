@@ -316,8 +316,8 @@ class OmicsSettings(Section):
     """One molecular layer: [omics.<name>]."""
 
     path: str = Field(
-        description="Matrix (TSV, CSV, Parquet, GCT, Excel, GEO series matrix), mutation list (MAF, "
-        "annotated VCF) or folder of a cBioPortal study."
+        description="Matrix (TSV, CSV, Parquet, GCT, Excel, GEO series matrix), mutation list "
+        "(MAF, annotated VCF) or folder of a cBioPortal study."
     )
     layer: Literal[
         "expression", "mutation", "copy_number", "methylation", "protein", "pathway", "other"
