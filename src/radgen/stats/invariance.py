@@ -117,10 +117,12 @@ def invariant_sets(
 
     Parameters
     ----------
-    y, x, environments, kind
+    y, x, environments
         As in `invariance_test`; at most 15 predictors (2^15 sets).
     alpha : float, default 0.05
         Level.
+    kind : {"linear", "logistic"}
+        As in `invariance_test`.
     max_size : int or None
         Largest set that is tested; None = all. With a limit the statement about parents holds
         where they are no more than that.
