@@ -6,6 +6,10 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "ModuleMapResult": "module_map",
+    "PreservationResult": "module_preservation",
+    "preservation": "module_preservation",
+    "map_modules": "module_map",
     "AspuResult": "gwas_aspu",
     "AssociationResult": "association_result",
     "AtlasResult": "lesion_frequency",
