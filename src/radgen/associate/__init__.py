@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "MaskingResult": "masking_result",
+    "mask_genes": "gene_masking",
     "ModuleMapResult": "module_map",
     "PreservationResult": "module_preservation",
     "preservation": "module_preservation",
