@@ -169,3 +169,25 @@ def test_lesions_are_mapped(run, tmp_path):
     assert "Strongest at (2, 2, 2) mm" in text
     assert (tmp_path / "out" / "atlas" / "frequency_IDH1_1.nii.gz").exists()
     assert (tmp_path / "out" / "maps" / "z_score.nii.gz").exists()
+
+
+def test_sites_are_bundled_and_pooled(run, folder, tmp_path):
+    traits, cov = folder / "phenotype.txt", folder / "covariates.txt"
+    for site in ("a", "b"):
+        text = run(
+            "bundle", "make", "--genotypes", folder / "example.bed", "--phenotypes", traits,
+            "--covariates", cov, "--site", site, "--out", tmp_path / site,
+        )  # fmt: skip
+        assert "500 people, 2 traits" in text
+    text = run(
+        "bundle", "pool", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "all.tsv",
+        "--covariates", "V1", "--traits", "Y2",
+    )  # fmt: skip
+    assert "in 1,000 people" in text
+    found = pl.read_csv(tmp_path / "all.tsv", separator="\t")
+    assert found["n"].max() == 1000
+    text = run(
+        "bundle", "pool", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "joint.tsv",
+        "--test", "manova", "--covariates", "none",
+    )  # fmt: skip
+    assert "2 traits together" in text

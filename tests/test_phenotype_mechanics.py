@@ -8,7 +8,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from radgen import phenotype
 from radgen.errors import InputError
 from radgen.predict import RidgeLinear, RidgeLogistic
-from radgen.predict.preprocess import BlockScale, UnivariateSelector
+from radgen.predict.preprocess import BlockScale
+from radgen.predict.selection import UnivariateSelector
 from radgen.types import PhenotypeTable
 
 

@@ -12,9 +12,18 @@ from radgen.io.sample_table import read_sample_table
 if TYPE_CHECKING:
     import polars as pl
 
+    from radgen.associate import Bundle
     from radgen.types import ImageStack, Result
 
-__all__ = ["joint_test", "read_images", "run_lesions", "run_voxelwise"]
+__all__ = [
+    "joint_test",
+    "pool",
+    "read_images",
+    "run_lesions",
+    "run_voxelwise",
+    "tables_of",
+    "tell_bundle",
+]
 
 
 def joint_test(
@@ -150,3 +159,34 @@ def run_lesions(
         write_table(found.clusters, out / "clusters.tsv")
     for line in (*found.warnings, *atlas.statements(), *found.statements(), f"Results: {out}"):
         typer.echo(line)
+
+
+def tables_of(genotypes: Path, phenotypes: Path, covariates: Path | None) -> tuple[Any, ...]:
+    """Return genotypes, phenotypes and covariates of their files."""
+    from radgen.cli._genetics import optional_table
+    from radgen.io import open_genotypes
+
+    return open_genotypes(genotypes), read_sample_table(phenotypes), optional_table(covariates)
+
+
+def tell_bundle(bundle: Bundle, out: Path) -> None:
+    """Print what a bundle holds."""
+    n_traits = sum(len(item.traits) for item in bundle.patterns)
+    withheld = bundle.variants["withheld"].str.len_chars().gt(0).sum()
+    typer.echo(
+        f"{bundle.site}: {bundle.facts['n_people']:,} people, {n_traits} traits in "
+        f"{len(bundle.patterns)} sets of people, {len(bundle.covariates)} covariates, "
+        f"{bundle.variants.height:,} variants of which {withheld:,} are withheld."
+    )
+    typer.echo(f"Bundle: {out}")
+
+
+def pool(bundles: list[Path], *, test: str, threshold: float | None, **options: Any) -> Result:
+    """Return the joint analysis of bundles that ``radgen bundle pool`` asks for."""
+    from radgen._core.naming import require_choice
+    from radgen.associate import omnibus_bundles, pool_bundles
+
+    require_choice(test, ("single", "manova"), what="test")
+    if test == "manova":
+        return omnibus_bundles(bundles, **options)
+    return pool_bundles(bundles, threshold=threshold, **options)

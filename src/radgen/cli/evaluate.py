@@ -38,7 +38,11 @@ _ONE = "Name of the site, where all samples are of one."
 _MODEL = "auto (ridge), elastic_net, lasso, forest, boosting, blocks, weibull …; a,b = a choice."
 _FUSION = "How blocks are joined: early, stacked, vote; several parted by commas."
 _KEEP = "Keep samples that lack one of the tables."
-_SELECTION = "none, correlation, univariate, correlation+univariate."
+_SELECTION = (
+    "none, correlation, univariate, mrmr, lasso, elastic_net, stability, boruta, or correlation+"
+    " one of these."
+)
+_HARMONISE = "none, combat, location-scale or covbat (needs --site)."
 _FREEZE = "Write the fullest model, fitted to all samples, to this bundle (.json)."
 
 
@@ -62,7 +66,7 @@ def evaluate(
     exclude: Annotated[str, typer.Option(help="Feature columns to leave out.")] = "",
     model: Annotated[str, typer.Option(help=_MODEL)] = "auto",
     selection: Annotated[str, typer.Option(help=_SELECTION)] = "correlation",
-    harmonise: Annotated[str, typer.Option(help="none or combat (needs --site).")] = "none",
+    harmonise: Annotated[str, typer.Option(help=_HARMONISE)] = "none",
     fusion: Annotated[str, typer.Option(help=_FUSION)] = "early",
     keep_missing: Annotated[bool, typer.Option(help=_KEEP)] = False,
     scheme: Annotated[str, typer.Option(help="kfold, leave-site-out or temporal.")] = "kfold",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from radgen._core.digest import digest
 from radgen._core.naming import require_choice
 from radgen.errors import FitError, InputError, RadgenWarning, shown
 from radgen.phenotype._batch_columns import (
@@ -71,7 +72,7 @@ class LongitudinalComBat(ColumnTaker, TransformerMixin, BaseEstimator):
     batches_ : tuple of str
         Batches of the training rows, sorted.
     intercepts_ : mapping of str to float64 (n_features,)
-        Predicted intercept of each training subject.
+        Predicted intercept of each training subject, by the digest of its id.
     mean_, slopes_ : float64 (n_features,), (n_covariates, n_features)
         Grand mean over batches and effects of covariates.
     batch_means_ : float64 (n_batches, n_features)
@@ -205,7 +206,7 @@ class LongitudinalComBat(ColumnTaker, TransformerMixin, BaseEstimator):
         self.residual_variance_[live] = fit.residual_variance
         own = np.zeros((len(fit.subjects), p))
         own[:, live] = fit.intercepts
-        self.intercepts_ = dict(zip(fit.subjects, own, strict=True))
+        self.intercepts_ = dict(zip(map(_hashed, fit.subjects), own, strict=True))
 
     def transform(
         self, X: Any, *, batch: Any = None, subjects: Any = None, covariates: Any = None
@@ -278,8 +279,9 @@ class LongitudinalComBat(ColumnTaker, TransformerMixin, BaseEstimator):
         out = np.zeros(rows.values.shape)
         for name in dict.fromkeys(rows.subject.tolist()):
             at = rows.subject == name
-            if name in self.intercepts_:
-                out[at] = self.intercepts_[name]
+            known = self.intercepts_.get(_hashed(name))
+            if known is not None:
+                out[at] = known
                 continue
             n = int(at.sum())
             whole = n * self.subject_variance_ + self.residual_variance_
@@ -293,7 +295,10 @@ class LongitudinalComBat(ColumnTaker, TransformerMixin, BaseEstimator):
         p = rows.values.shape[1]
         sd = np.sqrt(self.residual_variance_)
         live = ~self.flat_ & (sd > 0)
-        own = np.stack([self.intercepts_.get(s, np.zeros(p)) for s in rows.subject[at].tolist()])
+        nothing = np.zeros(p)
+        own = np.stack(
+            [self.intercepts_.get(_hashed(s), nothing) for s in rows.subject[at].tolist()]
+        )
         rest = rows.values[at] - self.mean_ - rows.kept[at] @ self.slopes_ - own
         found = estimate_effect(
             rest[:, live] / sd[live],
@@ -334,6 +339,10 @@ class LongitudinalComBat(ColumnTaker, TransformerMixin, BaseEstimator):
                 f"{kept.shape[1]}."
             )
         return _Visits(values, keys["batch"], keys["subject"], kept)
+
+
+def _hashed(subject: str) -> str:
+    return digest("radgen id", subject)
 
 
 def _fit(values: FloatArray, design: FloatArray, subjects: NDArray[Any]) -> RandomIntercept:

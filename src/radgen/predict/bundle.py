@@ -19,6 +19,7 @@ from radgen._version import __version__
 from radgen.errors import FormatError, InputError
 from radgen.phenotype._combat import BatchEffect, Standard
 from radgen.phenotype.harmonise import ComBat
+from radgen.phenotype.portable import as_plain, from_plain, is_portable
 from radgen.phenotype.select import (
     CorrelationFilter,
     RankNormaliser,
@@ -29,8 +30,13 @@ from radgen.predict.contract import BlockContract
 from radgen.predict.engine import Prepared
 from radgen.predict.fitting import FittedModel
 from radgen.predict.learners import LinearFit
-from radgen.predict.preprocess import BlockScale, UnivariateSelector
+from radgen.predict.preprocess import BlockScale
 from radgen.predict.recalibration import Recalibrated
+from radgen.predict.selection.boruta import BorutaSelector
+from radgen.predict.selection.relevance import RelevanceSelector
+from radgen.predict.selection.sparse import SparseSelector
+from radgen.predict.selection.stability import StabilitySelector
+from radgen.predict.selection.univariate import UnivariateSelector
 from radgen.predict.trees import Tree, TreeFit
 
 __all__ = ["bundle_digest", "read_bundle", "write_bundle"]
@@ -45,7 +51,19 @@ _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]
     "StandardScaler": (StandardScaler, (), ("mean_", "scale_", "var_")),
     "VarianceFilter": (VarianceFilter, ("max_share", "max_ties"), ("support_",)),
     "CorrelationFilter": (CorrelationFilter, ("threshold", "method"), ("support_",)),
-    "UnivariateSelector": (UnivariateSelector, ("k",), ("support_",)),
+    "UnivariateSelector": (UnivariateSelector, ("k", "alpha", "adjust"), ("support_",)),
+    "RelevanceSelector": (RelevanceSelector, ("k", "scheme", "n_bins"), ("support_",)),
+    "SparseSelector": (SparseSelector, ("l1_ratio", "rule", "folds"), ("support_",)),
+    "StabilitySelector": (
+        StabilitySelector,
+        ("max_errors", "threshold", "n_pairs", "q", "bound"),
+        ("support_",),
+    ),
+    "BorutaSelector": (
+        BorutaSelector,
+        ("n_trees", "max_depth", "max_rounds", "percentile", "alpha", "keep_undecided"),
+        ("support_",),
+    ),
     "ReliabilityFilter": (ReliabilityFilter, ("threshold", "form"), ("support_", "lower_")),
     "RankNormaliser": (RankNormaliser, (), ("knots_", "scores_")),
     "BlockScale": (BlockScale, (), ("mean_", "scale_")),
@@ -252,6 +270,8 @@ def _contract_of(stored: Mapping[str, Any]) -> BlockContract:
 
 def _step(name: str, step: Any) -> dict[str, Any]:
     kind = type(step).__name__
+    if kind not in _STATE and is_portable(step):
+        return {"name": name, "kind": kind, "portable": as_plain(step)}
     if kind not in _STATE or type(step) is not _STATE[kind][0]:
         raise InputError(f"The step {kind} cannot be written as plain numbers in a bundle.")
     _, settings, state = _STATE[kind]
@@ -265,6 +285,8 @@ def _step(name: str, step: Any) -> dict[str, Any]:
 
 
 def _restore(stored: Mapping[str, Any]) -> tuple[str, Any]:
+    if "portable" in stored:
+        return stored["name"], from_plain(stored["portable"])
     make, _, _ = _STATE[stored["kind"]]
     step = make(**stored["settings"])
     for item, value in stored["state"].items():

@@ -48,7 +48,7 @@ class PredictionResult(Result):
         ``first, second, metric, difference, std_error, ci_low, ci_high, p_value, detectable``:
         paired, on the same patients; the last is the smallest difference found with 80 % power.
     calibration : polars.DataFrame
-        ``model, predicted, observed``: smoothed.
+        ``model, predicted, observed``: smoothed; of the risk at the horizon (survival).
     decision : polars.DataFrame
         ``model, threshold, net_benefit, ci_low, ci_high, standardised, treat_all``.
     roc : polars.DataFrame
@@ -63,6 +63,9 @@ class PredictionResult(Result):
     fit_log, row_sets : polars.DataFrame
         ``repeat, fold, level, fitted, target, row_set, n_rows`` and ``row_set, sample``: which
         rows every fitted object saw; `radgen.predict.audit` reads them.
+    intervals : polars.DataFrame
+        ``model, method, estimate, std_error, ci_low, ci_high``: the main metric's interval by
+        influence functions (the default), patient-level bootstrap and corrected resampling.
     adequacy : polars.DataFrame
         ``model, candidates, n_patients, events, r2_cs, needed, criterion, supported,
         detectable``: sample size asked for by Riley's criteria, and the smallest main metric that
@@ -77,7 +80,7 @@ class PredictionResult(Result):
     """
 
     kind: ClassVar[str] = "prediction"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     plots: ClassVar[tuple[str, ...]] = ("models", "roc", "calibration", "decision", "km")
 
     predictions: pl.DataFrame = field(default_factory=_frame)
@@ -91,6 +94,7 @@ class PredictionResult(Result):
     fit_log: pl.DataFrame = field(default_factory=_frame)
     row_sets: pl.DataFrame = field(default_factory=_frame)
     adequacy: pl.DataFrame = field(default_factory=_frame)
+    intervals: pl.DataFrame = field(default_factory=_frame)
     outcome: str = ""
     outcome_kind: str = "binary"
     primary: str = ""
@@ -223,9 +227,10 @@ class PredictionResult(Result):
                 f"{p['repeats']} times repeated, {p['folds']}-fold cross-validation, stratified by "
                 "the outcome and grouped by patient"
             )
-        harmonise = (
-            f"site effects were removed with {p['harmonise']}, " if p["harmonise"] != "none" else ""
-        )
+        harmonise = ""
+        if p["harmonise"] != "none":
+            plain = " (no empirical Bayes)" if p["harmonise"].islower() else ""
+            harmonise = f"site effects were removed with {p['harmonise']}{plain}, "
         selection = (
             f"features were selected ({p['selection']}), " if p["selection"] != "none" else ""
         )

@@ -25,6 +25,11 @@ __all__ = [
 
 
 Fusion = Literal["early", "stacked", "vote"]
+Selection = Literal[
+    "none", "correlation", "univariate", "mrmr", "lasso", "elastic_net", "stability", "boruta",
+    "correlation+univariate", "correlation+mrmr", "correlation+lasso", "correlation+elastic_net",
+    "correlation+stability", "correlation+boruta",
+]  # fmt: skip
 SeveralScans = Literal["refuse", "first", "last", "nearest", "largest", "mean", "worst"]
 NormaliseName = Literal["none", "zscore", "robust", "percentile", "white-stripe", "reference"]
 
@@ -185,7 +190,10 @@ class LinkSettings(Section):
 class HarmoniseSettings(Section):
     """Removal of site or scanner effects from the phenotypes."""
 
-    method: Literal["combat", "none"] = Field(default="combat", description="The method.")
+    method: Literal["combat", "location-scale", "covbat", "none"] = Field(
+        default="combat",
+        description="location-scale: ComBat without empirical Bayes; covbat: covariances too.",
+    )
     batch: str = Field(description="Clinical or carried column that names site or scanner.")
     keep: Texts = Field(
         default_factory=list,
@@ -269,7 +277,8 @@ class PredictSettings(Section):
     clinical: Texts = Field(default_factory=list, description="Clinical columns to use.")
     layers: Texts = Field(default_factory=list, description="Molecular layers to use.")
     model: Literal[
-        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "weibull", "lognormal",
+        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "blocks_lasso", "weibull",
+        "lognormal",
         "loglogistic",
     ] = Field(
         default="auto",
@@ -287,8 +296,9 @@ class PredictSettings(Section):
         description="Samples that lack images, clinical data or a layer: left out, or kept and "
         "imputed there.",
     )
-    selection: Literal["none", "correlation", "univariate", "correlation+univariate"] = Field(
-        default="correlation", description="Selection of features, inside the folds."
+    selection: Selection = Field(
+        default="correlation",
+        description="Selection of features, inside the folds; a + joins two, the first first.",
     )
     harmonise: bool = Field(
         default=False, description="Harmonise inside the folds, as [harmonise] says."
