@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from radgen.predict import AuditResult
     from radgen.study.models import ModelRun
 
-__all__ = ["evaluate", "ids_of", "show_audit", "show_predictions", "sites_of", "validate"]
+__all__ = [
+    "environments",
+    "evaluate",
+    "ids_of",
+    "show_audit",
+    "show_predictions",
+    "sites_of",
+    "validate",
+]
 
 
 def _parted(text: str) -> list[str]:
@@ -39,6 +47,34 @@ def evaluate(given: Mapping[str, Any]) -> None:
     else:
         run = evaluate_many(inputs, given["out"], **options)
     _show(run, "Frozen model")
+
+
+def environments(given: Mapping[str, Any]) -> None:
+    """Do what ``radgen environments`` asks for, print the findings and write the tables."""
+    from radgen.cli._genetics import write_table
+    from radgen.predict import invariant_prediction, leave_environment_out
+
+    whole = {"target": [given["target"]], "unit": "", "event": None, "patient": None,
+             "one_site": None}  # fmt: skip
+    inputs = _inputs({**given, **whole}, given["target"])
+    sites = inputs.sites or {}
+    level = given["alpha"]
+    found = invariant_prediction(
+        inputs.blocks, inputs.outcome, sites, alpha=level, max_candidates=given["candidates"]
+    )
+    away = leave_environment_out(
+        inputs.blocks, inputs.outcome, sites, seed=given["seed"], alpha=level,
+        methods=_parted(given["methods"]),
+    )  # fmt: skip
+    tables = {
+        "invariance": found.table, "sets": found.sets, "environments": away.table,
+        "differences": away.differences,
+    }  # fmt: skip
+    for name, table in tables.items():
+        write_table(table, given["out"] / f"{name}.csv")
+    notes = dict.fromkeys((*inputs.notes, *found.warnings, *away.warnings))
+    for line in (*notes, *found.statements(), *away.statements(), f"Tables: {given['out']}"):
+        typer.echo(line)
 
 
 def _inputs(given: Mapping[str, Any], target: str) -> Any:
