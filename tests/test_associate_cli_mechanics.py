@@ -193,7 +193,8 @@ def _matrix(folder: Path, files: dict[str, Path]) -> Path:
 
 def test_layers_of_a_gene_are_combined(done: tuple[Path, dict[str, Path], str]) -> None:
     folder, files, _ = done
-    both = [*_options(files), "--omics", f"protein:log2={files['rna']}", "--combine", "cauchy"]
+    both = [*_options(files), "--omics", f"protein:log2={files['rna']}", "--adjust", "age"]
+    both += ["--combine", "cauchy"]
     code, output = _call("associate", *both, "--out", folder / "layers")
     assert code == 0, output
     assert "expression and protein agree: higher with activity of the gene" in output
