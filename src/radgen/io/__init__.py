@@ -15,6 +15,8 @@ _HOMES = {
     "open_genotypes": "genotypes",
     "read_feature_table": "feature_tables",
     "read_gct": "omics",
+    "read_gene_masks": "gene_masks",
+    "read_gene_sets": "gene_masks",
     "read_gmt": "omics",
     "read_image": "images",
     "read_maf": "maf",
