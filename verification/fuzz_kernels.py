@@ -147,7 +147,7 @@ def maps_call(f: Fuzzer) -> tuple[Any, ...]:
     voxels = f.rng.integers(10, 70, 6).astype(np.int64)
     out = np.zeros((25 + int(f.chance(0.5)), 6))
     given = [f.spoil(item) for item in (levels, voxels, pairs, first)]
-    return (*given, top, f.number(1, 30), f.number(0, 2), f.spoil(out))
+    return (*given, top, f.number(1, 30), f.number(0, 4), f.spoil(out))
 
 
 def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:

@@ -208,9 +208,8 @@ def map_lesions(
 
     References
     ----------
-    Ellingson et al. (2013), doi:10.1148/radiol.12120846 (voxel-wise Fisher tests of tumour
-    location); Rorden et al. (2007), doi:10.1162/jocn.2007.19.7.1081; Wang et al. (2015),
-    doi:10.1093/neuonc/nou152.
+    Ellingson et al. (2013), AJNR 34, 533-540 (voxel-wise Fisher tests of tumour
+    location); Rorden et al. (2007), doi:10.1162/jocn.2007.19.7.1081.
     """
     require_choice(test, ("fisher", "logistic", "brunner_munzel"), what="test")
     if min_lesions < 2:

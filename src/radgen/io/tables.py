@@ -236,6 +236,10 @@ def to_numbers(column: pl.Series) -> tuple[pl.Series, list[DirtyCell]]:
         return column.cast(pl.Float64), []
     if column.dtype == pl.Null:
         return column.cast(pl.Float64), []
+    if column.dtype == pl.String:
+        quick = column.str.strip_chars().cast(pl.Float64, strict=False)
+        if quick.null_count() == column.null_count() and quick.is_finite().all():
+            return quick, []
     texts = [None if cell is None else str(cell).strip() for cell in column.to_list()]
     known = [cell for cell in texts if cell is not None and cell.lower() not in BLANKS]
     comma = any("," in cell for cell in known) and not all(map(_EITHER.fullmatch, known))

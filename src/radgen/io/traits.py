@@ -28,7 +28,7 @@ __all__ = ["LEXICONS", "Level", "Lexicon", "ReadTraits", "Trait", "read_lexicon"
 
 Array = NDArray[np.float64]
 
-LEXICONS = ("vasari", "lung", "liver", "renal")
+LEXICONS = ("vasari", "lung", "liver", "renal", "markers")
 """Lexicons that come with radgen."""
 
 _KINDS = ("binary", "ordinal", "nominal", "several")

@@ -112,8 +112,8 @@ class Gathered:
         else:
             self.complain(location, text)
 
-    def find(self, text: str, *location: str | int) -> Path | None:
-        """Return a file of the study that exists; note a problem where it does not."""
+    def find(self, text: str, *location: str | int, folder: bool = False) -> Path | None:
+        """Return a file (or `folder`) that exists; note a problem where it does not."""
         try:
             path = resolve(text, self.folder)
         except KeyError as error:
@@ -129,7 +129,7 @@ class Gathered:
                 location, f"There is no file {path}.", f"Correct the key {_dotted(location)}."
             )
             return None
-        if path.is_dir():
+        if path.is_dir() and not folder:
             self.complain(location, f"{path} is a folder; needed is a file.")
             return None
         self.files[_dotted(location)] = path
@@ -344,9 +344,9 @@ def _read_layers(found: Gathered) -> None:
         scans.setdefault(scan.sample, []).append(scan)
     for name, settings in found.settings.omics.items():
         at = ("omics", name)
-        path = found.find(settings.path, *at, "path")
-        extra: dict[str, Path | None] = {"assayed": None, "gene_sets": None}
-        for key in ("assayed", "gene_sets"):
+        path = found.find(settings.path, *at, "path", folder=True)
+        extra: dict[str, Path | None] = dict.fromkeys(("assayed", "panel", "gene_sets"))
+        for key in tuple(extra):
             text = getattr(settings, key)
             if text is not None:
                 extra[key] = found.find(text, *at, key)

@@ -53,6 +53,7 @@ def read_layer(
     *,
     known: Collection[str],
     assayed: Path | None,
+    panel: Path | None,
     gene_sets: Path | None,
 ) -> OmicsTable:
     """Return a molecular layer; its samples are specimens where a specimen table is declared.
@@ -71,6 +72,8 @@ def read_layer(
         known_samples=known,
         id_rule=rule,
         sequenced=None if assayed is None else _lines(assayed),
+        panel=None if panel is None else _lines(panel),
+        tumours=settings.tcga,
     )
     if settings.features:
         table = table.take(columns=fit_names(settings.features, table.features, what="gene"))
@@ -90,10 +93,10 @@ def _lines(path: Path) -> list[str]:
     try:
         found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except UnicodeDecodeError as error:
-        raise FormatError("Not a text file with one id a line.", path=path) from error
+        raise FormatError("Not a text file with one name a line.", path=path) from error
     found = [line for line in found if line]
     if not found:
-        raise FormatError("The list of sequenced samples is empty.", path=path)
+        raise FormatError("The list is empty; needed is a name a line.", path=path)
     check_unique(found, what=str(path))
     return found
 

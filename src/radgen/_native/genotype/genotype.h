@@ -53,6 +53,9 @@ void sparse_product(const int32_t *index, const uint8_t *code, Py_ssize_t found,
                     int flip, Py_ssize_t n, const float *weights, Py_ssize_t k,
                     const double *totals, float *out, double stats[3]);
 
+void bed_squares_row(const uint8_t *row, Py_ssize_t n, const float lut[4], const float *weights,
+                     Py_ssize_t k, double *out);
+
 void centre_f32(const float *in, Py_ssize_t n, float *out, double stats[3]);
 void centre_f64(const float *in, Py_ssize_t n, double *out, double stats[3]);
 

@@ -141,16 +141,25 @@ static void bed_stats(const uint8_t *row, Py_ssize_t n, int flip, double stats[3
     stats[2] = 4.0 * two + (double)counts[2];
 }
 
+/* Centred dosages of the four codes. */
+static void centred_codes(int flip, const double stats[3], double lut[4])
+{
+    double mean = stats[0] > 0 ? stats[1] / stats[0] : 0.0;
+    lut[0] = (flip ? 0.0 : 2.0) - mean;
+    lut[1] = 0.0;
+    lut[2] = 1.0 - mean;
+    lut[3] = (flip ? 2.0 : 0.0) - mean;
+}
+
 static void bed_fill(const uint8_t *row, Py_ssize_t n, int flip, Py_ssize_t item,
                      const double stats[3], void *out)
 {
-    double mean = stats[0] > 0 ? stats[1] / stats[0] : 0.0;
-    double first = (flip ? 0.0 : 2.0) - mean, last = (flip ? 2.0 : 0.0) - mean;
+    double lut[4];
+    centred_codes(flip, stats, lut);
     if (item == (Py_ssize_t)sizeof(float)) {
-        float lut[4] = {(float)first, 0.0f, (float)(1.0 - mean), (float)last};
-        bed_fill_f32(row, n, lut, out);
+        float single[4] = {(float)lut[0], 0.0f, (float)lut[2], (float)lut[3]};
+        bed_fill_f32(row, n, single, out);
     } else {
-        double lut[4] = {first, 0.0, 1.0 - mean, last};
         bed_fill_f64(row, n, lut, out);
     }
 }
@@ -350,6 +359,54 @@ static PyObject *bed_rows(PyObject *self, PyObject *args)
     bed_close(&input);
     if (!ok) {
         PyErr_SetString(PyExc_ValueError, "bed_rows: the shapes or rows disagree");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(bed_squares_doc,
+             "bed_squares(packed, n_file, columns, flip, stats, weights, out)\n\n"
+             "Write the sums of squares of the centred dosages, weighted by float32 weights (k,\n"
+             "samples), as float64 (rows, k); stats is that of bed_products.");
+
+static PyObject *bed_squares(PyObject *self, PyObject *args)
+{
+    PyObject *packed, *columns, *objects[3];
+    const int writable[3] = {0, 0, 1};
+    Py_ssize_t n_file;
+    int flip;
+    bed_input input;
+    Py_buffer views[3];
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OnOpOOO", &packed, &n_file, &columns, &flip, &objects[0],
+                          &objects[1], &objects[2]))
+        return NULL;
+    if (bed_open(&input, packed, columns, n_file) < 0)
+        return NULL;
+    if (take_all(objects, views, writable, 3) < 0) {
+        bed_close(&input);
+        return NULL;
+    }
+    const Py_ssize_t rows = input.block.n_rows, n = input.block.n_columns;
+    const Py_ssize_t k = n ? views[1].len / (n * (Py_ssize_t)sizeof(float)) : 0;
+    int ok = views[0].len == rows * 3 * (Py_ssize_t)sizeof(double) &&
+             views[1].len == k * n * (Py_ssize_t)sizeof(float) &&
+             views[2].len == rows * k * (Py_ssize_t)sizeof(double);
+    if (ok) {
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            double lut[4];
+            centred_codes(flip, (const double *)views[0].buf + 3 * row, lut);
+            float single[4] = {(float)lut[0], 0.0f, (float)lut[2], (float)lut[3]};
+            bed_squares_row(bed_row(&input.block, row), n, single, views[1].buf, k,
+                            (double *)views[2].buf + row * k);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    release_all(views, 3);
+    bed_close(&input);
+    if (!ok) {
+        PyErr_SetString(PyExc_ValueError, "bed_squares: the shapes disagree");
         return NULL;
     }
     Py_RETURN_NONE;
@@ -617,6 +674,7 @@ static PyMethodDef methods[] = {
     {"bed_centre", bed_centre, METH_VARARGS, bed_centre_doc},
     {"bed_products", bed_products, METH_VARARGS, bed_products_doc},
     {"bed_rows", bed_rows, METH_VARARGS, bed_rows_doc},
+    {"bed_squares", bed_squares, METH_VARARGS, bed_squares_doc},
     {"bed_missing", bed_missing, METH_VARARGS, bed_missing_doc},
     {"centre", centre, METH_VARARGS, centre_doc},
     {"missing_terms", missing_terms, METH_VARARGS, missing_terms_doc},

@@ -49,8 +49,9 @@ static int place_of(Work *w, int level, int *n_seen)
     return w->rank[level] - 1;
 }
 
-/* The 25 features of `n` pairs, in the order of the family's specs. */
-static void features_of(Work *w, int n, double *f)
+/* The 25 features of `n` pairs, in the order of the family's specs; the three correlations of a
+ * window of one level are undefined, or 1, 0 and 0 by convention. */
+static void features_of(Work *w, int n, int convention, double *f)
 {
     int n_seen = 0;
     double total = 2.0 * n, mean = 0, auto_sum = 0, gap_sum = 0, gap_square = 0;
@@ -121,11 +122,11 @@ static void features_of(Work *w, int n, double *f)
     for (int i = 0; i < 5; i++) {
         f[13 + i] = means[i] / n;
     }
-    f[18] = flat ? NAN : (auto_sum / n - mean * mean) / variance;
+    f[18] = flat ? (convention ? 1.0 : NAN) : (auto_sum / n - mean * mean) / variance;
     f[19] = auto_sum / n;
     f[21] = third / n;
     f[22] = fourth / n;
-    f[23] = flat ? NAN : (joint - 2.0 * single) / single;
+    f[23] = flat ? (convention ? 0.0 : NAN) : (joint - 2.0 * single) / single;
     double shared = 2.0 * single - joint;
     f[24] = shared > 1e-12 ? sqrt(1.0 - exp(-2.0 * shared)) : 0.0;
 }
@@ -300,11 +301,12 @@ static int collect(const uint16_t *centre, const int32_t *pair, ptrdiff_t n_pair
 }
 
 static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxels,
-                 const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int merged,
+                 const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int flags,
                  Work *w, double *out)
 {
     double f[N_WITH_MCC], sum[N_WITH_MCC];
     int used[N_WITH_MCC], n_features = w->dense ? N_WITH_MCC : N_FEATURES;
+    int merged = flags & 1, convention = flags & 2;
     for (ptrdiff_t v = 0; v < n_voxels; v++) {
         const uint16_t *centre = levels + voxel[v];
         memset(sum, 0, sizeof sum);
@@ -317,8 +319,11 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             }
             if (w->dense) {
                 f[N_FEATURES] = maximal_correlation(w, n);
+                if (convention && isnan(f[N_FEATURES])) {
+                    f[N_FEATURES] = 0.0;
+                }
             }
-            features_of(w, n, f);
+            features_of(w, n, convention, f);
             for (int i = 0; i < n_features; i++) {
                 if (!isnan(f[i])) {
                     sum[i] += f[i];
@@ -408,9 +413,9 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
     (void)self;
     PyObject *given[5];
     long n_levels, places;
-    int merged;
+    int flags;
     if (!PyArg_ParseTuple(args, "OOOOlliO", &given[0], &given[1], &given[2], &given[3], &n_levels,
-                          &places, &merged, &given[4])) {
+                          &places, &flags, &given[4])) {
         return NULL;
     }
     const Need needs[5] = {{"levels", 'u', 2, 1, 0},
@@ -434,7 +439,7 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
         if (work_of(&work, n_levels, n_pairs, with_mcc, &tables) == 0) {
             Py_BEGIN_ALLOW_THREADS
             maps(a[0].view.buf, a[1].view.buf, shape[1], a[2].view.buf, a[3].view.buf,
-                 n_directions, merged, &work, a[4].view.buf);
+                 n_directions, flags, &work, a[4].view.buf);
             Py_END_ALLOW_THREADS
             if (work.too_many) {
                 refuse("places: a window holds more than %zd levels.", (Py_ssize_t)work.places);
@@ -448,9 +453,10 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
 
 PyMethodDef voxel_methods[] = {
     {"glcm_maps", py_glcm_maps, METH_VARARGS,
-     "glcm_maps(levels, voxels, pairs, first, n_levels, places, merged, out): write the 25 "
+     "glcm_maps(levels, voxels, pairs, first, n_levels, places, flags, out): write the 25 "
      "co-occurrence features of the window of each voxel, and the maximal correlation "
      "coefficient where out has 26 rows; pairs hold steps from the centre, sorted by "
-     "direction, and first says where each direction starts."},
+     "direction, and first says where each direction starts. Flag 1 merges directions; flag 2 "
+     "gives windows of one level PyRadiomics' values."},
     {NULL, NULL, 0, NULL},
 };

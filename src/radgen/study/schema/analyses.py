@@ -277,7 +277,8 @@ class PredictSettings(Section):
     clinical: Texts = Field(default_factory=list, description="Clinical columns to use.")
     layers: Texts = Field(default_factory=list, description="Molecular layers to use.")
     model: Literal[
-        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "weibull", "lognormal",
+        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "blocks_lasso", "weibull",
+        "lognormal",
         "loglogistic",
     ] = Field(
         default="auto",
