@@ -326,7 +326,7 @@ class _Masker:
         return _performance(self.y[:, None], scores, self.binary)
 
     def _chance(self, kept: Array, n_permutations: int, n_more: int) -> Array:
-        """p of each set against models of permuted phenotypes."""
+        """Return the p of each set against models of permuted phenotypes."""
         every = np.arange(len(kept))
         null = self._permuted(every, 0, n_permutations)
         beyond = (null >= kept - 1e-12).sum(axis=0)
