@@ -54,7 +54,7 @@ def main(repeats: int) -> int:
         failed += not right
         print(
             f"{title:28s} mean AUC {values.mean():.4f}  SE {error:.4f}  |mean - 0.5| / SE "
-            f"{away:5.1f}  no-evidence verdicts {share:.3f}  {'as it must be' if right else 'FAILED'}",
+            f"{away:5.1f}  no evidence {share:.3f}  {'as it must be' if right else 'FAILED'}",
             flush=True,
         )
     return int(failed > 0)
