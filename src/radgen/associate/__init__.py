@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "ReaderResult": "reader_error",
+    "reader_effects": "reader_error",
     "ModuleMapResult": "module_map",
     "PreservationResult": "module_preservation",
     "preservation": "module_preservation",
