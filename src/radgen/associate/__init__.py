@@ -35,6 +35,7 @@ _HOMES = {
     "ReplicationResult": "replication",
     "RidgeResult": "gwas_ridge",
     "ScanInputs": "inputs",
+    "SignatureResult": "signature_validation",
     "TESTS": "association",
     "VoxelTestResult": "gwas_voxel_test",
     "VoxelwiseResult": "gwas_voxelwise",
@@ -75,6 +76,7 @@ _HOMES = {
     "score_groups": "driver_table",
     "screen": "screening",
     "standardised_differences": "aggregation",
+    "validate_signature": "signature_validation",
     "voxel_test": "gwas_voxel_test",
     "voxelwise": "gwas_voxelwise",
 }
