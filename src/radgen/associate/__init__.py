@@ -63,6 +63,7 @@ _HOMES = {
     "preranked": "gene_lists",
     "read_background": "gwas_background",
     "read_bundle": "bundle",
+    "read_compact": "_gwas_compact",
     "read_scan_inputs": "inputs",
     "replicate": "replication",
     "scan": "association",
