@@ -69,6 +69,7 @@ _HOMES = {
     "preservation": "module_preservation",
     "read_background": "gwas_background",
     "read_bundle": "bundle",
+    "read_compact": "_gwas_compact",
     "read_scan_inputs": "inputs",
     "reader_effects": "reader_error",
     "replicate": "replication",
