@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def evaluate(given: Mapping[str, Any]) -> None:
     from radgen.study.models import evaluate_inputs, evaluate_many
 
     features, genomic = given["features"] or [], given["genomic"] or []
-    inputs = [_inputs(given, target) for target in given["target"]]
+    inputs = [_inputs(given, target) for target in _targets(given)]
     files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
     options = _settings(given) | {"files": files}
     if len(inputs) == 1:
@@ -77,17 +78,36 @@ def environments(given: Mapping[str, Any]) -> None:
         typer.echo(line)
 
 
+def _targets(given: Mapping[str, Any]) -> list[str]:
+    """Return all targets; ``subtype=*`` stands for each value against the rest."""
+    from radgen.predict.inputs import against_the_rest
+
+    out = []
+    for target in given["target"]:
+        name, _, positive = target.partition("=")
+        if positive != "*":
+            out.append(target)
+            continue
+        values = against_the_rest(given["outcomes"], name, id_name=given["id_"])
+        out += [f"{name}={value}" for value in values]
+    return out
+
+
 def _inputs(given: Mapping[str, Any], target: str) -> Any:
     from radgen.predict import read_inputs
 
     name, _, positive = target.partition("=")
     outcome = _outcome(given) | ({"positive": positive} if positive else {})
-    return read_inputs(
+    found = read_inputs(
         given["outcomes"], name, features=given["features"] or [],
         genomic=given["genomic"] or [], clinical=_parted(given["clinical"]), unit=given["unit"],
         exclude=[*_parted(given["exclude"]), *(t.partition("=")[0] for t in given["target"])],
         **outcome,
     )  # fmt: skip
+    same = sum(t.partition("=")[0] == name for t in _targets(given))
+    if same < 2:
+        return found
+    return replace(found, outcome=replace(found.outcome, name=target))
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,10 @@ _HOMES = {
     "RepeatabilityResult": "repeatability",
     "VarianceFilter": "select",
     "batch_gauge": "gauge",
+    "measure_perturbed": "perturbed",
     "measure_repeatability": "repeatability",
+    "repeats_of": "repeatability",
+    "split_repeats": "repeatability",
 }
 
 __all__ = [
@@ -32,7 +35,10 @@ __all__ = [
     "RepeatabilityResult",
     "VarianceFilter",
     "batch_gauge",
+    "measure_perturbed",
     "measure_repeatability",
+    "repeats_of",
+    "split_repeats",
 ]
 
 
