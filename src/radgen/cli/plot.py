@@ -17,7 +17,7 @@ _KIND = (
 
 def plot(
     kind: Annotated[str, typer.Argument(help=_KIND)],
-    results: Annotated[Path, typer.Argument(help="Table of gwas, omnibus, meta or bundle pool.")],
+    results: Annotated[Path, typer.Argument(help="Table (or compact folder) of a scan.")],
     *,
     out: Annotated[Path, typer.Option(help="Picture: .png, .svg or .pdf.")],
     traits: Annotated[str, typer.Option(help="Which traits, parted by commas.")] = "",
