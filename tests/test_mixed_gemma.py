@@ -18,17 +18,16 @@ from radgen.types import ArrayDosages, GenotypeMatrix, Kinship
 @pytest.fixture(scope="module")
 def mice(data):
     folder = data("genetics/mouse_hs1940")
-    with gzip.open(folder / "mouse_hs1940.geno.txt.gz", "rt") as stream:
-        rows = [line.split(",") for line in stream]
-    calls = np.array([[float(item) for item in row[3:]] for row in rows], np.float32)
+    rows = pl.read_csv(folder / "mouse_hs1940.geno.txt.gz", has_header=False, infer_schema=False)
+    calls = rows[:, 3:].select(pl.all().str.strip_chars().cast(pl.Float32)).to_numpy()
     names = tuple(f"m{i}" for i in range(calls.shape[1]))
     variants = pl.DataFrame(
         {
-            "chrom": ["1"] * len(rows),
-            "pos": range(len(rows)),
-            "id": [row[0].strip() for row in rows],
-            "ref": [row[2].strip() for row in rows],
-            "alt": [row[1].strip() for row in rows],
+            "chrom": ["1"] * rows.height,
+            "pos": range(rows.height),
+            "id": rows.to_series(0).str.strip_chars(),
+            "ref": rows.to_series(2).str.strip_chars(),
+            "alt": rows.to_series(1).str.strip_chars(),
         }
     )
     trait = np.genfromtxt(folder / "mouse_hs1940.pheno.txt")[:, 0]

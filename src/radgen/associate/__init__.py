@@ -11,6 +11,8 @@ _HOMES = {
     "BurdenResult": "gwas_sets",
     "DriverResult": "driver_table",
     "drivers": "driver_table",
+    "FamilyResult": "heritability_family",
+    "GeneticCorrelationResult": "heritability_pairs",
     "GwasResult": "gwas_result",
     "HazardResult": "hazard_ratios",
     "HierarchyResult": "gwas_hierarchy",
@@ -24,6 +26,8 @@ _HOMES = {
     "TESTS": "association",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",
+    "family_heritability": "heritability_family",
+    "genetic_correlation": "heritability_pairs",
     "gwas": "gwas_scan",
     "hazards": "hazard_ratios",
     "hierarchical_hits": "gwas_hierarchy",
@@ -38,11 +42,15 @@ _HOMES = {
     "meta_gwas": "gwas_meta",
     "mostest": "gwas_mostest",
     "omnibus": "gwas_omnibus",
+    "PooledHeritability": "heritability_meta",
+    "pool_heritability": "heritability_meta",
     "polygenic_background": "gwas_ridge",
     "read_background": "gwas_background",
     "scan": "association",
     "score_groups": "driver_table",
     "screen": "screening",
+    "TwinResult": "heritability_twin",
+    "twin_heritability": "heritability_twin",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -12,10 +12,12 @@ from radgen.errors import FitError, InputError
 
 __all__ = [
     "EDGES",
+    "CrossFit",
     "MixedModel",
     "VarianceFit",
     "fit_variance",
     "haseman_elston",
+    "haseman_elston_correlation",
     "restricted_slope",
     "restricted_value",
     "weights_of",
@@ -320,24 +322,101 @@ def haseman_elston(y: Array, x: Array, kinship: Array) -> tuple[float, float]:
     ----------
     Golan et al. (2014), doi:10.1073/pnas.1419064111.
     """
+    z = _standard_residuals(y[:, None], x)[:, 0]
+    whole, without = _cross_slopes(z, z, kinship)
+    return whole, _jackknife(without)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CrossFit:
+    """Haseman-Elston regression of two traits.
+
+    Attributes
+    ----------
+    heritability, heritability_se : ndarray of float64 (2,)
+        Of each trait.
+    covariance, covariance_se : float
+        Genetic covariance of the standardised traits.
+    correlation, correlation_se : float
+        Genetic correlation; NaN where a heritability is not positive.
+    phenotypic : float
+        Correlation of the residuals.
+    """
+
+    heritability: Array
+    heritability_se: Array
+    covariance: float
+    covariance_se: float
+    correlation: float
+    correlation_se: float
+    phenotypic: float
+
+
+def haseman_elston_correlation(y: Array, x: Array, kinship: Array) -> CrossFit:
+    """Return heritabilities and genetic correlation of two traits from products of residuals.
+
+    Parameters
+    ----------
+    y : ndarray of float64 (n_samples, 2)
+        Traits.
+    x : ndarray of float64 (n_samples, n_columns)
+        Intercept and covariates.
+    kinship : ndarray of float64 (n_samples, n_samples)
+        Relationship matrix with a diagonal of about 1.
+
+    Returns
+    -------
+    CrossFit
+        Standard errors leave out one sample at a time.
+
+    References
+    ----------
+    Bulik-Sullivan (2015), doi:10.1101/018283.
+    """
+    z = _standard_residuals(y, x)
+    (h1, without1), (h2, without2), (g, without12) = (
+        _cross_slopes(z[:, a], z[:, b], kinship) for a, b in ((0, 0), (1, 1), (0, 1))
+    )
+    r, r_se = math.nan, math.nan
+    if h1 > 0 and h2 > 0:
+        r = g / math.sqrt(h1 * h2)
+        room = without1 * without2
+        if (room > 0).all():
+            r_se = _jackknife(without12 / np.sqrt(room))
+    return CrossFit(
+        np.array([h1, h2]),
+        np.array([_jackknife(without1), _jackknife(without2)]),
+        g,
+        _jackknife(without12),
+        r,
+        r_se,
+        float(z[:, 0] @ z[:, 1]) / (len(z) - np.linalg.matrix_rank(x)),
+    )
+
+
+def _standard_residuals(y: Array, x: Array) -> Array:
     q = np.linalg.qr(x)[0]
     residual = y - q @ (q.T @ y)
-    n = len(y)
-    z = residual / math.sqrt(float(residual @ residual) / (n - q.shape[1]))
+    return np.asarray(residual / np.sqrt((residual**2).sum(axis=0) / (len(y) - q.shape[1])))
+
+
+def _cross_slopes(one: Array, two: Array, kinship: Array) -> tuple[float, Array]:
+    """Return the slope of products on relationship over pairs, and without each sample."""
+    n = len(one)
     k = kinship - np.diag(np.diag(kinship))
     own_k, own_kk = k.sum(axis=1), (k * k).sum(axis=1)
-    kz, own_zz = k @ z, z * (z.sum() - z)
-    totals = np.array([own_kk.sum(), own_k.sum(), float(z @ kz), own_zz.sum(), float(n * (n - 1))])
+    # Of each pair of samples both products count: one_i two_j and one_j two_i.
+    own_kz = 0.5 * (one * (k @ two) + two * (k @ one))
+    own_zz = 0.5 * (one * (two.sum() - two) + two * (one.sum() - one))
+    totals = np.array([own_kk.sum(), own_k.sum(), own_kz.sum(), own_zz.sum(), float(n * (n - 1))])
 
     def slope(kk: Array, k1: Array, kzz: Array, zz: Array, pairs: Array) -> Array:
         return np.asarray((kzz - k1 * zz / pairs) / (kk - k1 * k1 / pairs))
 
-    whole = float(slope(*totals))
-    without = slope(
-        totals[0] - 2 * own_kk,
-        totals[1] - 2 * own_k,
-        totals[2] - 2 * z * kz,
-        totals[3] - 2 * own_zz,
-        np.full(n, totals[4] - 2 * (n - 1)),
-    )
-    return whole, float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
+    own = np.stack([own_kk, own_k, own_kz, own_zz, np.full(n, float(n - 1))])
+    return float(slope(*totals)), slope(*(totals[:, None] - 2.0 * own))
+
+
+def _jackknife(without: Array) -> float:
+    n = len(without)
+    return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
