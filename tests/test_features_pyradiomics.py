@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import csv
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
@@ -132,6 +134,91 @@ def test_all_image_types_and_names(tmp_path: Path) -> None:
     assert len(features) == len(kinds) * 7
     assert all(np.isfinite(value) for value in features.values())
     assert found["diagnostics_Mask-original_VoxelNum"] == mask.n_voxels
+
+
+GOLDEN = Path(__file__).parent / "golden" / "pyradiomics"
+
+
+def golden(name: str) -> ModuleType:
+    """Return the module that made golden values, for its cases."""
+    spec = importlib.util.spec_from_file_location(f"golden_{name}", GOLDEN / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def golden_rows(name: str, case: str) -> list[dict[str, str]]:
+    with (GOLDEN / f"{name}.csv").open() as stream:
+        return [row for row in csv.DictReader(stream) if row["case"] == case]
+
+
+@pytest.mark.parametrize("name", golden("patterns").CASES)
+def test_local_binary_patterns(name: str, data: Callable[[str], Path]) -> None:
+    case, types = golden("patterns").CASES[name]
+    expected = {row["feature"]: float(row["value"]) for row in golden_rows("patterns", name)}
+    folder = data("pyradiomics_cases")
+    parameters = {
+        "imageType": types,
+        "featureClass": golden("patterns").FEATURES,
+        "setting": {"binWidth": 0.5, "additionalInfo": False, "normalize": name != "plain"},
+    }
+    found = RadiomicsFeatureExtractor(parameters).execute(
+        folder / f"{case}_image.nrrd", folder / f"{case}_label.nrrd"
+    )
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", golden("voxels").CASES)
+def test_voxel_based(name: str) -> None:
+    import SimpleITK as sitk
+
+    made = golden("voxels")
+    setting, voxel = made.CASES[name]
+    parameters = {
+        "setting": {**setting, "additionalInfo": False},
+        "voxelSetting": voxel,
+        "featureClass": dict.fromkeys(made.CLASSES),
+    }
+    image, mask = (sitk.GetImageFromArray(item) for item in made.scan())
+    found = RadiomicsFeatureExtractor(parameters).execute(image, mask, voxelBased=True)
+    rows = golden_rows("voxels", name)
+    assert list(found) == [row["feature"] for row in rows]
+    compared = 0
+    for row in rows:
+        if row["feature"].endswith(("MCC", "JointAverage")) and name != "all around":
+            continue
+        array = sitk.GetArrayFromImage(found[row["feature"]])
+        expected = [float(row[letter]) for letter in "abcde"]
+        mine = [array[place] for place in made.PLACES]
+        # nine digits are printed; entropies of the peer add 2e-16 to each probability
+        np.testing.assert_allclose(mine, expected, rtol=2e-8, atol=1e-9, err_msg=row["feature"])
+        compared += 1
+    assert compared >= 91
+
+
+def test_voxel_based_maps_lie_on_the_crop() -> None:
+    image, mask = scan()
+    extractor = RadiomicsFeatureExtractor({"featureClass": {"glcm": ["Contrast"]}})
+    found = extractor.execute(image, mask, voxelBased=True)
+    (contrast,) = (value for key, value in found.items() if not key.startswith("diagn"))
+    origin = image.geometry.to_index(np.array(contrast.GetOrigin()))
+    low = [max(0, int(n.min()) - 1) for n in np.nonzero(mask.array)]
+    assert origin == pytest.approx(low)
+    with pytest.raises(InputError, match="distances"):
+        RadiomicsFeatureExtractor(distances=[1, 2]).execute(image, mask, voxelBased=True)
+
+
+def test_local_binary_patterns_of_flat_places_are_explained() -> None:
+    image, mask = scan()
+    flat = image.with_array(np.ones(image.array.shape))
+    extractor = RadiomicsFeatureExtractor({"imageType": {"LBP3D": {}}}, binWidth=1)
+    with pytest.raises(InputError, match="flat around a voxel"):
+        extractor.execute(flat, mask)
+    with pytest.raises(ConfigError, match="lbp2DMethod is one of"):
+        read_parameters({"imageType": {"LBP2D": {"lbp2DMethod": "nri"}}})
 
 
 def test_default_is_107_features_and_the_long_table_holds_them() -> None:

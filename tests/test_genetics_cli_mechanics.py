@@ -149,3 +149,75 @@ def test_all_traits_together(run, folder, tmp_path, test, column):
     )  # fmt: skip
     assert "variants" in text
     assert column in pl.read_csv(tmp_path / "joint.tsv", separator="\t").columns
+
+
+def test_voxels_are_scanned_and_mapped(run, tmp_path):
+    import nibabel
+
+    rng = np.random.default_rng(5)
+    gene = rng.normal(size=25)
+    (tmp_path / "images").mkdir()
+    for person in range(25):
+        values = rng.normal(size=(4, 5, 3)).astype(np.float32)
+        values[1, 2, 1] += 3 * gene[person]
+        image = nibabel.Nifti1Image(values, np.diag([2.0, 2, 2, 1]))
+        nibabel.save(image, tmp_path / "images" / f"p{person}.nii.gz")
+    names = [f"p{person}" for person in range(25)]
+    table = pl.DataFrame({"sample": names, "TERT": gene, "other": rng.normal(size=25)})
+    table.write_csv(tmp_path / "genes.tsv", separator="\t")
+    text = run(
+        "voxelwise", "--images", tmp_path / "images", "--predictors", tmp_path / "genes.tsv",
+        "--out", tmp_path / "out", "--maps", "top", "--permutations", 30, "--threshold", 0.001,
+        "--on-disk",
+    )  # fmt: skip
+    assert "2 predictors were tested at 60 voxels in 25 people" in text
+    assert "TERT: largest |t|" in text
+    hits = pl.read_parquet(tmp_path / "out" / "hits.parquet").sort("log10p")
+    assert (hits["id"][0], hits["x"][0], hits["y"][0], hits["z"][0]) == ("TERT", 2, 4, 2)
+    image = nibabel.load(tmp_path / "out" / "maps" / "TERT_t.nii.gz").get_fdata()
+    assert np.unravel_index(np.abs(image).argmax(), image.shape) == (1, 2, 1)
+
+
+def test_lesions_are_mapped(run, tmp_path):
+    import nibabel
+
+    rng = np.random.default_rng(2)
+    (tmp_path / "masks").mkdir()
+    mutated = np.arange(30) < 12
+    for person in range(30):
+        mask = (rng.random((4, 4, 4)) < 0.3).astype(np.uint8)
+        mask[1, 1, 1] = mutated[person] or person > 27
+        image = nibabel.Nifti1Image(mask, np.diag([2.0, 2, 2, 1]))
+        nibabel.save(image, tmp_path / "masks" / f"p{person}.nii.gz")
+    state = ["mutant" if item else "wild" for item in mutated]
+    table = pl.DataFrame({"sample": [f"p{i}" for i in range(30)], "IDH1": mutated.astype(int)})
+    table.with_columns(state=pl.Series(state)).write_csv(tmp_path / "idh.csv")
+    text = run(
+        "lesions", "--masks", tmp_path / "masks", "--outcome", tmp_path / "idh.csv", "--trait",
+        "IDH1", "--out", tmp_path / "out", "--permutations", 40,
+    )  # fmt: skip
+    assert "Strongest at (2, 2, 2) mm" in text
+    assert (tmp_path / "out" / "atlas" / "frequency_IDH1_1.nii.gz").exists()
+    assert (tmp_path / "out" / "maps" / "z_score.nii.gz").exists()
+
+
+def test_sites_are_bundled_and_pooled(run, folder, tmp_path):
+    traits, cov = folder / "phenotype.txt", folder / "covariates.txt"
+    for site in ("a", "b"):
+        text = run(
+            "bundle", "make", "--genotypes", folder / "example.bed", "--phenotypes", traits,
+            "--covariates", cov, "--site", site, "--out", tmp_path / site,
+        )  # fmt: skip
+        assert "500 people, 2 traits" in text
+    text = run(
+        "bundle", "pool", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "all.tsv",
+        "--covariates", "V1", "--traits", "Y2",
+    )  # fmt: skip
+    assert "in 1,000 people" in text
+    found = pl.read_csv(tmp_path / "all.tsv", separator="\t")
+    assert found["n"].max() == 1000
+    text = run(
+        "bundle", "pool", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "joint.tsv",
+        "--test", "manova", "--covariates", "none",
+    )  # fmt: skip
+    assert "2 traits together" in text

@@ -79,6 +79,47 @@ def test_centred_blocks_equal_the_definition(tmp_path, n, dtype):
             ]
 
 
+@pytest.mark.parametrize("n", [40, 64, 131, 400, 1000])
+def test_products_of_rare_variants_equal_the_definition(tmp_path, n):
+    rng = np.random.default_rng(n)
+    codes = rng.integers(0, 4, (24, n))
+    for row in range(3, 20):
+        codes[row] = 3 * (row % 2)
+        odd = rng.integers(0, n, row % 7)
+        codes[row, odd] = rng.integers(0, 4, len(odd))
+    weights = rng.normal(size=(n, 5)).astype(np.float32)
+    orders = (None, np.sort(rng.permutation(n)[: n - n // 5]), rng.permutation(n)[: n // 9])
+    write_bed(tmp_path, codes)
+    for reference in ("first", "last"):
+        genotypes = open_genotypes(tmp_path / "g.bed", reference=reference)
+        for order in orders:
+            view = genotypes if order is None else genotypes.take_samples(order)
+            used = np.ascontiguousarray(weights[: view.n_samples])
+            dense = []
+
+            def multiply(g, w, dense=dense):
+                dense.append(len(g))
+                return g @ w
+
+            source = read_source(view, 0, 24)
+            block = source.product(used, used.astype(float).sum(axis=0), multiply)
+            assert sum(dense) < 24 or n < 400 or order is not None
+            dosage = view.read(0, 24).astype(float)
+            mean = np.nan_to_num(np.nanmean(dosage, axis=1)) if n else 0
+            g = np.nan_to_num(dosage - mean[:, None])
+            np.testing.assert_allclose(block.product, g @ used, rtol=1e-5, atol=1e-4)
+            np.testing.assert_allclose(block.mean, mean)
+            np.testing.assert_allclose(block.squares, (g * g).sum(axis=1), atol=1e-9)
+            missing = np.split(block.missing, block.ends[:-1])
+            for found, row in zip(missing, dosage, strict=True):
+                assert found.tolist() == np.flatnonzero(np.isnan(row)).tolist()
+            some = rng.permutation(view.n_samples)[:7]
+            inside = dosage[:, some]
+            sums = np.isfinite(inside).sum(axis=1), np.nansum(inside, axis=1)
+            want = np.column_stack([*sums, np.nansum(inside**2, axis=1)])
+            np.testing.assert_allclose(source.among(some), want)
+
+
 def test_formats_agree(data):
     folder = data(_FILES)
     bed = open_genotypes(folder / "example.bed")

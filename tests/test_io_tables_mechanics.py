@@ -48,6 +48,16 @@ def test_a_table_is_read_whatever_its_dialect(tmp_path: Path, name: str, content
     assert dirty == []
 
 
+def test_a_plink_table_is_parted_by_spaces_and_its_family_id_is_no_feature(tmp_path: Path) -> None:
+    path = tmp_path / "pheno.txt"
+    path.write_text("#FID IID  Y1 Y2\n1 HG1 0.5 NA\n2  HG2 1.5 2\n")
+    assert read_table(path).columns == ["FID", "IID", "Y1", "Y2"]
+    table = read_feature_table(path)
+    assert table.samples == ("HG1", "HG2")
+    assert table.names == ("Y1", "Y2")
+    assert np.isnan(table.values[0, 1])
+
+
 def test_excel_and_parquet_are_tables_too(tmp_path: Path) -> None:
     frame = pl.DataFrame({"id": ["007", "008"], "x": ["1.5", "2"]})
     frame.write_parquet(tmp_path / "a.parquet")

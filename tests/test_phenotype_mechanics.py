@@ -8,7 +8,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from radgen import phenotype
 from radgen.errors import InputError
 from radgen.predict import RidgeLinear, RidgeLogistic
-from radgen.predict.preprocess import BlockScale, UnivariateSelector
+from radgen.predict.preprocess import BlockScale
+from radgen.predict.selection import UnivariateSelector
 from radgen.types import PhenotypeTable
 
 
@@ -89,7 +90,8 @@ def test_batch_gauge_sees_the_batch_before_and_not_after():
     frame = {"sample": [f"s{k}" for k in range(n)]}
     frame |= {f"f{j}": values[:, j] for j in range(12)}
     batch = {f"s{k}": f"site{v}" for k, v in enumerate(site)}
-    found = phenotype.batch_gauge(PhenotypeTable.from_frame(pl.DataFrame(frame)), batch, seed=1)
+    table = PhenotypeTable.from_frame(pl.DataFrame(frame))
+    found = phenotype.batch_gauge(table, batch, seed=1, readers=("linear",))
     assert found.mean("before") > 0.95
     assert found.mean("after") < 0.7
     assert "0.50 = not at all" in found.statements()[0]

@@ -74,6 +74,14 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
     "forest": lambda ax: plot.forest(
         NAMES, [1, 2, 0.5, np.nan, 1], [0.5] * 5, [3] * 5, null=1.0, log=True, ax=ax
     ),
+    "set_ranking": lambda ax: plot.set_ranking(
+        NAMES,
+        [1, 2, -0.5, np.nan, 1],
+        [-1, -9, -3, np.nan, 0],
+        [5, 9, 200, 1, 7],
+        significant=[True, True, False, False, True],
+        ax=ax,
+    ),
     "manhattan": _genome,
     "miami": lambda ax: _genome(ax, mirrored=True),
     "qq": lambda ax: plot.qq(np.log10(RNG.random(200)), name=HOSTILE[2], ax=ax),
@@ -144,7 +152,7 @@ def test_plot_returns_axes_and_writes_svg_with_hostile_names(name: str) -> None:
 
 def test_plots_of_arrays_are_all_tried() -> None:
     others = {"GENOME_WIDE", "cluster_order", "inflation", "short_names"}
-    images = {"feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
+    images = {"contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
     assert set(plot.__all__) - others - images == set(DRAWN)
 
 

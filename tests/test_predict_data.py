@@ -132,11 +132,12 @@ def test_egfr_survives_harmonisation_and_kras_is_null(lung):
     egfr = _mutation(clinic, "EGFR")
     raw = predict.evaluate({"images": images}, egfr, seed=1, repeats=3)
     sites = {item: maker.get(item, "unknown") for item in images.samples}
-    flat = predict.evaluate(
-        {"images": images}, egfr, seed=1, repeats=3, harmonise="combat", sites=sites
-    )
     assert raw.estimate("imaging only")["estimate"] == pytest.approx(0.73, abs=0.04)
-    assert flat.estimate("imaging only")["estimate"] > 0.69
+    for method in ("combat", phenotype.ComBat()):
+        flat = predict.evaluate(
+            {"images": images}, egfr, seed=1, repeats=3, harmonise=method, sites=sites
+        )
+        assert flat.estimate("imaging only")["estimate"] > 0.69
     kras = predict.evaluate({"images": images}, _mutation(clinic, "KRAS"), seed=1, repeats=2)
     row = kras.estimate("imaging only")
     assert row["ci_low"] < 0.5 < row["ci_high"]
@@ -144,9 +145,19 @@ def test_egfr_survives_harmonisation_and_kras_is_null(lung):
 
 def test_scanner_maker_is_readable_before_combat_and_not_after(lung):
     images, _, maker = lung
-    found = phenotype.batch_gauge(images, maker, seed=1)
+    linear = {"seed": 1, "readers": ("linear",)}
+    found = phenotype.batch_gauge(images, maker, **linear)
     assert found.mean("before") == pytest.approx(0.82, abs=0.04)
     assert abs(found.mean("after, fitted to all rows") - 0.5) < 0.1
+    assert found.mean("after") == pytest.approx(0.70, abs=0.06)
+    plain = phenotype.ComBat(eb=False)
+    found = phenotype.batch_gauge(images, maker, harmoniser=plain, shuffles=6, **linear)
+    assert abs(found.mean("after") - 0.5) < 0.06
+    new = found.mean("after, read among new rows")
+    null = found.mean("after, read among new rows, batches shuffled")
+    assert abs(new - null) < 0.1
+    assert found.differing["before"] > 0.2
+    assert found.differing["after"] < 0.05
 
 
 def test_prostate_repeatability(data):

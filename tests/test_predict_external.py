@@ -105,6 +105,23 @@ def test_a_bundle_predicts_the_same_to_the_last_bit(tmp_path, kind):
     assert not any(f'"{item}"' in text for item in outcome.samples)
 
 
+@pytest.mark.parametrize(
+    ("selection", "harmonise"),
+    [("correlation+mrmr", "covbat"), ("lasso", "location-scale"), ("stability", None)],
+)
+def test_bundles_hold_every_named_selection_and_harmonisation(tmp_path, selection, harmonise):
+    blocks, outcome, site = _cohort(1, "a")
+    model = predict.fit_model(
+        blocks, outcome, seed=1, sites=site, harmonise=harmonise, selection=selection,
+        n_selected=3, inner_folds=3,
+    )  # fmt: skip
+    predict.write_bundle(model, tmp_path / "model.json")
+    other, _, place = _cohort(2, "b")
+    expected = model.predict(other, sites=place)
+    found = predict.read_bundle(tmp_path / "model.json").predict(other, sites=place)
+    assert found.equals(expected)
+
+
 def test_changed_or_foreign_bundles_are_refused(tmp_path):
     blocks, outcome, _ = _cohort(1, "a")
     model = predict.fit_model(blocks, outcome, seed=1, inner_folds=3)

@@ -8,7 +8,7 @@ import pytest
 
 from radgen import predict
 from radgen.errors import AlignmentError, InputError
-from radgen.predict.preprocess import UnivariateSelector
+from radgen.predict.selection import UnivariateSelector
 from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable
 
 FAST = {"folds": 4, "repeats": 1, "inner_folds": 3, "bootstrap": 20}
@@ -200,3 +200,52 @@ def test_leakage_canary_noise_gives_half():
 def test_leakage_canary_sings_when_selection_moves_outside_the_folds():
     values = np.array([_canary(k, leak=True) for k in range(8)])
     assert abs(values.mean() - 0.5) > 4 * values.std(ddof=1) / np.sqrt(8)
+
+
+@pytest.mark.parametrize("kind", ["binary", "censored", "continuous"])
+def test_three_intervals_stand_side_by_side(kind):
+    """Bootstrap with equal weights is the estimate; fold means and naive sums agree."""
+    from radgen.predict.intervals import bootstrap_values, fold_values
+    from radgen.predict.planning import set_up
+    from radgen.predict.scores import estimates
+
+    rng = np.random.default_rng(31)
+    n = 90
+    x = rng.normal(size=(n, 4))
+    value = 1.2 * x[:, 0] + rng.normal(size=n)
+    events = rng.random(n) < 0.7 if kind == "censored" else None
+    y = {"binary": (value > 0).astype(float), "censored": np.exp(-value), "continuous": value}[kind]
+    outcome = Outcome("y", kind, _ids(n), y, events)
+    found = predict.evaluate({"i": _images(x)}, outcome, seed=1, **(FAST | {"bootstrap": 200}))
+    table = found.intervals.filter(pl.col("model") == "imaging only")
+    assert table["method"].to_list() == ["influence", "bootstrap", "corrected resampled"]
+    assert (table["ci_low"] < table["estimate"]).all()
+    assert (table["ci_high"] <= 1).all()
+    widths = (table["ci_high"] - table["ci_low"]).to_list()
+    assert 0.5 < widths[1] / widths[0] < 1.5
+    setup = set_up({"i": _images(x)}, outcome, seed=1, folds=4, repeats=1, inner_folds=3)
+    from radgen.predict.engine import run_fold
+    from radgen.predict.tables import by_repeat
+
+    folds = by_repeat([run_fold(task) for task in setup.tasks()], "imaging only", n)
+    target = setup.design.target
+    same = bootstrap_values(kind, target, folds, np.ones((1, n)))[0]
+    metric = found.main_metric
+    assert same == pytest.approx(estimates(kind, target, folds)[metric].value, abs=1e-12)
+    assert len(fold_values(kind, target, folds)) == 4
+
+
+def test_survival_risks_are_calibrated_at_the_horizon_and_useful():
+    rng = np.random.default_rng(32)
+    n = 200
+    x = rng.normal(size=(n, 3))
+    time, censor = rng.exponential(np.exp(-1.2 * x[:, 0])), rng.exponential(3, n)
+    outcome = Outcome("death", "censored", _ids(n), np.minimum(time, censor), time <= censor)
+    found = predict.evaluate({"i": _images(x)}, outcome, seed=1, horizon=0.8, **FAST)
+    row = found.estimate("imaging only", "observed_expected")
+    assert row["ci_low"] < 1 < row["ci_high"]
+    assert found.estimate("imaging only", "calibration_ici")["estimate"] < 0.08
+    best = found.decision.filter(pl.col("threshold") == 0.5).row(0, named=True)
+    assert best["net_benefit"] > max(best["treat_all"], 0)
+    assert found.plot("calibration").has_data()
+    assert found.plot("decision").has_data()

@@ -134,3 +134,15 @@ def test_examples_need_no_file_but_the_data(data: Find, tmp_path: Path) -> None:
         folder = tmp_path / path.parent.name
         shutil.copytree(path.parent, folder, dirs_exist_ok=True)
         assert Study.load(folder / path.name).check() == []
+
+
+def test_a_thousand_genomes_study_finds_planted_variants(data: Find, tmp_path: Path) -> None:
+    data("genetics/eur_subset")
+    done = run("eur_genomes/study.toml", tmp_path)
+    assert done.complete
+    assert done.phenotypes.names == tuple(f"Y{k}" for k in range(1, 11))
+    scan = done.results["Scan of ten phenotypes"]
+    assert scan.n_used == 376
+    lead = scan.table.sort("log10p").row(0, named=True)
+    assert (lead["phenotype"], lead["id"]) == ("Y7", "rs72900174")
+    assert any("Genomic inflation lambda was 0.9" in text for text in scan.statements())

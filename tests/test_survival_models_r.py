@@ -14,7 +14,8 @@ import pytest
 
 from radgen.errors import FitError, InputError
 from radgen.stats.cox import fit_cox
-from radgen.stats.survival import aalen_johansen
+from radgen.stats.survival import aalen_johansen, kaplan_meier
+from radgen.stats.survival_adjusted import adjusted_survival, restricted_mean_difference
 from radgen.stats.survival_calibration import restricted_cubic, survival_calibration
 from radgen.stats.survival_competing import fit_fine_gray, gray_test
 from radgen.stats.survival_cutpoint import logrank_scores, maximal_test
@@ -203,3 +204,62 @@ def test_calibration_of_a_model_that_is_right_and_of_one_that_is_not():
         survival_calibration(seen, event, risk, 1e6)
     with pytest.raises(InputError, match="ascending"):
         restricted_cubic(eta, [0, 0, 1])
+
+
+def test_adjusted_curves(rows):
+    expected = _golden("adjusted")
+    arm = (rows["g"] == 2).astype(int)
+    x = np.column_stack((rows["a"], rows["b"]))
+    args = (rows["time"], rows["cause"] > 0, arm, x)
+    for method in ("ipw", "cox"):
+        for curve in adjusted_survival(*args, method=method):
+            wanted = expected.filter(pl.col("arm") == curve.group)
+            found = curve.at(wanted["time"].to_numpy())
+            np.testing.assert_allclose(found, wanted[method].to_numpy(), rtol=1e-6)
+            assert curve.at_risk[0] == (arm == curve.group).sum()
+            assert curve.effective <= (arm == curve.group).sum() + 1e-9
+    with pytest.raises(FitError, match="part the groups perfectly"):
+        adjusted_survival(*args[:3], arm.astype(float))
+    with pytest.raises(InputError, match="needed are two"):
+        adjusted_survival(*args[:2], rows["g"], x)
+
+
+def test_adjustment_removes_confounding():
+    rng = np.random.default_rng(21)
+    x = rng.normal(size=4000)
+    arm = (rng.random(4000) < 1 / (1 + np.exp(-1.5 * x))).astype(int)
+    time = rng.exponential(np.exp(-x))
+    raw = [kaplan_meier(time[arm == k], np.ones((arm == k).sum())).at([0.7])[0] for k in (0, 1)]
+    assert raw[0] - raw[1] > 0.2
+    for method in ("ipw", "cox"):
+        curves = adjusted_survival(time, np.ones(4000), arm, x, method=method)
+        values = [curve.at([0.7])[0] for curve in curves]
+        assert abs(values[0] - values[1]) < 0.05
+
+
+def test_difference_of_restricted_means(rows):
+    expected = _golden("rmst")
+    arm = (rows["g"] == 2).astype(int)
+    found = restricted_mean_difference(rows["time"], rows["cause"] > 0, arm, tau=2.0)
+    np.testing.assert_allclose([found.first, found.second], expected["rmst"].to_numpy(), rtol=1e-7)
+    error = np.hypot(*expected["se"].to_numpy())
+    np.testing.assert_allclose(found.std_error, error, rtol=1e-6)
+    assert found.difference == pytest.approx(found.second - found.first)
+    assert found.ci_low < found.difference < found.ci_high
+
+
+def test_decision_curves_equal_dcurves(rows):
+    from radgen.stats.decision import decision_curve, survival_decision_curve
+
+    folder = GOLDEN.parent / "decision"
+    y = (rows["cause"] > 0) & (rows["time"] < 1)
+    p = 1 / (1 + np.exp(0.6 - 0.9 * rows["a"]))
+    cuts = np.array([0.05, 0.2, 0.35, 0.5, 0.65])
+    for name, found in (
+        ("binary", decision_curve(y, p, cuts)),
+        ("survival", survival_decision_curve(rows["time"], rows["cause"] > 0, p, 1.0, cuts)),
+    ):
+        golden = pl.read_csv(folder / f"{name}.csv")
+        for model, values in (("p", found.net_benefit), ("all", found.treat_all)):
+            wanted = golden.filter(pl.col("model") == model)["net_benefit"].to_numpy()
+            np.testing.assert_allclose(values, wanted, rtol=1e-9, atol=1e-12)

@@ -145,9 +145,23 @@ def maps_call(f: Fuzzer) -> tuple[Any, ...]:
     cut = np.sort(f.rng.integers(0, len(pairs) + 1, 2))
     first = np.array([0, *cut, len(pairs)], np.int32)
     voxels = f.rng.integers(10, 70, 6).astype(np.int64)
-    out = np.zeros((25, 6))
+    out = np.zeros((25 + int(f.chance(0.5)), 6))
     given = [f.spoil(item) for item in (levels, voxels, pairs, first)]
-    return (*given, top, f.number(1, 30), f.number(0, 2), f.spoil(out))
+    return (*given, top, f.number(1, 30), f.number(0, 4), f.spoil(out))
+
+
+def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
+    n, m, k = (int(item) for item in f.rng.integers(1, 40, 3))
+    points, planes = f.rng.normal(size=(3, n)), f.rng.normal(size=(3, m))
+    planes /= np.linalg.norm(planes, axis=0)
+    if not box:
+        return (f.spoil(points),)
+    edges = np.concatenate(
+        [f.rng.integers(0, m, (k, 2)), f.rng.integers(0, n, (k, 2))], axis=1
+    ).astype(np.int32)
+    which = f.rng.integers(0, m, int(f.rng.integers(0, m + 1))).astype(np.int32)
+    given = [f.spoil(item) for item in (points, planes, edges, which)]
+    return (*given, f.spoil(np.zeros(3)))
 
 
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
@@ -160,6 +174,8 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "cube_types": lambda f: mask_call(f, cubes=True),
     "ball_sums": ball_call,
     "glcm_maps": maps_call,
+    "diameter": lambda f: hull_call(f, box=False),
+    "smallest_box": lambda f: hull_call(f, box=True),
 }
 
 

@@ -1,6 +1,6 @@
 """Rejections of every association test under the null hypothesis, at n = 40 with 8 covariates.
 
-Run: python verification/null_calibration.py [--draws 10000] [--n 40] [--seed 1]
+Run: python verification/null_calibration.py [--draws 10000] [--n 40] [--seed 1] [--tests NAME ...]
 Prints a row per test and level; exit code 1 where a count lies outside the exact binomial band
 (conservative tests: above it). The band holds 99.9 % of the counts of a calibrated test.
 """
@@ -14,7 +14,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special, stats
 
+from radgen.associate._interaction import interaction_block
 from radgen.associate._kernels import KERNELS
+from radgen.associate._mixed import mixed_block
 from radgen.associate._survival import cox_block
 
 LEVELS = (0.05, 0.01)
@@ -48,10 +50,44 @@ def outcome(kind: str, rng: np.random.Generator, z: np.ndarray) -> np.ndarray:
     return eta + rng.normal(size=len(z))
 
 
+def lesions(name: str, rng: np.random.Generator, n: int, z: np.ndarray) -> np.ndarray:
+    """Two or three lesions a patient, the predictor one of the patient or of the lesion.
+
+    Two covariates of the patient: a random intercept leaves n / 2.5 independent units.
+    """
+    patient = np.repeat(np.arange(n), 3)[: 5 * n // 2]
+    rng.shuffle(patient)
+    count = len(patient)
+    x = rng.normal(size=(count, PER_OUTCOME))
+    if "patient" in name:
+        x = rng.normal(size=(n, PER_OUTCOME))[patient]
+    y = z[patient, :1] + rng.normal(size=(n, 1))[patient] + rng.normal(size=(count, 1))
+    return mixed_block(y, x, z[patient, :2], 0.95, clusters=patient).log10p.ravel()
+
+
+def modified(name: str, rng: np.random.Generator, n: int, z: np.ndarray) -> np.ndarray:
+    """A main effect of a 0/1 predictor and of the modifier, and no product."""
+    x = (rng.random((n, PER_OUTCOME)) < 0.4).astype(float)
+    treated = (rng.random(n) < 0.5).astype(float)
+    eta = 0.5 * x[:, 0] + 0.4 * treated + 0.4 * z[:, 0]
+    few = z[:, :4] if "linear" not in name else z
+    if "logistic" in name:
+        y = (rng.random(n) < special.expit(eta - 0.5)).astype(float)
+        kernel = KERNELS["logistic"]
+    else:
+        y, kernel = eta + rng.normal(size=n), KERNELS["linear"]
+    found = interaction_block(kernel, y[:, None], x, few, modifier=treated, confidence=0.95)
+    return found.log10p.ravel()
+
+
 def log10p(name: str, rng: np.random.Generator, n: int) -> np.ndarray:
     """P-values of one null outcome with `PER_OUTCOME` predictors."""
     z = covariates(rng, n)
     kernel = KERNELS.get(name.split(",", maxsplit=1)[0])
+    if name.startswith("mixed"):
+        return lesions(name, rng, n, z)
+    if "modifier" in name:
+        return modified(name, rng, n, z)
     if name == "cox":
         x = predictors(rng, z, PER_OUTCOME)
         time = rng.exponential(np.exp(-0.4 * z[:, 0]))
@@ -121,6 +157,10 @@ NAMES = (
     "fisher, sparse",
     "chi2",
     "trend",
+    "mixed, lesion",
+    "mixed, patient",
+    "linear, modifier",
+    "logistic, modifier",
 )
 
 

@@ -1,8 +1,11 @@
-"""Twelve ways to make noise predict, and radgen on the same noise.
+"""Thirteen ways to make noise predict, three pipelines of the field, and radgen on the same noise.
 
 In every scenario the outcome is unrelated to the images. Ours must be 0.5 (or 0 for Youden's
 index) within 4 standard errors; the deliberately wrong variant must not be, so that the check
 is known to sing. Run ``python verification/null_zoo.py [draws]`` (default 40); status 1 on failure.
+
+The three pipelines at the end are written anew in the order of steps that users of such tools
+often choose; they are not the tools, which can be used rightly too.
 """
 
 from __future__ import annotations
@@ -15,11 +18,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 from sklearn.cross_decomposition import PLSRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_predict
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from radgen import predict
 from radgen.phenotype import ComBat
+from radgen.predict import RidgeLogistic
 from radgen.predict.preprocess import UnivariateSelector
 from radgen.stats.discrimination import auc, roc_curve
 from radgen.types import Outcome, PhenotypeTable
@@ -92,7 +99,7 @@ def protected(seed: int) -> tuple[float, float]:
     """Keep the outcome as a covariate of ComBat on all rows."""
     x, y = noise(seed, p=150)
     rng = np.random.default_rng(seed)
-    site = (rng.random(N) < np.where(y > 0.5, 0.75, 0.25)).astype(int)
+    site = (rng.random(N) < np.where(y > 0.5, 0.8, 0.2)).astype(int)
     flat = ComBat().fit(x, batch=site, covariates=y).transform(x, batch=site, covariates=y)
     right = ours(x, y, seed, harmonise="combat", sites=[f"site{k}" for k in site])
     return right, naive(flat, y, seed)
@@ -174,24 +181,87 @@ def supervised_reduction(seed: int) -> tuple[float, float]:
     return right, naive(np.asarray(scores), y, seed)
 
 
+def own_scaling(seed: int) -> tuple[float, float]:
+    """Scale cases and controls, who came as two cohorts, each by its own mean and spread."""
+    x, y = noise(seed)
+    apart = x.copy()
+    for level in (0.0, 1.0):
+        rows = y == level
+        apart[rows] = (x[rows] - x[rows].mean(axis=0)) / x[rows].std(axis=0)
+    return ours(x, y, seed), naive(apart, y, seed)
+
+
+def harmonise_then_search(seed: int) -> tuple[float, float]:
+    """Style of WORC: ComBat of all rows keeps the outcome, then random splits, search, ensemble."""
+    x, y = noise(seed, p=150)
+    rng = np.random.default_rng(seed)
+    site = (rng.random(N) < np.where(y > 0.5, 0.8, 0.2)).astype(int)
+    flat = ComBat().fit(x, batch=site, covariates=y).transform(x, batch=site, covariates=y)
+    scores = []
+    for split in range(8):
+        folds = StratifiedShuffleSplit(1, test_size=0.2, random_state=100 * seed + split)
+        train, test = next(folds.split(flat, y))
+        ranked = []
+        for number in range(8):
+            k, penalty = int(rng.choice([5, 10, 20, 40])), float(rng.choice([0.1, 1, 10, 100]))
+            keep = UnivariateSelector(k).fit(flat[train], y[train]).get_support()
+            value = naive(flat[train][:, keep], y[train], seed + number, RidgeLogistic(penalty))
+            ranked.append((value, keep, penalty))
+        best = sorted(ranked, key=lambda item: -item[0])[:3]
+        votes = [
+            RidgeLogistic(c).fit(flat[train][:, k], y[train]).predict_proba(flat[test][:, k])[:, 1]
+            for _, k, c in best
+        ]
+        scores.append(auc(y[test], np.mean(votes, axis=0)))
+    right = ours(x, y, seed, harmonise="combat", sites=[f"site{k}" for k in site])
+    return right, float(np.mean(scores))
+
+
+def best_of_many_pipelines(seed: int) -> tuple[float, float]:
+    """Style of FAE: many pipelines by cross-validation, selection within folds; best one told."""
+    x, y = noise(seed)
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    found = []
+    for scaler in (StandardScaler(), MinMaxScaler()):
+        for k in (1, 2, 4, 8, 12):
+            for model in (RidgeLogistic(1.0), KNeighborsClassifier(5), GaussianNB()):
+                pipeline = make_pipeline(scaler, UnivariateSelector(k), model)
+                p = cross_val_predict(pipeline, x, y, cv=folds, method="predict_proba")[:, 1]
+                found.append(auc(y, p))
+    return ours(x, y, seed, selection="univariate", n_selected=8), max(found)
+
+
+def scale_and_select_first(seed: int) -> tuple[float, float]:
+    """Style of ImageGene: standardise and keep the associated features, then cross-validate."""
+    x, y = noise(seed, p=200)
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    strength = np.abs((y - y.mean()) @ z)
+    kept = z[:, np.argsort(-strength)[:10]]
+    right = ours(x, y, seed, selection="univariate", n_selected=10)
+    return right, naive(kept, y, seed)
+
+
 SCENARIOS: tuple[Callable[[int], tuple[float, float]], ...] = (
     selection, oversampling, lesions, protected, tuning, cut_point, copies, confounded,
-    class_imputation, target_encoding, best_seed, supervised_reduction,
+    class_imputation, target_encoding, best_seed, supervised_reduction, own_scaling,
 )  # fmt: skip
+
+PIPELINES = (harmonise_then_search, best_of_many_pipelines, scale_and_select_first)
 
 
 def main(draws: int) -> int:
     """Run all scenarios and return the exit status."""
     warnings.simplefilter("ignore")
     failed = 0
-    for scenario in SCENARIOS:
-        table = np.array([scenario(seed) for seed in range(draws)])
+    for number, scenario in enumerate((*SCENARIOS, *PIPELINES)):
+        # Noise of its own for each scenario: else one lucky draw would show in all of them.
+        table = np.array([scenario(1000 * number + seed) for seed in range(draws)])
         mean, error = table.mean(axis=0), table.std(axis=0, ddof=1) / np.sqrt(draws)
         away = np.abs(mean - 0.5) / error
         good = away[0] < 4 and away[1] > 4
         failed += not good
         print(
-            f"{scenario.__name__:22s} ours {mean[0]:.3f} ± {error[0]:.3f}   wrong {mean[1]:.3f} ± "
+            f"{scenario.__name__:24s} ours {mean[0]:.3f} ± {error[0]:.3f}   wrong {mean[1]:.3f} ± "
             f"{error[1]:.3f}   {'as it must be' if good else 'FAILED'}",
             flush=True,
         )

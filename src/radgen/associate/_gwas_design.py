@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TraitGroup", "basis", "group_traits", "orthonormal"]
+__all__ = ["TOGETHER", "TraitGroup", "basis", "group_traits", "orthonormal"]
 
 _RANK_TOLERANCE = 1e-9
-_TOGETHER = 64
+TOGETHER = 64
+"""Traits whose residuals are computed at a time."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,11 +28,14 @@ class TraitGroup:
     q : ndarray of float64 (n_samples, rank)
         Orthonormal basis of intercept and covariates over the samples in use; 0 elsewhere.
     y : ndarray of float64 (n_samples, n_traits)
-        Residuals of the traits, scaled to length 1; 0 where missing.
+        Residuals of the traits, scaled to length 1; 0 where missing. Without columns where a
+        scan needs few of them: see `residuals`.
     norm : ndarray of float64 (n_traits,)
         Length of each residual before scaling; 0 = the covariates explain the trait wholly.
     n_samples : int
         Samples in use.
+    values : ndarray of float64 (n_samples, n_all_traits) or None
+        The trait matrix as given, where `y` has no columns.
     """
 
     traits: NDArray[np.int64]
@@ -39,11 +44,37 @@ class TraitGroup:
     y: NDArray[np.float64]
     norm: NDArray[np.float64]
     n_samples: int
+    values: NDArray[np.float64] | None = None
 
     @property
     def rank(self) -> int:
         """Rank of intercept and covariates."""
         return int(self.q.shape[1])
+
+    def residuals(self, columns: NDArray[Any] | slice) -> NDArray[np.float64]:
+        """Return the residuals of some of the traits, scaled to length 1; 0 where missing."""
+        if self.values is None:
+            return np.ascontiguousarray(self.y[:, columns])
+        own = np.ascontiguousarray(self.values[:, self.traits[columns]])
+        y, _ = _residuals(own, self.off, self.q)
+        return y
+
+
+def _residuals(
+    y: NDArray[np.float64], off: NDArray[np.int64], q: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return residuals of length 1 and their lengths before scaling, `y` overwritten."""
+    n = len(y) - len(off)
+    y[off] = 0.0
+    y -= y.sum(axis=0) / n
+    y[off] = 0.0
+    total = np.sqrt(np.einsum("nk,nk->k", y, y))
+    for _ in range(2):
+        y -= q @ (q.T @ y)
+    size = np.sqrt(np.einsum("nk,nk->k", y, y))
+    size[size <= 1e-10 * total] = 0.0
+    y *= np.where(size > 0, 1.0 / np.where(size > 0, size, 1.0), 0.0)
+    return y, size
 
 
 def orthonormal(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,7 +110,9 @@ def basis(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.hstack([first, orthonormal(centred)])
 
 
-def group_traits(values: NDArray[np.float64], covariates: NDArray[np.float64]) -> list[TraitGroup]:
+def group_traits(
+    values: NDArray[np.float64], covariates: NDArray[np.float64], *, keep: bool = True
+) -> list[TraitGroup]:
     """Return the traits grouped by who misses them.
 
     Parameters
@@ -88,6 +121,8 @@ def group_traits(values: NDArray[np.float64], covariates: NDArray[np.float64]) -
         NaN = missing.
     covariates : ndarray of float64 (n_samples, n_covariates)
         Without intercept, no missing value.
+    keep : bool, default True
+        Hold the residuals of all traits; otherwise they are computed when asked for.
     """
     known = np.isfinite(values)
     patterns: dict[bytes, list[int]] = {}
@@ -97,7 +132,7 @@ def group_traits(values: NDArray[np.float64], covariates: NDArray[np.float64]) -
         for trait in range(values.shape[1]):
             patterns.setdefault(known[:, trait].tobytes(), []).append(trait)
     return [
-        _group(values, covariates, known[:, traits[0]], np.array(traits))
+        _group(values, covariates, known[:, traits[0]], np.array(traits), keep)
         for traits in patterns.values()
     ]
 
@@ -107,23 +142,18 @@ def _group(
     covariates: NDArray[np.float64],
     used: NDArray[np.bool_],
     traits: NDArray[np.int64],
+    keep: bool,
 ) -> TraitGroup:
     inside = basis(covariates[used])
-    y = np.ascontiguousarray(values[:, traits] if used.all() else values[np.ix_(used, traits)])
+    q = np.zeros((len(used), inside.shape[1]))
+    q[used] = inside
+    off = np.flatnonzero(~used)
     norm = np.empty(len(traits))
+    y = np.empty((len(used), len(traits) if keep else 0))
     # A few traits at a time: the temporaries of a million phenotypes would not fit.
-    for low in range(0, len(traits), _TOGETHER):
-        part = y[:, low : low + _TOGETHER] - y[:, low : low + _TOGETHER].mean(axis=0)
-        total = np.sqrt(np.einsum("nk,nk->k", part, part))
-        for _ in range(2):
-            part -= inside @ (inside.T @ part)
-        size = np.sqrt(np.einsum("nk,nk->k", part, part))
-        size[size <= 1e-10 * total] = 0.0
-        y[:, low : low + _TOGETHER] = np.where(size > 0, part / np.where(size > 0, size, 1.0), 0.0)
-        norm[low : low + _TOGETHER] = size
-    if used.all():
-        return TraitGroup(traits, np.empty(0, np.int64), inside, y, norm, len(used))
-    q_all = np.zeros((len(used), inside.shape[1]))
-    y_all = np.zeros((len(used), len(traits)))
-    q_all[used], y_all[used] = inside, y
-    return TraitGroup(traits, np.flatnonzero(~used), q_all, y_all, norm, int(used.sum()))
+    for low in range(0, len(traits), TOGETHER):
+        some = slice(low, low + TOGETHER)
+        part, norm[some] = _residuals(np.ascontiguousarray(values[:, traits[some]]), off, q)
+        if keep:
+            y[:, some] = part
+    return TraitGroup(traits, off, q, y, norm, int(used.sum()), None if keep else values)

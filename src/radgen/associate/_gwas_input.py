@@ -22,7 +22,7 @@ from radgen.types import (
     to_polars,
 )
 
-__all__ = ["GwasInput", "id_column", "prepare", "to_covariates"]
+__all__ = ["GwasInput", "id_column", "prepare", "to_covariates", "to_phenotypes"]
 
 _IDS = ("sample", "IID", "#IID", "iid", "id", "ID", "sample_id")
 _FAMILIES = ("FID", "#FID", "fid")
@@ -112,18 +112,36 @@ def to_covariates(table: Covariates | FrameLike) -> Covariates:
     return Covariates(samples, tuple(names), values)
 
 
-def _traits(
-    phenotypes: PhenotypeTable | Outcome | FrameLike,
-) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]]:
+def to_phenotypes(phenotypes: PhenotypeTable | Outcome | FrameLike) -> PhenotypeTable:
+    """Return any table of traits as a phenotype table.
+
+    Parameters
+    ----------
+    phenotypes : PhenotypeTable, Outcome or data frame
+        Of a frame, one row a sample; id column "sample", "IID" or the like; "FID" is left aside.
+
+    Raises
+    ------
+    InputError
+        If there is no id column or a trait is not numeric.
+    AlignmentError
+        If a sample id is repeated.
+    """
     if isinstance(phenotypes, PhenotypeTable):
-        return phenotypes.samples, phenotypes.names, phenotypes.values
+        return phenotypes
     if isinstance(phenotypes, Outcome):
-        return phenotypes.samples, (phenotypes.name,), phenotypes.values[:, None]
+        phenotypes = {"sample": phenotypes.samples, phenotypes.name: phenotypes.values}
     frame = to_polars(phenotypes, what="phenotype table")
     key = id_column(frame, what="phenotype table")
     frame = frame.drop([name for name in _FAMILIES if name in frame.columns])
-    table = PhenotypeTable.from_frame(frame, sample=key)
-    return table.samples, table.names, table.values
+    return PhenotypeTable.from_frame(frame, sample=key)
+
+
+def _rows(values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return rows of a matrix; the matrix itself where all are wanted in their order."""
+    if len(rows) == len(values) and (rows == np.arange(len(rows))).all():
+        return values
+    return values[rows]
 
 
 def prepare(
@@ -143,7 +161,8 @@ def prepare(
     AlignmentError
         If fewer than `need` samples are common and complete, or an id is repeated.
     """
-    samples, names, values = _traits(phenotypes)
+    table = to_phenotypes(phenotypes)
+    samples, names, values = table.samples, table.names, table.values
     if traits is not None:
         place = {name: at for at, name in enumerate(names)}
         unknown = [name for name in traits if name not in place]
@@ -164,8 +183,10 @@ def prepare(
         (row["sample"], f"absent from {row['absent_from']}")
         for row in found.dropped.iter_rows(named=True)
     ]
-    y = values[found.rows["phenotypes"]]
-    y[np.isinf(y)] = np.nan
+    y = _rows(values, found.rows["phenotypes"])
+    wrong = np.isinf(y)
+    if wrong.any():
+        y = np.where(wrong, np.nan, y)
     x = np.empty((found.n_samples, 0)) if extra is None else extra.values[found.rows["covariates"]]
     whole = np.isfinite(x).all(axis=1)
     seen = np.isfinite(y).any(axis=1)

@@ -8,6 +8,7 @@ A = I - q_S'q_S, q'y to -q_S'y_S and y'y to 1 - y_S'y_S, which costs |S| and not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen._native import _genotype
-from radgen.associate._gwas_design import TraitGroup, group_traits
+from radgen.associate._gwas_design import TOGETHER, TraitGroup, group_traits
 from radgen.associate._gwas_rows import HIST_BINS, TestRows, join_rows
-from radgen.genome._blocks import BlockSource, CentredBlock
+from radgen.genome._blocks import BlockProduct, BlockSource, CentredBlock
 
-__all__ = ["LinearScan", "exact_tests"]
+__all__ = [
+    "FLAT",
+    "FULL_RANK",
+    "SCREENED",
+    "LinearScan",
+    "exact_tests",
+    "moments_inside",
+    "recompute",
+]
 
 Array = NDArray[np.float64]
-_FLAT = 1e-9
-_FULL_RANK = 0.9
+FLAT = 1e-9
+FULL_RANK = 0.9
+SCREENED = 0.01
+"""Thresholds up to which a scan screens in single precision."""
 _EPS32 = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Screen:
+    """What the single-precision screen knows of the traits.
+
+    Attributes
+    ----------
+    weights : ndarray of float32 (n_samples, n_columns)
+        Bases and traits of all groups side by side.
+    totals : ndarray of float64 (n_columns,)
+        Column sums of the weights.
+    leverage : tuple of ndarray of float64 (n_samples,)
+        Of each group: squared length of each row of its basis.
+    peaks : tuple of ndarray of float32 (2, n_traits)
+        Of each group: the largest square of each trait, and the root of the sum of its fourth
+        powers; with m missing calls a trait loses at most m times the one, and root m times
+        the other, of its sum of squares.
+    """
+
+    weights: NDArray[np.float32]
+    totals: Array
+    leverage: tuple[Array, ...]
+    peaks: tuple[NDArray[np.float32], ...]
+
+    @classmethod
+    def build(cls, groups: Sequence[TraitGroup]) -> Screen:
+        """Return the screen of groups of traits."""
+        width = sum(group.rank + len(group.traits) for group in groups)
+        weights = np.empty((len(groups[0].q), width), np.float32)
+        totals = np.empty(width)
+        peaks, at = [], 0
+        for group in groups:
+            rank, k = group.rank, len(group.traits)
+            weights[:, at : at + rank] = group.q
+            totals[at : at + rank] = group.q.sum(axis=0)
+            at += rank
+            highest = np.empty((2, k))
+            for low in range(0, k, TOGETHER):
+                some = slice(low, min(low + TOGETHER, k))
+                y = group.residuals(some)
+                weights[:, at + low : at + some.stop] = y
+                totals[at + low : at + some.stop] = y.sum(axis=0)
+                y *= y
+                highest[0, some] = y.max(axis=0)
+                highest[1, some] = np.sqrt(np.einsum("nk,nk->k", y, y))
+            peaks.append(_above(highest))
+            at += k
+        leverage = tuple(np.einsum("nc,nc->n", group.q, group.q) for group in groups)
+        return cls(weights, totals, leverage, tuple(peaks))
+
+
+def _above(values: Array) -> NDArray[np.float32]:
+    """Return float32 that are not below the values given."""
+    return np.asarray((values * (1.0 + 1e-5)).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,33 +105,47 @@ class LinearScan:
         Number of traits.
     threshold : float or None
         Largest p that is kept; None keeps all.
-    weights : ndarray of float32 (n_samples, n_columns) or None
-        Bases and traits of all groups side by side, for the screen.
+    screen : Screen or None
+        For the single-precision screen, where there is one.
     backend : object
         Offers ``product(g, weights)``.
+    short : bool
+        All tests are kept, as quantised t; those up to the threshold exactly.
     """
 
     groups: tuple[TraitGroup, ...]
     n_traits: int
     threshold: float | None
-    weights: NDArray[np.float32] | None
+    screen: Screen | None
     backend: Any
+    short: bool = False
 
     @classmethod
     def build(
-        cls, values: Array, covariates: Array, *, threshold: float | None, backend: Any
+        cls,
+        values: Array,
+        covariates: Array,
+        *,
+        threshold: float | None,
+        backend: Any,
+        short: bool = False,
     ) -> LinearScan:
         """Return the scan of traits (n_samples, n_traits), NaN = missing."""
-        groups = tuple(group_traits(values, covariates))
-        if threshold is None or threshold > 0.01:
+        everything = not short and (threshold is None or threshold > SCREENED)
+        groups = tuple(group_traits(values, covariates, keep=everything))
+        if everything:
             return cls(groups, values.shape[1], threshold, None, backend)
-        parts = [part for group in groups for part in (group.q, group.y)]
-        weights = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
-        return cls(groups, values.shape[1], threshold, weights, backend)
+        return cls(groups, values.shape[1], threshold, Screen.build(groups), backend, short)
 
     def scan(self, source: BlockSource) -> TestRows:
         """Return the tests of one block that are kept, and the counts of all."""
-        return self._everything(source) if self.weights is None else self._screened(source)
+        if self.screen is None:
+            return self._everything(source)
+        if self.short:
+            from radgen.associate._gwas_short import short_rows
+
+            return short_rows(self, source)
+        return self._screened(source)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:
         """Return of each trait its samples and its residual degrees of freedom."""
@@ -81,44 +161,35 @@ class LinearScan:
         return join_rows(rows, source.start, self.n_traits, self.threshold)
 
     def _screened(self, source: BlockSource) -> TestRows:
-        block = source.centred(np.float32)
-        assert self.weights is not None
-        product = self.backend.product(block.g, self.weights)
+        assert self.screen is not None
+        block = source.product(self.screen.weights, self.screen.totals, self.backend.product)
         hist = np.zeros((self.n_traits, HIST_BINS), np.int64)
         found: list[dict[str, NDArray[Any]]] = []
         at = 0
-        for group in self.groups:
-            counts, rows, columns = self._screen_group(block, group, product, at)
+        for number, group in enumerate(self.groups):
+            counts, rows, columns = self._screen_group(block, source, number, at + group.rank)
             at += group.rank + len(group.traits)
             hist[group.traits] += counts
             if len(rows):
-                found.append(_recompute(source, group, rows, columns))
+                found.append(recompute(source, group, rows, columns))
         return join_rows(found, source.start, self.n_traits, self.threshold, hist)
 
     def _screen_group(
-        self,
-        block: CentredBlock,
-        group: TraitGroup,
-        product: NDArray[np.float32],
-        first: int,
+        self, block: BlockProduct, source: BlockSource, number: int, first: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+        assert self.screen is not None
+        group, screen = self.groups[number], self.screen
         rank, k = group.rank, len(group.traits)
-        n, _, spread, gg = _moments(block, group)
-        b = product[:, first : first + rank].astype(np.float64)
-        bb = (b * b).sum(axis=1)
-        leverage = np.zeros(len(n))
-        lost = None
-        if block.any_missing:
-            leverage = block.lost((group.q * group.q).sum(axis=1))
-            lost = np.empty((len(n), k), np.float32)
-            assert self.weights is not None
-            size, stride = self.weights.shape
-            where = (size, stride, first + rank, k)
-            _genotype.missing_sums(block.missing, block.ends, *where, self.weights, lost)
+        n, _, spread, gg = moments_inside(block, source, group)
+        b = block.product[:, first - rank : first].astype(np.float64)
+        bb = np.einsum("mi,mi->m", b, b)
+        leverage, gaps = np.zeros(len(n)), group.n_samples - n
+        if len(block.missing):
+            leverage = block.lost(screen.leverage[number])
         room = np.maximum(1.0 - leverage, 1e-3)
         residual = gg - bb / room
-        usable = (spread > _FLAT) & (residual > 1e-6 * spread) & (leverage < _FULL_RANK)
-        dubious = (spread > _FLAT) & ~usable
+        usable = (spread > FLAT) & (residual > 1e-6 * spread) & (leverage < FULL_RANK)
+        dubious = (spread > FLAT) & ~usable
         df = np.maximum(n - rank - 1.0, 0.0)
         limit = np.where(usable & (df > 0), _least_r2(df, self.threshold or 0.0), 2.0)
         limit[dubious] = 0.0
@@ -126,12 +197,27 @@ class LinearScan:
         slack = np.sqrt(bb * leverage) / room
         counted = np.where(usable, df, 0.0)
         plain = np.where(usable, 1.0 / np.where(usable, gg - bb, 1.0), 0.0)
-        bounds = np.ascontiguousarray(np.stack([scale, slack, 1.0 / room, limit, counted, plain]))
+        bounds = np.stack([scale, slack, 1.0 / room, limit, counted, plain, gaps, n])
         hist = np.zeros((k, HIST_BINS), np.int64)
         rows, columns = np.empty((2, len(n) * k), np.int32)
-        num = np.ascontiguousarray(product[:, first + rank : first + rank + k])
-        count = _genotype.screen(num, lost, k, bounds, hist, rows, columns)
+        where = first, k, screen.weights, block.missing, block.ends, screen.peaks[number]
+        count = _genotype.screen(block.product, *where, bounds, hist, rows, columns)
         return hist, rows[:count].copy(), columns[:count].copy()
+
+
+def moments_inside(
+    block: BlockProduct, source: BlockSource, group: TraitGroup
+) -> tuple[Array, Array, Array, Array]:
+    """Return calls and mean in a group, and two sums of squares: about its mean, the block's."""
+    if not len(group.off):
+        return block.n_known, block.mean, block.squares, block.squares
+    away = source.among(group.off)
+    n = block.n_known - away[:, 0]
+    total = block.mean * block.n_known - away[:, 1]
+    squares = block.squares + block.mean * block.mean * block.n_known - away[:, 2]
+    about_block = np.maximum(squares - 2.0 * block.mean * total + n * block.mean**2, 0.0)
+    about_own = np.maximum(squares - total * total / np.maximum(n, 1.0), 0.0)
+    return n, total / np.maximum(n, 1.0), about_own, about_block
 
 
 def _least_r2(df: Array, threshold: float) -> Array:
@@ -179,12 +265,13 @@ def exact_tests(
     Returns
     -------
     dict of ndarray
-        trait (k,), n and freq (n_variants,), beta, se, t, log10p (n_variants, k). NaN where a
-        variant does not vary beside the covariates, or a trait does not.
+        trait (k,); n, freq, df and spread (sum of squares of the dosage beside the covariates)
+        (n_variants,); beta, se, t, log10p (n_variants, k). NaN where a variant does not vary
+        beside the covariates, or a trait does not.
     """
     from radgen.stats.tail import t_log10p  # loads scipy.special: not before the first block
 
-    y = group.y if columns is None else np.ascontiguousarray(group.y[:, columns])
+    y = group.y if columns is None else group.residuals(columns)
     norm = group.norm if columns is None else group.norm[columns]
     traits = group.traits if columns is None else group.traits[columns]
     n, mean, spread, gg = _moments(block, group)
@@ -197,7 +284,7 @@ def exact_tests(
         num, bb, yy, rank = _drop_missing(block, group.q, y, b, num)
     residual = gg - bb
     df = n - rank - 1.0
-    usable = (spread > _FLAT) & (residual > _FLAT * spread) & (df > 0)
+    usable = (spread > FLAT) & (residual > FLAT * spread) & (df > 0)
     residual = np.where(usable, residual, np.nan)[:, None]
     dof = np.where(usable, df, np.nan)[:, None]
     scale = np.where(norm > 0, norm, np.nan)
@@ -207,7 +294,8 @@ def exact_tests(
         t = beta / se
     tests = {"beta": beta * scale, "se": se * scale, "t": np.where(norm > 0, t, np.nan)}
     tests["log10p"] = t_log10p(tests["t"], np.broadcast_to(dof, t.shape))
-    return tests | {"trait": traits, "n": n, "freq": np.where(n > 0, mean / 2.0, np.nan), "df": df}
+    each = {"n": n, "freq": np.where(n > 0, mean / 2.0, np.nan), "df": df}
+    return tests | each | {"trait": traits, "spread": residual[:, 0]}
 
 
 def _drop_missing(
@@ -221,7 +309,7 @@ def _drop_missing(
     )
     a = np.eye(c) - qq
     rank = np.full(m, float(c))
-    full = np.trace(qq, axis1=1, axis2=2) < _FULL_RANK
+    full = np.trace(qq, axis1=1, axis2=2) < FULL_RANK
     inverse = np.empty_like(a)
     inverse[full] = np.linalg.inv(a[full])
     for row in np.flatnonzero(~full):
@@ -236,7 +324,7 @@ def _drop_missing(
     return num, (x * b).sum(axis=1), yy, rank
 
 
-def _recompute(
+def recompute(
     source: BlockSource, group: TraitGroup, rows: NDArray[np.int32], columns: NDArray[np.int32]
 ) -> dict[str, NDArray[Any]]:
     """Return exact tests of the pairs that the screen let through, one entry a pair."""

@@ -301,6 +301,13 @@ def _finding(row: dict[str, Any], confidence: float) -> str:
     if row["model"] == "outcome ~ phenotype":
         scale = _OUTCOME_TEXT.get(row["test"], "values")
         return f"A higher {row['phenotype']} goes with {way} {scale} of {row['omics']}: {numbers}."
+    odds = row["test"] in ("logistic", "firth")
+    if odds and row["model"] == "phenotype ~ omics":
+        way = "more frequent" if effect > 0 else "less frequent"
+        where = (
+            f"with {_group(row)}" if row["n_group1"] is not None else f"with higher {row['omics']}"
+        )
+        return f"{row['phenotype']} is {way} in samples {where}: {numbers}."
     if row["n_group1"] is not None and row["model"] == "phenotype ~ omics":
         return (
             f"{row['phenotype']} is {way} in the {row['n_group1']} samples with "

@@ -140,7 +140,7 @@ def aspu(
 
     References
     ----------
-    Kim et al. (2015), doi:10.1093/bioinformatics/btv083; Freedman & Lane (1983),
+    Kim et al. (2015), doi:10.1002/gepi.21931; Freedman & Lane (1983),
     doi:10.1080/07350015.1983.10509354.
     """
     wanted = np.asarray(list(powers), dtype=np.float64)

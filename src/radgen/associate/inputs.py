@@ -126,6 +126,7 @@ def read_scan_inputs(
     panel: str | Path | None = None,
     gene_sets: str | Path | None = None,
     counts: str = "tmm",
+    tcga: bool = False,
 ) -> ScanInputs:
     """Return the tables of a scan from files.
 
@@ -163,6 +164,8 @@ def read_scan_inputs(
         GMT file: scores of its sets take the place of the genes of expression layers.
     counts : {"tmm", "median_ratio", "cpm", "none"}, default "tmm"
         How raw counts of expression are made comparable; "none" keeps them for test="negbinom".
+    tcga : bool, default False
+        Molecular ids are TCGA barcodes: one tumour a patient is kept, under 12 characters.
 
     Returns
     -------
@@ -200,7 +203,7 @@ def read_scan_inputs(
     known = {*table.samples, *(() if patients is None else patients.values())}
     layers = []
     for item in omics:
-        layer = _layer(item, known, id_rule, sequenced, panel)
+        layer = _layer(item, known, id_rule, sequenced, panel, tcga=tcga)
         layers.append(_ready(layer, gene_sets, counts))
     chosen = tuple(_chosen(layers, features))
     strata = None if by is None else _strata(frame, by, str(clinical))
@@ -221,8 +224,10 @@ def _layer(
     id_rule: IdRule | None,
     sequenced: str | Path | None,
     panel: str | Path | None,
+    *,
+    tcga: bool,
 ) -> OmicsTable:
-    is_list = item.path.name.lower().removesuffix(".gz").endswith(".maf")
+    is_list = item.path.name.lower().removesuffix(".gz").endswith((".maf", ".vcf"))
     return read_layer(
         item.path,
         layer=item.layer,
@@ -231,6 +236,7 @@ def _layer(
         id_rule=id_rule,
         sequenced=_lines(sequenced) if is_list else None,
         panel=_lines(panel) if is_list else None,
+        tumours=tcga,
     )
 
 

@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import typer
+
+from radgen._core.files import atomic_path, write_bytes
+from radgen.errors import FormatError, shown
+from radgen.io.tables import read_table
 
 if TYPE_CHECKING:
     from radgen.associate import ScanInputs
     from radgen.study.associations import AssociationRun
 
-__all__ = ["associate", "replicate"]
+__all__ = ["associate", "link", "replicate"]
 
-_NAMES = ("by", "sequenced", "panel", "gene_sets", "counts")
+_NAMES = ("by", "sequenced", "panel", "gene_sets", "counts", "tcga")
 _OPTIONS = ("test", "modifier", "transform", "standardise", "permutations", "min_n", "min_group",
-            "jobs", "seed", "lock_by", "level", "at_most")  # fmt: skip
+            "jobs", "seed", "lock_by", "level", "at_most", "combine")  # fmt: skip
 _LISTS = ("adjust", "adjust_phenotypes", "traits", "features", "ordinal")
 
 
@@ -45,6 +50,44 @@ def replicate(given: Mapping[str, Any]) -> None:
         given["hypotheses"], inputs, given["out"], files=files, meta_method=given["meta"]
     )
     _show(run)
+
+
+def link(given: Mapping[str, Any]) -> None:
+    """Do what ``radgen link`` asks for, write its tables and print how many remain."""
+    from radgen.associate import LinkRules
+    from radgen.associate import link as linked
+
+    names = ("same_lesion", "max_days", "max_mm", "before", "specimens_before", "several_scans",
+             "several_specimens")  # fmt: skip
+    rules = LinkRules(**{name: given[name] for name in names})
+    tables = [_dated(given[name], rules.before) for name in ("scans", "specimens", "patients")]
+    result = linked(*tables, rules=rules)
+    out: Path = given["out"]
+    for name, frame in (("pairs", result.frame), ("lost", result.lost), ("flow", result.flow),
+                        ("differences", result.differences)):  # fmt: skip
+        if frame.width:
+            write_bytes(out / f"{name}.csv", frame.write_csv().encode())
+    with atomic_path(out / "flow.svg") as path:
+        result.plot("flow").figure.savefig(path, format="svg")
+    for line in (*result.statements(), f"Tables: {out}"):
+        typer.echo(line)
+
+
+def _dated(path: Path | None, before: str) -> pl.DataFrame | None:
+    """Return a table with its dates as dates."""
+    if path is None:
+        return None
+    frame = read_table(path)
+    for name in ("date", before):
+        if name and name in frame.columns and frame[name].dtype == pl.String:
+            days = frame[name].str.strip_chars().str.to_date("%Y-%m-%d", strict=False)
+            bad = frame.filter(days.is_null() & frame[name].is_not_null())[name].to_list()
+            if bad:
+                raise FormatError(
+                    f"Column {name!r} holds {shown(bad)}; dates are written YYYY-MM-DD.", path=path
+                )
+            frame = frame.with_columns(days.alias(name))
+    return frame
 
 
 def _read(
@@ -76,7 +119,8 @@ def _parted(text: str) -> list[str]:
 
 
 def _show(run: AssociationRun) -> None:
-    for line in (*run.notes, *run.result.statements()):
+    across = () if run.evidence is None else run.evidence.statements()
+    for line in (*run.notes, *run.result.statements(), *across):
         typer.echo(line)
     typer.echo(f"All pairs: {run.pairs}")
     typer.echo(f"Report: {run.report}")

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from radgen.io.sample_table import read_sample_table
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from radgen.types import Result
+    from radgen.associate import Bundle
+    from radgen.types import ImageStack, Result
 
-__all__ = ["joint_test"]
+__all__ = [
+    "joint_test",
+    "pool",
+    "read_images",
+    "run_lesions",
+    "run_voxelwise",
+    "tables_of",
+    "tell_bundle",
+]
 
 
 def joint_test(
@@ -47,3 +58,135 @@ def joint_test(
         n_permutations=permutations,
         max_permutations=100 * permutations,
     )
+
+
+def read_images(
+    images: Path, *, samples: Path | None, store: Path | None, **options: Any
+) -> ImageStack:
+    """Return the images of a folder, a table or one file; ids of one file stand line by line."""
+    from radgen.io import read_stack
+
+    if store is not None:
+        store.parent.mkdir(parents=True, exist_ok=True)
+    names = None if samples is None else samples.read_text("utf-8").split()
+    return read_stack(images, samples=names, store=store, **options)
+
+
+def run_voxelwise(
+    stack: ImageStack,
+    out: Path,
+    *,
+    genotypes: Path | None,
+    predictors: Path | None,
+    covariates: Path | None,
+    threshold: float,
+    maps: str,
+    permutations: int,
+    seed: int,
+    jobs: int | None,
+) -> None:
+    """Write the tables of a voxel-wise scan, and the maps that are asked for.
+
+    Raises
+    ------
+    InputError
+        If not exactly one of genotypes and predictors is given.
+    """
+    from radgen.associate import voxel_test, voxelwise
+    from radgen.cli._genetics import optional_table, parted, write_table
+    from radgen.errors import InputError
+    from radgen.io import open_genotypes
+
+    if (genotypes is None) == (predictors is None):
+        raise InputError("Give --genotypes, or --predictors (a table), and not both.")
+    tested: Any = open_genotypes(genotypes) if genotypes else optional_table(predictors)
+    beside = optional_table(covariates)
+    found = voxelwise(stack, tested, beside, threshold=threshold, jobs=jobs)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("hits", "predictors", "peaks", "points", "qq"):
+        write_table(
+            found.frame if name == "hits" else getattr(found, name), out / f"{name}.parquet"
+        )
+    for line in (*found.warnings, *found.statements()):
+        typer.echo(line)
+    wanted = parted(maps)
+    if wanted == ["top"]:
+        wanted = found.predictors.drop_nulls("log10p").sort("log10p")["id"].head(1).to_list()
+    if wanted:
+        options: dict[str, Any] = {"seed": seed, "n_permutations": permutations, "jobs": jobs}
+        if getattr(stack.space, "faces", True) is None:
+            options |= {"tfce": False, "cluster_p": None}
+        mapped = voxel_test(stack, tested, beside, names=wanted, **options)
+        mapped.write_maps(out / "maps")
+        write_table(mapped.clusters, out / "clusters.tsv")
+        for line in mapped.statements():
+            typer.echo(line)
+    typer.echo(f"Results: {out}")
+
+
+def run_lesions(
+    stack: ImageStack,
+    outcome: Path,
+    out: Path,
+    *,
+    covariates: Path | None,
+    fold: bool,
+    trait: str,
+    **options: Any,
+) -> None:
+    """Write the map of lesions with an outcome, and the atlas of both groups."""
+    from radgen.associate import fold_hemispheres, lesion_atlas, map_lesions
+    from radgen.associate._gwas_input import id_column
+    from radgen.cli._genetics import optional_table, write_table
+
+    stack = fold_hemispheres(stack) if fold else stack
+    table = read_sample_table(outcome)
+    found = map_lesions(stack, table, optional_table(covariates), trait=trait, **options)
+    out.mkdir(parents=True, exist_ok=True)
+    groups = None
+    if options["test"] != "brunner_munzel":
+        key = id_column(table, what="outcome table")
+        label = [
+            f"{trait}_{value:g}" if isinstance(value, int | float) else f"{trait}_{value}"
+            for value in table[trait]
+        ]
+        groups = dict(zip(map(str, table[key]), label, strict=True))
+    atlas = lesion_atlas(stack, groups)
+    atlas.write_maps(out / "atlas")
+    found.write_maps(out / "maps")
+    write_table(found.table, out / "points.parquet")
+    if found.clusters.height:
+        write_table(found.clusters, out / "clusters.tsv")
+    for line in (*found.warnings, *atlas.statements(), *found.statements(), f"Results: {out}"):
+        typer.echo(line)
+
+
+def tables_of(genotypes: Path, phenotypes: Path, covariates: Path | None) -> tuple[Any, ...]:
+    """Return genotypes, phenotypes and covariates of their files."""
+    from radgen.cli._genetics import optional_table
+    from radgen.io import open_genotypes
+
+    return open_genotypes(genotypes), read_sample_table(phenotypes), optional_table(covariates)
+
+
+def tell_bundle(bundle: Bundle, out: Path) -> None:
+    """Print what a bundle holds."""
+    n_traits = sum(len(item.traits) for item in bundle.patterns)
+    withheld = bundle.variants["withheld"].str.len_chars().gt(0).sum()
+    typer.echo(
+        f"{bundle.site}: {bundle.facts['n_people']:,} people, {n_traits} traits in "
+        f"{len(bundle.patterns)} sets of people, {len(bundle.covariates)} covariates, "
+        f"{bundle.variants.height:,} variants of which {withheld:,} are withheld."
+    )
+    typer.echo(f"Bundle: {out}")
+
+
+def pool(bundles: list[Path], *, test: str, threshold: float | None, **options: Any) -> Result:
+    """Return the joint analysis of bundles that ``radgen bundle pool`` asks for."""
+    from radgen._core.naming import require_choice
+    from radgen.associate import omnibus_bundles, pool_bundles
+
+    require_choice(test, ("single", "manova"), what="test")
+    if test == "manova":
+        return omnibus_bundles(bundles, **options)
+    return pool_bundles(bundles, threshold=threshold, **options)

@@ -29,7 +29,7 @@ OUT/report.html both in words and pictures. Nulls come with the effect that woul
 Exit codes: 0 done, 2 input must be mended."""
 }
 
-_OMICS = "layer=file or layer:scale=file (matrix, GCT or MAF); may be given several times."
+_OMICS = "layer=file or layer:scale=file (matrix, MAF, VCF, cBioPortal folder …), several times."
 _ADJUST = "Columns of the clinical table to adjust for, parted by commas."
 _VOLUME = "Phenotypes to adjust for instead of testing them."
 _TRAITS = "Phenotypes to test; * stands for any text; default: all."
@@ -43,6 +43,8 @@ _SEQUENCED = "Of a MAF: text file of all sequenced ids; without it nobody is wil
 _PANEL = "Of a MAF: text file of the genes that the assay covers."
 _SETS = "GMT file: score gene sets instead of genes."
 _COUNTS = "Raw counts: tmm, median_ratio, cpm, or none (for negbinom)."
+_COMBINE = "Combine layers of a gene: cauchy, joint, brown, stouffer, harmonic …"
+_TCGA = "Molecular ids are TCGA barcodes: keep one tumour a patient."
 _PERMUTED = "Max-T permutations (linear, spearman)."
 _LOCK = "Adjusted value that decides what is locked: q_bh, p_bonferroni, p_maxt …"
 
@@ -68,6 +70,7 @@ def associate(
     panel: Annotated[Path | None, typer.Option(help=_PANEL)] = None,
     gene_sets: Annotated[Path | None, typer.Option(help=_SETS)] = None,
     counts: Annotated[str, typer.Option(help=_COUNTS)] = "tmm",
+    tcga: Annotated[bool, typer.Option(help=_TCGA)] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
     id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,
     permutations: Annotated[int, typer.Option(min=0, help=_PERMUTED)] = 0,
@@ -76,6 +79,7 @@ def associate(
     lock_by: Annotated[str, typer.Option(help=_LOCK)] = "q_bh",
     level: Annotated[float, typer.Option(help="Its largest value.")] = 0.05,
     at_most: Annotated[int | None, typer.Option(help="Lock at most so many.")] = None,
+    combine: Annotated[str, typer.Option(help=_COMBINE)] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
     seed: Annotated[int, typer.Option(help="Of the permutations.")] = 0,
 ) -> None:

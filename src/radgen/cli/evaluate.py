@@ -18,13 +18,21 @@ OPTIONS = {
   radgen evaluate --features radiomics.csv --outcomes clinical.csv --target days
   --event dead --clinical age --site hospital --scheme leave-site-out --out survival
 
-Every model stands beside no information, volume alone, clinical data alone and images alone,
-on the same folds of patients. All that learns (imputation, harmonisation, selection, tuning,
-threshold) sees training patients only; `radgen audit OUT` proves it.
+  radgen evaluate --features radiomics.csv --outcomes genes.csv --target EGFR=mutant
+  --target KRAS=mutant --target TP53=mutant --out genes
+
+Several targets give one table with p adjusted over targets (Holm). Every model stands beside no
+information, volume alone, clinical data alone and images alone, on the same folds of patients. All
+that learns (imputation, harmonisation, selection, tuning, threshold) sees training patients only;
+`radgen audit OUT` proves it.
 
 The report is OUT/report.html. Exit codes: 0 done, 2 input must be mended."""
 }
 
+_TARGET = (
+    "Column of the outcome or time. IDH=mutant names the positive value, subtype=* takes each "
+    "value against the rest. Repeat for several."
+)
 _POSITIVE = "Value of the target that counts as positive; the others are negative."
 _EVENT = "Column that says whether the event happened; the target is then the time."
 _CLINICAL = "Columns of the outcomes table to use as predictors, parted by commas."
@@ -33,14 +41,18 @@ _ONE = "Name of the site, where all samples are of one."
 _MODEL = "auto (ridge), elastic_net, lasso, forest, boosting, blocks, weibull …; a,b = a choice."
 _FUSION = "How blocks are joined: early, stacked, vote; several parted by commas."
 _KEEP = "Keep samples that lack one of the tables."
-_SELECTION = "none, correlation, univariate, correlation+univariate."
+_SELECTION = (
+    "none, correlation, univariate, mrmr, lasso, elastic_net, stability, boruta, or correlation+"
+    " one of these."
+)
+_HARMONISE = "none, combat, location-scale or covbat (needs --site)."
 _FREEZE = "Write the fullest model, fitted to all samples, to this bundle (.json)."
 
 
 def evaluate(
     *,
     outcomes: Annotated[Path, typer.Option(help="Table with the outcome, a row a sample.")],
-    target: Annotated[str, typer.Option(help="Column of the outcome, or of the survival time.")],
+    target: Annotated[list[str], typer.Option(help=_TARGET)],
     features: Annotated[list[Path] | None, typer.Option(help="Table of image features.")] = None,
     genomic: Annotated[list[Path] | None, typer.Option(help="Table of genes or scores.")] = None,
     clinical: Annotated[str, typer.Option(help=_CLINICAL)] = "",
@@ -57,7 +69,7 @@ def evaluate(
     exclude: Annotated[str, typer.Option(help="Feature columns to leave out.")] = "",
     model: Annotated[str, typer.Option(help=_MODEL)] = "auto",
     selection: Annotated[str, typer.Option(help=_SELECTION)] = "correlation",
-    harmonise: Annotated[str, typer.Option(help="none or combat (needs --site).")] = "none",
+    harmonise: Annotated[str, typer.Option(help=_HARMONISE)] = "none",
     fusion: Annotated[str, typer.Option(help=_FUSION)] = "early",
     keep_missing: Annotated[bool, typer.Option(help=_KEEP)] = False,
     scheme: Annotated[str, typer.Option(help="kfold, leave-site-out or temporal.")] = "kfold",

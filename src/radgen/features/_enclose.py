@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hull", "enclosing_ellipsoid", "hull_of", "oriented_box"]
+from radgen._native import _image
+from radgen.errors import FitError
+
+__all__ = ["Hull", "diameter_of", "enclosing_ellipsoid", "hull_of", "oriented_box"]
 
 Array = NDArray[np.float64]
-_TOLERANCE = 1e-5
-_ANGLES = 8
+_TOLERANCE = 1e-6
+_STEPS = 60
+_JOIN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +26,18 @@ class Hull:
     ----------
     points : ndarray of float64 (n, 3)
         Its vertices.
-    normals : ndarray of float64 (m, 3)
-        Unit normals of its facets, each direction once.
+    planes : ndarray of float64 (m, 3)
+        Unit normals of its planes, pointing outwards.
+    edges : ndarray of int32 (k, 4)
+        Between different planes: the plane to the left, the plane to the right, and the
+        vertices from which and to which it runs, seen from outside.
     volume, area, diameter : float
         Volume, surface, and the largest distance between two vertices.
     """
 
     points: Array
-    normals: Array
+    planes: Array
+    edges: NDArray[np.int32]
     volume: float
     area: float
     diameter: float
@@ -41,68 +49,44 @@ def hull_of(points: Array) -> Hull:
 
     hull = ConvexHull(points)
     corners = points[hull.vertices]
+    number = np.empty(len(points), np.int32)
+    number[hull.vertices] = np.arange(len(hull.vertices))
     normals = hull.equations[:, :3]
-    first = np.argmax(np.abs(normals) > 1e-9, axis=1)
-    normals = normals * np.sign(normals[np.arange(len(normals)), first])[:, None]
-    normals = np.unique(np.round(normals, 9), axis=0)
-    return Hull(corners, normals, float(hull.volume), float(hull.area), diameter_of(corners))
+    # Triangles of one plane have normals that differ by rounding.
+    _, first, plane = np.unique(
+        np.round(normals, 9) + 0.0, axis=0, return_index=True, return_inverse=True
+    )
+    edges = _edges(points, hull.simplices, hull.neighbors, normals, plane.ravel())
+    edges[:, 2:] = number[edges[:, 2:]]
+    volume, area = float(hull.volume), float(hull.area)
+    return Hull(corners, normals[first], edges, volume, area, diameter_of(corners))
 
 
 def diameter_of(points: Array) -> float:
-    """Return the largest distance between two of the points (n, d)."""
-    largest = 0.0
-    columns = np.ascontiguousarray(points.T)
-    for first in range(0, len(points), 64):
-        gaps = sum((column[first : first + 64, None] - column) ** 2 for column in columns)
-        largest = max(largest, float(np.max(gaps)))
-    return float(np.sqrt(largest))
+    """Return the largest distance between two of the points (n, 2) or (n, 3)."""
+    columns = np.zeros((3, len(points)))
+    columns[: points.shape[1]] = points.T
+    return float(_image.diameter(columns))
 
 
-def _plane_axes(normals: Array) -> tuple[Array, Array]:
-    """Return two unit vectors that span the plane across each normal."""
-    helper = np.zeros_like(normals)
-    helper[np.arange(len(normals)), np.abs(normals).argmin(axis=1)] = 1.0
-    u = np.cross(normals, helper)
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
-    return u, np.cross(normals, u)
-
-
-def _rectangle(flat: Array) -> tuple[float, float, float]:
-    """Return area and sides of the smallest rectangle around points (n, 2)."""
-    from scipy.spatial import ConvexHull
-
-    ring = flat[ConvexHull(flat).vertices]
-    edges = np.roll(ring, -1, axis=0) - ring
-    angle = np.unique(np.round(np.arctan2(edges[:, 1], edges[:, 0]) % (np.pi / 2), 9))
-    c, s = np.cos(angle), np.sin(angle)
-    along = np.outer(c, ring[:, 0]) + np.outer(s, ring[:, 1])
-    across = np.outer(c, ring[:, 1]) - np.outer(s, ring[:, 0])
-    a, b = np.ptp(along, axis=1), np.ptp(across, axis=1)
-    best = int((a * b).argmin())
-    return float(a[best] * b[best]), float(a[best]), float(b[best])
-
-
-def _widths(points: Array, along: Array) -> Array:
-    """Return how wide the points are along each direction (m, 3)."""
-    places = along @ points.T
-    return np.asarray(places.max(axis=1) - places.min(axis=1))
-
-
-def _least_rectangle(points: Array, u: Array, v: Array) -> Array:
-    """Return a lower bound of the area of any rectangle around the shadow in each plane (m,).
-
-    A side of length a at one angle is at least a cos(t) - b sin(t) long at an angle that
-    differs by t, where b is the side across.
-    """
-    slack = np.pi / (4.0 * _ANGLES)
-    least = np.full(len(u), np.inf)
-    for angle in np.arange(_ANGLES) * np.pi / (2.0 * _ANGLES):
-        along = np.cos(angle) * u + np.sin(angle) * v
-        across = np.cos(angle) * v - np.sin(angle) * u
-        a, b = _widths(points, along), _widths(points, across)
-        c, s = np.cos(slack), np.sin(slack)
-        least = np.minimum(least, np.maximum(0.0, a * c - b * s) * np.maximum(0.0, b * c - a * s))
-    return least
+def _edges(
+    points: Array,
+    triangles: NDArray[np.int32],
+    neighbours: NDArray[np.int32],
+    normals: Array,
+    plane: NDArray[np.intp],
+) -> NDArray[np.int32]:
+    """Return edges between triangles of different planes, once each: see `Hull`."""
+    a, b, c = (points[triangles[:, k]] for k in range(3))
+    flipped = np.einsum("ij,ij->i", np.cross(b - a, c - a), normals) < 0
+    found = []
+    for k in range(3):
+        other = neighbours[:, k]
+        start, end = triangles[:, (k + 1) % 3], triangles[:, (k + 2) % 3]
+        start, end = np.where(flipped, end, start), np.where(flipped, start, end)
+        keep = (np.arange(len(triangles)) < other) & (plane != plane[other])
+        found.append(np.stack([plane, plane[other], start, end], axis=1)[keep])
+    return np.concatenate(found).astype(np.int32)
 
 
 def oriented_box(hull: Hull) -> Array:
@@ -121,25 +105,52 @@ def oriented_box(hull: Hull) -> Array:
     Notes
     -----
     For each direction of a facet the box is as high as the hull is wide across it, and its
-    base is the smallest rectangle around the hull's shadow. Directions are tried in the order
-    of a lower bound of the volume, so that most need no exact rectangle.
+    base is the smallest rectangle around the hull's shadow. The outline of the shadow are the
+    edges between facets that face the direction and facets that do not; calipers turn around it.
 
     References
     ----------
     Chan, C. K. & Tan, S. T. (2001), doi:10.1016/S0010-4485(00)00139-0.
     """
-    normals = hull.normals
-    heights = _widths(hull.points, normals)
-    u, v = _plane_axes(normals)
-    bound = heights * _least_rectangle(hull.points, u, v)
-    best, edges = np.inf, np.zeros(3)
-    for k in np.argsort(bound, kind="stable"):
-        if bound[k] >= best:
+    out = np.zeros(3)
+    first = np.argmax(np.abs(hull.planes) > 1e-9, axis=1)
+    sign = np.sign(hull.planes[np.arange(len(hull.planes)), first])
+    _, which = np.unique(np.round(hull.planes * sign[:, None], 9) + 0.0, axis=0, return_index=True)
+    columns = [np.ascontiguousarray(item.T) for item in (hull.points, hull.planes)]
+    _image.smallest_box(*columns, hull.edges, which.astype(np.int32), out)
+    return out
+
+
+def _optimal_weights(lifted: Array) -> Array:
+    """Return weights u (n,) that maximise log det sum u q q', with sum 1, by interior points.
+
+    At the optimum q' X^-1 q <= k for each q (n, k), with equality where the weight is positive;
+    slack and weight go to zero together.
+    """
+    n, k = lifted.shape
+    weight, slack = np.full(n, 1.0 / n), np.full(n, float(k))
+    diagonal = np.diag_indices(n)
+    for _ in range(_STEPS):
+        inverse = np.linalg.inv(lifted.T @ (weight[:, None] * lifted))
+        products = lifted @ inverse @ lifted.T
+        distance = products[diagonal]
+        mean_gap = float(weight @ slack) / n
+        if mean_gap * n < 1e-9 * k and np.abs(distance + slack - k).max() < 1e-9 * k:
             break
-        area, a, b = _rectangle(hull.points @ np.stack([u[k], v[k]], axis=1))
-        if heights[k] * area < best:
-            best, edges = heights[k] * area, np.array([heights[k], a, b])
-    return edges
+        target = 0.1 * mean_gap
+        system = products * products
+        system[diagonal] += slack / weight
+        change = np.linalg.solve(system, distance - k + target / weight)
+        slack_change = (target - weight * slack - slack * change) / weight
+        step = min(1.0, _room(weight, change), _room(slack, slack_change))
+        weight, slack = weight + step * change, slack + step * slack_change
+    return np.asarray(weight / weight.sum())
+
+
+def _room(value: Array, change: Array) -> float:
+    """Return how far positive values can go along a change and stay positive."""
+    falls = change < 0
+    return float(0.95 * np.min(-value[falls] / change[falls])) if falls.any() else 1.0
 
 
 def enclosing_ellipsoid(points: Array) -> Array:
@@ -155,46 +166,53 @@ def enclosing_ellipsoid(points: Array) -> Array:
     ndarray of float64 (3,)
         Semi-axes in the unit of the points.
 
+    Raises
+    ------
+    FitError
+        If the active set does not settle.
+
     Notes
     -----
-    Khachiyan's algorithm with away steps (Todd & Yildirim); it ends where the volume is within
-    0.01 % of the optimum, and the ellipsoid is then grown to hold every point.
+    The ellipsoid of a few points is found by an interior-point method; the points farthest
+    outside join them until none is outside by more than one part in a million, and the
+    ellipsoid is then grown to hold every point.
 
     References
     ----------
-    Todd, M. J. & Yildirim, E. A. (2007), doi:10.1016/j.dam.2007.02.013.
+    Sun, P. & Freund, R. M. (2004), doi:10.1287/opre.1040.0115 (active sets).
+    Todd, M. J. & Yildirim, E. A. (2007), doi:10.1016/j.dam.2007.02.013 (optimality).
     """
     n, d = points.shape
     centre = points.mean(axis=0)
     scale = np.abs(points - centre).max()
     lifted = np.column_stack([(points - centre) / scale, np.ones(n)])
-    weight = np.full(n, 1.0 / n)
-    inverse = np.linalg.inv(lifted.T @ (weight[:, None] * lifted))
-    distance = np.einsum("ij,jk,ik->i", lifted, inverse, lifted)
-    for _ in range(20000):
-        up = int(distance.argmax())
-        active = np.where(weight > 0, distance, np.inf)
-        down = int(active.argmin())
-        high, low = distance[up] / (d + 1) - 1.0, 1.0 - distance[down] / (d + 1)
-        if max(high, low) < _TOLERANCE:
+    active = _extreme(lifted[:, :d])
+    for _ in range(_STEPS):
+        chosen = lifted[active]
+        weight = _optimal_weights(chosen)
+        inverse = np.linalg.inv(chosen.T @ (weight[:, None] * chosen))
+        distance = np.einsum("ij,jk,ik->i", lifted, inverse, lifted) / (d + 1)
+        if distance.max() < 1.0 + _TOLERANCE:
             break
-        at = up if high >= low else down
-        k = distance[at]
-        step = (k - d - 1) / ((d + 1) * (k - 1))
-        if at == down and high < low:
-            step = max(step, -weight[at] / (1.0 - weight[at]))
-        weight *= 1.0 - step
-        weight[at] += step
-        if weight[at] < 1e-15:
-            weight[at] = 0.0
-        ray = inverse @ lifted[at]
-        bend = step / (1.0 - step + step * k)
-        inverse = (inverse - bend * np.outer(ray, ray)) / (1.0 - step)
-        distance = (distance - bend * (lifted @ ray) ** 2) / (1.0 - step)
-    flat = lifted[:, :d]
+        far = np.argsort(-distance, kind="stable")[:_JOIN]
+        active = np.union1d(active[weight > 1e-8], far[distance[far] > 1.0])
+    else:
+        raise FitError(
+            f"The enclosing ellipsoid of {n} points did not settle in {_STEPS} rounds.",
+            diagnostics={"outside": float(distance.max() - 1.0), "active": len(active)},
+        )
+    flat = lifted[active][:, :d]
     middle = weight @ flat
     shape = (flat.T @ (weight[:, None] * flat) - np.outer(middle, middle)) * d
-    gap = flat - middle
+    gap = lifted[:, :d] - middle
     grow = np.einsum("ij,ij->i", gap @ np.linalg.inv(shape), gap).max()
     values = np.linalg.eigvalsh(shape * grow)[::-1]
     return np.asarray(np.sqrt(values) * scale)
+
+
+def _extreme(points: Array) -> NDArray[np.intp]:
+    """Return which points lie farthest along 26 directions of the space made round."""
+    round_space = np.linalg.inv(np.linalg.cholesky(np.cov(points.T)))
+    grid = [-1.0, 0.0, 1.0]
+    ways = np.array([(a, b, c) for a in grid for b in grid for c in grid if (a, b, c) != (0, 0, 0)])
+    return np.unique((points @ round_space.T @ ways.T).argmax(axis=0))

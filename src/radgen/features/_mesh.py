@@ -134,16 +134,26 @@ def _normals(triangles: Array) -> Array:
     return np.asarray(np.cross(b - a, c - a) / 2.0)
 
 
+_SPANS = [(a, b) for a in range(3) for b in range(-2, 3) if (a, b) > (0, 0)]
+
+
 def _convex(ends: Array) -> NDArray[np.bool_]:
     """Return which lower ends (a, b) of parallel lines can be corners of the hull.
 
-    An end that is not below the middle of its two neighbours in a row lies between them, so
-    it is no corner. NaN = no line; lines without two neighbours stay.
+    An end that is not below the middle of two others, as far from it on one side as on the
+    other, lies between them, so it is no corner. NaN = no line.
     """
     keep = ~np.isnan(ends)
-    for axis in (0, 1):
-        line, kept = np.moveaxis(ends, axis, 0), np.moveaxis(keep, axis, 0)
-        kept[1:-1] &= ~(line[1:-1] >= (line[:-2] + line[2:]) / 2.0)
+    n_a, n_b = ends.shape
+    for a, b in _SPANS:
+        side = abs(b)
+        if 2 * a >= n_a or 2 * side >= n_b:
+            continue
+        middle = (slice(a, n_a - a), slice(side, n_b - side))
+        low, high = slice(0, n_b - 2 * side), slice(2 * side, n_b)
+        before, after = (low, high) if b >= 0 else (high, low)
+        one, other = ends[: n_a - 2 * a, before], ends[2 * a :, after]
+        keep[middle] &= ~(ends[middle] >= (one + other) / 2.0)
     return keep
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -76,6 +76,9 @@ class Family:
         Whether it is measured on filter responses too.
     measure : callable
         ``measure(view)`` returns values by aggregation code and feature name.
+    parts : callable or None
+        ``parts(view)`` returns calls without arguments that do costly parts of the work ahead,
+        in other threads; `measure` does what is not done.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Family:
     aggregations: tuple[str, ...]
     images: Literal["any", "original"]
     measure: Callable[[View], Measured]
+    parts: Callable[[View], Sequence[Callable[[], None]]] | None = None
 
 
 FAMILIES: Registry[Family] = Registry("feature family", entry_point_group="radgen.features")
@@ -98,6 +102,7 @@ def add(
     ibsi_code: str = "",
     aggregations: tuple[str, ...] = ("",),
     images: Literal["any", "original"] = "any",
+    parts: Callable[[View], Sequence[Callable[[], None]]] | None = None,
 ) -> Callable[[Callable[[View], Measured]], Callable[[View], Measured]]:
     """Register a family; use it as a decorator of the function that measures it.
 
@@ -115,6 +120,8 @@ def add(
         Aggregation codes that the function can return.
     images : {"any", "original"}
         "original": not measured on filter responses.
+    parts : callable or None
+        See `Family`.
 
     Returns
     -------
@@ -132,7 +139,7 @@ def add(
         raise InputError(f"Family {name!r} declares features twice: {shown(twice)}.")
 
     def register(measure: Callable[[View], Measured]) -> Callable[[View], Measured]:
-        family = Family(name, ibsi_code, version, specs, aggregations, images, measure)
+        family = Family(name, ibsi_code, version, specs, aggregations, images, measure, parts)
         FAMILIES.add(name, family)
         return measure
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from radgen._native import _image
 from radgen.errors import InputError
+from radgen.features._once import Once
 from radgen.features._region import Region
 from radgen.features.settings import Discretisation, ExtractionSettings
 from radgen.image.discretise import discretise
@@ -98,6 +99,7 @@ class View:
         self.image = image
         self.settings = settings
         self.margin = max(1, settings.distance)
+        self.once = Once()
         self._discretisation = discretisation or settings.discretisation
 
     @property

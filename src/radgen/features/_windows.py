@@ -39,7 +39,8 @@ _TILE_CELLS = 1 << 22
 class Windows:
     """Windows around the voxels of a region: padded levels and values, and where they lie.
 
-    `values` holds NaN outside the region; it is needed by the statistics alone.
+    `values` holds NaN outside the region; it is needed by the statistics alone. `pyradiomics`
+    gives its values to windows of one level and counts lone voxels in NGTDM.
     """
 
     levels: NDArray[np.uint16]
@@ -49,6 +50,7 @@ class Windows:
     size: tuple[int, int, int]
     in_plane: bool
     alpha: int
+    pyradiomics: bool = False
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -109,10 +111,10 @@ def _glcm(windows: Windows, part: slice, code: str, names: Sequence[str]) -> dic
     pairs, first = window_pairs(windows.levels.shape, windows.size, steps)
     voxels = np.ascontiguousarray(windows.voxels[part])
     out = np.empty((len(known), voxels.size))
-    merged = int(code in ("SUJT", "IAZD"))
+    flags = int(code in ("SUJT", "IAZD")) + 2 * windows.pyradiomics
     places = int(np.prod(windows.size))
     _image.glcm_maps(
-        windows.levels.ravel(), voxels, pairs, first, windows.n_levels, places, merged, out
+        windows.levels.ravel(), voxels, pairs, first, windows.n_levels, places, flags, out
     )
     return dict(zip(known, out, strict=True))
 
@@ -128,9 +130,37 @@ def _glrlm(windows: Windows, part: slice, code: str, _names: Sequence[str]) -> d
     if code in ("SUJT", "IAZD"):
         cells = cells_of(counts.sum(axis=1, dtype=np.int64))
         return size_features(cells, cells.per_group(cells.count * cells.j), glrlm.NAMES)
-    cells = cells_of(counts.reshape(-1, *counts.shape[2:]))
+    if windows.pyradiomics:
+        counts[~_with_lines(windows, part, offsets)] = 0
+    flat = counts.reshape(-1, *counts.shape[2:])
+    used = flat.any(axis=(1, 2))
+    cells = cells_of(flat)
     found = size_features(cells, cells.per_group(cells.count * cells.j), glrlm.NAMES)
-    return {name: value.reshape(n, -1).mean(axis=1) for name, value in found.items()}
+    places = np.flatnonzero(used) // len(offsets)
+    n_used = np.bincount(places, minlength=n).astype(np.float64)
+    n_used[n_used == 0] = np.nan
+    return {name: np.bincount(places, value, n) / n_used for name, value in found.items()}
+
+
+def _with_lines(windows: Windows, part: slice, offsets: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return (n_windows, n_directions): whether some line along it holds two voxels."""
+    inside = windows.levels.ravel()[windows.voxels[part, None] + windows.steps] > 0
+    boxes = inside.reshape(-1, *windows.size)
+    found = np.zeros((len(boxes), len(offsets)), bool)
+    for number, offset in enumerate(offsets):
+        for far in range(1, max(windows.size)):
+            step = offset * far
+            if (np.abs(step) >= windows.size).any():
+                break
+            one = tuple(slice(max(0, -k), size - max(0, k)) for k, size in _sides(step, windows))
+            two = tuple(slice(max(0, k), size - max(0, -k)) for k, size in _sides(step, windows))
+            both = boxes[(slice(None), *one)] & boxes[(slice(None), *two)]
+            found[:, number] |= both.any(axis=(1, 2, 3))
+    return found
+
+
+def _sides(step: NDArray[np.int32], windows: Windows) -> list[tuple[int, int]]:
+    return [(int(k), size) for k, size in zip(step, windows.size, strict=True)]
 
 
 def _glszm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> dict[str, Array]:
@@ -165,7 +195,8 @@ def _ngtdm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> 
     count, gap = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     _image.ngtdm(tiles, 1, windows.n_levels, period, count, gap)
     level = np.arange(1.0, windows.n_levels + 1)
-    voxels = count[:, 1:, 1:].sum(axis=2).astype(np.float64)
+    first = 0 if windows.pyradiomics else 1
+    voxels = count[:, 1:, first:].sum(axis=2).astype(np.float64)
     gaps = gap[:, 1:, 1:] @ (1.0 / np.arange(1, near))
     rows = [ngtdm_features(level, a, b) for a, b in zip(voxels, gaps, strict=True)]
     return {name: np.array([row[name] for row in rows]) for name in NGTDM_NAMES}

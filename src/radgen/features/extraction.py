@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radgen.errors import InputError
+from radgen.errors import FitError, InputError
 from radgen.features._families import load
 from radgen.features._region import Region
 from radgen.features._registry import FAMILIES, Family
@@ -24,6 +25,8 @@ from radgen.image.resegment import resegment
 from radgen.types import ImageVolume, Mask
 
 __all__ = ["LONG_SCHEMA", "Processed", "extract", "process"]
+
+_LOG = logging.getLogger(__name__)
 
 LONG_SCHEMA: dict[str, Any] = {
     "sample": pl.String,
@@ -201,7 +204,7 @@ def _rows(
         if task.view is not None:
             try:
                 values = family.measure(task.view)
-            except InputError as error:
+            except (InputError, FitError) as error:
                 status, reason = "failed", str(error)
         start = (sample, task.region, task.filter, family.name)
         for code in _aggregations(family, settings):
@@ -318,6 +321,22 @@ def _responses(
     return out
 
 
+def _parts_of(task: _Task) -> list[Callable[[], None]]:
+    """Return what the families of a task can do ahead, in other threads."""
+    view = task.view
+    if view is None:
+        return []
+    return [part for family in task.families if family.parts for part in family.parts(view)]
+
+
+def _try(part: Callable[[], None]) -> None:
+    """Do a part of the work; an error is met again, and reported, where its result is needed."""
+    try:
+        part()
+    except (InputError, FitError) as error:
+        _LOG.debug("A part of the work failed: %s", error)
+
+
 def _cells_of_part(part: tuple[int, int], n_regions: int, n_entries: int) -> list[set[int]]:
     """Return for each region which image types belong to a part of the work."""
     k, n = part
@@ -400,7 +419,13 @@ def extract(
             for (name, done), entries in zip(regions, cells, strict=True)
             for task in _tasks_of(name, done, responses, settings, entries)
         ]
-        rows = [row for part in pool.map(run, tasks) for row in part]
+        parts = [_parts_of(task) for task in tasks]
+        for call in (call for found in parts for call in found):
+            pool.submit(_try, call)
+        # Whoever waits for parts comes last, so that no thread waits while there is work.
+        order = sorted(range(len(tasks)), key=lambda k: bool(parts[k]))
+        done_of = dict(zip(order, pool.map(run, [tasks[k] for k in order]), strict=True))
+        rows = [row for k in range(len(tasks)) for row in done_of[k]]
     columns = list(zip(*rows, strict=True)) or [[] for _ in LONG_SCHEMA]
     return pl.DataFrame(
         {key: list(column) for key, column in zip(LONG_SCHEMA, columns, strict=True)},

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.features._autocorrelation import moran_geary
-from radgen.features._enclose import enclosing_ellipsoid, hull_of, oriented_box
-from radgen.features._mesh import mesh_of
+from radgen.features._autocorrelation import PairSums
+from radgen.features._enclose import Hull, enclosing_ellipsoid, hull_of, oriented_box
+from radgen.features._mesh import Mesh, mesh_of
 from radgen.features._registry import FeatureSpec, Measured, add
 from radgen.features._view import View
 
@@ -53,12 +57,10 @@ _NAN = float("nan")
 
 def _centre(mass: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the centre (z, y, x) of mass on a grid, in millimetres from the crop's corner."""
-    total = mass.sum()
-    sums = [
-        np.arange(n) @ mass.sum(axis=tuple(a for a in range(3) if a != axis))
-        for axis, n in enumerate(mass.shape)
-    ]
-    return np.asarray(sums) / total * spacing
+    planes = mass.sum(axis=2)
+    lines = planes.sum(axis=1), planes.sum(axis=0), mass.sum(axis=(0, 1))
+    sums = [np.arange(line.size) @ line for line in lines]
+    return np.asarray(sums) / lines[0].sum() * spacing
 
 
 def principal_axes(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,6 +124,65 @@ def _box(edges: NDArray[np.float64]) -> tuple[float, float]:
     return float(a * b * c), float(2.0 * (a * b + a * c + b * c))
 
 
+def _pair_sums(view: View) -> PairSums | None:
+    """Return the sums behind Moran's I and Geary's C; None where they are not defined."""
+    if not view.settings.spatial_autocorrelation:
+        return None
+
+    def make() -> PairSums | None:
+        values = view.values
+        y = values - values.mean()
+        square, n = float(y @ y), values.size
+        if n < 2 or square <= n * (np.spacing(np.abs(values).max()) * 4) ** 2:
+            return None
+        y /= np.sqrt(square / n)
+        return PairSums(view.region.intensity, y, view.region.spacing_mm)
+
+    return view.once("pair sums", make)
+
+
+def _moran_geary(view: View) -> tuple[float, float]:
+    found = _pair_sums(view)
+    if found is None:
+        return _NAN, _NAN
+    pairs, products, squares = found.total()
+    n = view.values.size
+    return products / pairs, (n - 1) / n * (squares - products) / pairs
+
+
+@dataclass(frozen=True, slots=True)
+class _Bodies:
+    """Surface of a region and what encloses it, bodies as (volume, area)."""
+
+    mesh: Mesh
+    hull: Hull
+    box: tuple[float, float] = (0.0, 0.0)
+    ellipsoid: tuple[float, float] = (0.0, 0.0)
+
+
+def _bodies(view: View) -> _Bodies:
+    def make() -> _Bodies:
+        mesh = mesh_of(view.region.morphology, view.region.spacing_mm)
+        hull = hull_of(mesh.vertices)
+        if not view.settings.enclosing_shapes:
+            return _Bodies(mesh, hull)
+        box, ellipsoid = oriented_box(hull), enclosing_ellipsoid(hull.points)
+        return _Bodies(mesh, hull, _box(box), _ellipsoid(ellipsoid))
+
+    return view.once("bodies", make)
+
+
+def _parts(view: View) -> list[Callable[[], None]]:
+    """Return what can be done ahead: two shares of the sums over pairs, and the bodies."""
+    sums = _pair_sums(view)
+    work = [] if sums is None else [partial(sums.work, share, 2) for share in range(2)]
+
+    def bodies() -> None:
+        _bodies(view)
+
+    return [*work[:1], bodies, *work[1:]]
+
+
 def _intensity(view: View, volume: float) -> dict[str, float]:
     """Return what needs intensities."""
     region, values = view.region, view.values
@@ -132,9 +193,7 @@ def _intensity(view: View, volume: float) -> dict[str, float]:
         mass.ravel()[region.flat] = values
         gap = _centre(region.morphology.astype(np.float64), spacing) - _centre(mass, spacing)
         shift = float(np.linalg.norm(gap))
-    moran = geary = _NAN
-    if view.settings.spatial_autocorrelation:
-        moran, geary = moran_geary(view)
+    moran, geary = _moran_geary(view)
     return {
         "Centre of mass shift": shift,
         "Integrated intensity": float(values.mean()) * volume,
@@ -143,7 +202,7 @@ def _intensity(view: View, volume: float) -> dict[str, float]:
     }
 
 
-@add("morphology", version=1, specs=SPECS, ibsi_code="HCUG", images="original")
+@add("morphology", version=2, specs=SPECS, ibsi_code="HCUG", images="original", parts=_parts)
 def morphology(view: View) -> Measured:
     """Return the 29 features of the shape of a region.
 
@@ -169,11 +228,11 @@ def morphology(view: View) -> Measured:
     IBSI reference manual, section 3.1 (HCUG).
     """
     region = view.region
-    mesh = mesh_of(region.morphology, region.spacing_mm)
+    bodies_of = _bodies(view)
+    mesh, hull = bodies_of.mesh, bodies_of.hull
     volume, area = mesh.volume_mm3, mesh.area_mm2
     spacing = np.array(region.spacing_mm)
     ball = 36.0 * np.pi * volume**2
-    hull = hull_of(mesh.vertices)
     axes = principal_axes(region.morphology, spacing)
     box = np.array(region.shape) * spacing
     found = {
@@ -195,14 +254,11 @@ def morphology(view: View) -> Measured:
     }
     bodies = {
         "axis-aligned bounding box": _box(box),
-        "oriented minimum bounding box": (0.0, 0.0),
+        "oriented minimum bounding box": bodies_of.box,
         "approximate enclosing ellipsoid": _ellipsoid(axes / 2.0),
-        "minimum volume enclosing ellipsoid": (0.0, 0.0),
+        "minimum volume enclosing ellipsoid": bodies_of.ellipsoid,
         "convex hull": (hull.volume, hull.area),
     }
-    if view.settings.enclosing_shapes:
-        bodies["oriented minimum bounding box"] = _box(oriented_box(hull))
-        bodies["minimum volume enclosing ellipsoid"] = _ellipsoid(enclosing_ellipsoid(hull.points))
     for name, body in bodies.items():
         dense = _densities(volume, area, body)
         found[f"Volume density ({name})"], found[f"Area density ({name})"] = dense

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,18 @@ from radgen._native import _genotype
 from radgen.io.plink import BedReader
 from radgen.types import GenotypeMatrix
 
-__all__ = ["BlockSource", "CentredBlock", "centre", "is_sequential", "read_centred", "read_source"]
+__all__ = [
+    "BlockProduct",
+    "BlockSource",
+    "CentredBlock",
+    "centre",
+    "is_sequential",
+    "read_centred",
+    "read_source",
+]
+
+_RARE = 40
+"""A variant with fewer than 1 / _RARE of its calls unlike the common one is taken as sparse."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,9 +64,31 @@ class CentredBlock:
 
     def lost(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return for each variant the sum of `weights` (n_samples,) over its missing calls."""
-        total = np.concatenate([[0.0], np.cumsum(weights[self.missing])])
-        begins = np.concatenate([[0], self.ends[:-1]])
-        return np.asarray(total[self.ends] - total[begins])
+        return _sums_at(self.missing, self.ends, weights)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class BlockProduct:
+    """Products of a block's centred dosages with weights of the samples.
+
+    Attributes
+    ----------
+    product : ndarray of float32 (n_variants, n_columns)
+        Centred dosage times weights; a missing call counts 0.
+    n_known, mean, squares, missing, ends
+        As in `CentredBlock`.
+    """
+
+    product: NDArray[np.float32]
+    n_known: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    missing: NDArray[np.int32]
+    ends: NDArray[np.int64]
+
+    def lost(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return for each variant the sum of `weights` (n_samples,) over its missing calls."""
+        return _sums_at(self.missing, self.ends, weights)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,11 +126,90 @@ class BlockSource:
         g = np.empty((len(raw), n), kind)
         stats = np.empty((len(raw), 3))
         _genotype.bed_centre(raw, n_file, self.columns, self.bed.alt_last, kind.itemsize, g, stats)
+        missing, ends = self._missing(self.bed, raw, stats, n)
+        return CentredBlock(self.start, g, *_moments(stats), missing, ends)
+
+    def product(
+        self,
+        weights: NDArray[np.float32],
+        totals: NDArray[np.float64],
+        multiply: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
+    ) -> BlockProduct:
+        """Return the products of the centred dosages with weights, rare variants by carriers.
+
+        Parameters
+        ----------
+        weights : ndarray of float32 (n_samples, n_columns)
+            C-contiguous.
+        totals : ndarray of float64 (n_columns,)
+            Column sums of `weights`.
+        multiply : callable
+            Gives g @ weights for the variants that are not rare.
+        """
+        bed, raw = self.bed, self.raw
+        if bed is None:
+            block = centre(raw, self.start, dtype=np.float32)
+            moments = block.n_known, block.mean, block.squares
+            product = multiply(block.g, weights)
+            return BlockProduct(product, *moments, block.missing, block.ends)
+        n, k = weights.shape
+        out, stats = np.empty((len(raw), k), np.float32), np.empty((len(raw), 3))
+        dense = np.empty(len(raw), np.uint8)
+        packed = raw, bed.n_samples, self.columns, bed.alt_last
+        _genotype.bed_products(*packed, n // _RARE, weights, totals, out, stats, dense)
+        rows = np.flatnonzero(dense).astype(np.int32)
+        if len(rows):
+            g = np.empty((len(rows), n), np.float32)
+            _genotype.bed_rows(*packed, rows, stats, g)
+            if len(rows) == len(raw):
+                out = multiply(g, weights)
+            else:
+                out[rows] = multiply(g, weights)
+        missing, ends = self._missing(bed, raw, stats, n)
+        return BlockProduct(out, *_moments(stats), missing, ends)
+
+    def weighted_squares(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return sums of squares of the centred dosages, weighted (n_variants, n_columns).
+
+        Parameters
+        ----------
+        weights : ndarray of float32 (n_columns, n_samples)
+            C-contiguous. The sums are good to about single precision.
+        """
+        bed, raw = self.bed, self.raw
+        if bed is None:
+            g = centre(raw, self.start, dtype=np.float32).g
+            return np.asarray((g * g) @ weights.T, np.float64)
+        stats, dense = np.empty((len(raw), 3)), np.empty(len(raw), np.uint8)
+        out = np.empty((len(raw), len(weights)))
+        packed = raw, bed.n_samples, self.columns, bed.alt_last
+        none = np.empty(0, np.float32)
+        _genotype.bed_products(*packed, 0, none, np.empty(0), none, stats, dense)
+        _genotype.bed_squares(*packed, stats, weights, out)
+        return out
+
+    def _missing(
+        self, bed: BedReader, raw: NDArray[Any], stats: NDArray[np.float64], n: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         absent = int(n * len(raw) - stats[:, 0].sum())
         missing, ends = np.empty(absent, np.int32), np.zeros(len(raw), np.int64)
         if absent:
-            _genotype.bed_missing(raw, n_file, self.columns, missing, ends)
-        return _block(self.start, g, stats, missing, ends)
+            _genotype.bed_missing(raw, bed.n_samples, self.columns, missing, ends)
+        return missing, ends
+
+    def among(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return calls, sum and sum of squares of the dosage of some samples (n_variants, 3)."""
+        stats = np.empty((len(self.raw), 3))
+        if self.bed is None:
+            some = self.raw[:, samples].astype(np.float64)
+            stats[:, 0] = np.isfinite(some).sum(axis=1)
+            stats[:, 1], stats[:, 2] = np.nansum(some, axis=1), np.nansum(some * some, axis=1)
+            return stats
+        own = samples if self.columns is None else self.columns[samples]
+        packed = self.raw, self.bed.n_samples, np.ascontiguousarray(own), self.bed.alt_last
+        none, dense = np.empty(0, np.float32), np.empty(len(self.raw), np.uint8)
+        _genotype.bed_products(*packed, 0, none, np.empty(0), none, stats, dense)
+        return stats
 
 
 def is_sequential(genotypes: GenotypeMatrix) -> bool:
@@ -133,7 +246,7 @@ def centre(dosage: NDArray[np.float32], start: int = 0, *, dtype: Any = np.float
         row, column = np.nonzero(np.isnan(values))
         missing = column.astype(np.int32)
         ends = np.searchsorted(row, np.arange(len(values)), side="right").astype(np.int64)
-    return _block(start, g, stats, missing, ends)
+    return CentredBlock(start, g, *_moments(stats), missing, ends)
 
 
 def _packed(
@@ -152,14 +265,18 @@ def _packed(
     return np.concatenate([reader.packed(int(row), int(row) + 1) for row in rows])
 
 
-def _block(
-    start: int,
-    g: NDArray[Any],
+def _moments(
     stats: NDArray[np.float64],
-    missing: NDArray[np.int32],
-    ends: NDArray[np.int64],
-) -> CentredBlock:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return calls, mean, and sum of squares about it, of (calls, sum, sum of squares)."""
     n_known = stats[:, 0]
     mean = stats[:, 1] / np.maximum(n_known, 1.0)
-    squares = np.maximum(stats[:, 2] - stats[:, 1] * mean, 0.0)
-    return CentredBlock(start, g, n_known, mean, squares, missing, ends)
+    return n_known, mean, np.maximum(stats[:, 2] - stats[:, 1] * mean, 0.0)
+
+
+def _sums_at(
+    missing: NDArray[np.int32], ends: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    out = np.empty(len(ends))
+    _genotype.sums_at(missing, ends, np.ascontiguousarray(weights, np.float64), out)
+    return out

@@ -33,7 +33,9 @@ _ID_NAMES = (
     "subject id",
     "patient id",
     "sample_id",
+    "iid",
 )
+_FAMILY_NAMES = ("fid", "#fid")
 _NUMERIC_SHARE = 0.5
 
 Reasons = dict[tuple[int, str], str]
@@ -136,7 +138,7 @@ def _numbers(
     for name in chosen:
         if columns is None and is_diagnostic(name):
             continue
-        if columns is None and name.strip().lower() in _ID_NAMES:
+        if columns is None and name.strip().lower() in (*_ID_NAMES, *_FAMILY_NAMES):
             continue
         numbers, dirty = to_numbers(frame[name])
         n_cells = frame.height - frame[name].null_count()

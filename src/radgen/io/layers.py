@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from radgen.errors import InputError
+from radgen.io.cbioportal import read_cbioportal
+from radgen.io.geo import read_series_matrix
 from radgen.io.ids import IdRule
-from radgen.io.maf import read_maf
+from radgen.io.maf import Panel, call_genes, read_maf
 from radgen.io.omics import Duplicates, read_omics
+from radgen.io.portals import tumours_only
+from radgen.io.somatic_vcf import read_somatic_vcf
 from radgen.types import OmicsTable
 
 __all__ = ["read_layer"]
@@ -25,14 +29,17 @@ def read_layer(
     id_rule: IdRule | None = None,
     duplicates: Duplicates = "error",
     sequenced: Collection[str] | None = None,
-    panel: Collection[str] | Mapping[str, Collection[str]] | None = None,
+    panel: Panel = None,
+    tumours: bool = False,
 ) -> OmicsTable:
-    """Return a molecular layer of a mutation list or a matrix.
+    """Return a molecular layer of a mutation list, a matrix or a portal's folder.
 
     Parameters
     ----------
     path : str or Path
-        ``.maf``: a list of somatic mutations. Anything else: a matrix, as `read_omics` takes it.
+        ``.maf``, or a ``.vcf`` annotated by VEP or SnpEff: a list of somatic mutations.
+        ``…_series_matrix.txt``: of GEO. A folder: a study of cBioPortal, whose only profile of
+        the layer is read. Anything else: a matrix, as `read_omics` takes it.
     layer : str
         One of `radgen.types.omics.LAYERS`.
     scale : str, default ""
@@ -40,7 +47,7 @@ def read_layer(
     samples_in : {"auto", "rows", "columns"}, default "auto"
         Where samples stand in a matrix.
     known_samples : collection of str
-        Ids of the study, for "auto".
+        Ids of the study, for "auto", and for a cBioPortal study to tell patients from samples.
     id_rule : IdRule or None
         Applied to sample ids.
     duplicates : {"error", "mean", "maximum", "first"}, default "error"
@@ -49,6 +56,8 @@ def read_layer(
         Of a mutation list: ids of all samples that were sequenced.
     panel : collection of str, mapping or None
         Of a mutation list: genes that the assay covers.
+    tumours : bool, default False
+        Samples are TCGA barcodes: keep one tumour a patient, under 12 characters.
 
     Returns
     -------
@@ -62,22 +71,42 @@ def read_layer(
     FormatError
         If the file breaks its format.
     """
-    name = Path(path).name.lower().removesuffix(".gz")
-    if name.endswith(".maf"):
-        if layer != "mutation":
-            raise InputError(f"{path}: a MAF file holds mutations, not a layer {layer!r}.")
-        return read_maf(path, sequenced=sequenced, panel=panel, id_rule=id_rule)
-    if sequenced is not None or panel is not None:
+    place = Path(path)
+    name = place.name.lower().removesuffix(".gz")
+    mutations = name.endswith((".maf", ".vcf"))
+    if mutations and layer != "mutation":
+        raise InputError(f"{path}: this file holds mutations, not a layer {layer!r}.")
+    if not mutations and (sequenced is not None or panel is not None):
         raise InputError(
-            f"{path}: lists of sequenced samples and of a panel are for mutation lists (MAF); this "
-            "is a matrix, where an empty cell is what was not tested."
+            f"{path}: lists of sequenced samples and of a panel are for mutation lists (MAF, VCF); "
+            "in a matrix an empty cell is what was not tested."
         )
-    return read_omics(
-        path,
-        layer=layer,
-        scale=scale or ("binary" if layer == "mutation" else "unknown"),
-        samples_in=samples_in,
-        known_samples=known_samples,
-        id_rule=id_rule,
-        duplicates=duplicates,
-    )
+    rule = IdRule() if tumours else id_rule
+    if name.endswith(".maf"):
+        table = read_maf(path, sequenced=sequenced, panel=panel, id_rule=rule)
+    elif name.endswith(".vcf"):
+        table = call_genes(read_somatic_vcf(path, id_rule=rule), sequenced, panel=panel)
+    elif place.is_dir():
+        table = _portal(place, layer, known_samples)
+    elif name.endswith("_series_matrix.txt"):
+        table = read_series_matrix(path, layer=layer, scale=scale or "unknown").table
+    else:
+        table = read_omics(
+            path,
+            layer=layer,
+            scale=scale or ("binary" if layer == "mutation" else "unknown"),
+            samples_in="columns" if tumours and samples_in == "auto" else samples_in,
+            known_samples=known_samples,
+            id_rule=rule,
+            duplicates=duplicates,
+        )
+    return tumours_only(table) if tumours else table
+
+
+def _portal(folder: Path, layer: str, known_samples: Collection[str]) -> OmicsTable:
+    study = read_cbioportal(folder)
+    table = study.layer(layer)
+    known = set(known_samples)
+    of_patients = set(study.samples["PATIENT_ID"].to_list())
+    by_sample = len(known & set(table.samples))
+    return study.of_patients(table) if len(known & of_patients) > by_sample else table

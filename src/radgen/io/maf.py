@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,18 @@ from radgen.io.ids import IdRule, normalise_ids
 from radgen.io.tables import read_table, text_of
 from radgen.types import OmicsTable
 
-__all__ = ["PROTEIN_CHANGING", "read_maf", "read_mutations"]
+__all__ = [
+    "MUTATION_SCHEMA",
+    "PROTEIN_CHANGING",
+    "Panel",
+    "blank_untested",
+    "call_genes",
+    "read_maf",
+    "read_mutations",
+]
+
+Panel: TypeAlias = Collection[str] | Mapping[str, Collection[str] | None] | None
+"""Genes that an assay covers: of all samples, of each, or (None) every gene."""
 
 PROTEIN_CHANGING = (
     "Missense_Mutation",
@@ -30,11 +42,25 @@ PROTEIN_CHANGING = (
 """Variant classes of a MAF that change the protein; what counts as mutant unless told."""
 
 
+MUTATION_SCHEMA = {
+    "sample": pl.String,
+    "gene": pl.String,
+    "consequence": pl.String,
+    "chrom": pl.String,
+    "pos": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "protein_change": pl.String,
+    "build": pl.String,
+}
+"""Columns of a table of mutations."""
+
+
 def read_maf(
     path: str | Path,
     *,
     sequenced: Collection[str] | None,
-    panel: Collection[str] | Mapping[str, Collection[str]] | None = None,
+    panel: Panel = None,
     genes: Collection[str] | None = None,
     classes: Collection[str] = PROTEIN_CHANGING,
     id_rule: IdRule | None = None,
@@ -48,9 +74,10 @@ def read_maf(
     sequenced : collection of str or None
         Ids of all samples that were sequenced. A MAF names only mutated ones, so without this
         list nobody can be called wild-type: None takes the samples of the MAF alone.
-    panel : collection of str or None
+    panel : collection of str, mapping or None
         Genes that the assay covers. A gene outside it is "not tested" (NaN), never wild-type.
-        None: every gene is covered (exome, genome). A mapping gives each sample its own genes.
+        None: every gene is covered (exome, genome). A mapping gives each sample its own genes, or
+        None for every gene.
     genes : collection of str or None
         Genes to return; None = all that carry a counted mutation.
     classes : collection of str
@@ -72,29 +99,74 @@ def read_maf(
         If mutated samples are not among those sequenced.
     """
     place = Path(path)
-    rule = id_rule or IdRule()
     frame = _maf_frame(place)
+    rule = id_rule or IdRule()
     tumours = [rule.clean(item) for item in text_of(frame["Tumor_Sample_Barcode"], path=place)]
-    frame = frame.with_columns(pl.Series("sample", tumours))
-    if sequenced is None:
-        samples = list(dict.fromkeys(tumours))
-    else:
-        samples = list(
-            dict.fromkeys(normalise_ids(list(sequenced), rule, what="sequenced samples"))
+    long = pl.DataFrame(
+        {
+            "sample": tumours,
+            "gene": frame["Hugo_Symbol"],
+            "consequence": frame["Variant_Classification"],
+        }
+    )
+    listed = None
+    if sequenced is not None:
+        listed = normalise_ids(list(sequenced), rule, what="sequenced samples")
+    try:
+        return call_genes(long, listed, panel=panel, genes=genes, classes=classes)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def call_genes(
+    mutations: pl.DataFrame,
+    sequenced: Collection[str] | None,
+    *,
+    panel: Panel = None,
+    genes: Collection[str] | None = None,
+    classes: Collection[str] = PROTEIN_CHANGING,
+) -> OmicsTable:
+    """Return gene-level calls of a table of mutations.
+
+    Parameters
+    ----------
+    mutations : polars.DataFrame
+        ``sample, gene, consequence``, a row a mutation, as `read_mutations` and
+        `radgen.io.read_somatic_vcf` give it (with all classes, or those that count).
+    sequenced : collection of str or None
+        All samples that were sequenced, as in `read_maf`.
+    panel : collection of str, mapping or None
+        Genes that the assay covers, as in `read_maf`.
+    genes : collection of str or None
+        Genes to return; None = all that carry a counted mutation.
+    classes : collection of str
+        Variant classes that count as mutant.
+
+    Returns
+    -------
+    OmicsTable
+        1 = mutant, 0 = covered and not mutant, NaN = not tested.
+
+    Raises
+    ------
+    InputError
+        If mutated samples are not among those sequenced, or the panel lacks a sample.
+    """
+    tumours = mutations["sample"].to_list()
+    samples = list(dict.fromkeys(tumours if sequenced is None else sequenced))
+    unknown = sorted(set(tumours) - set(samples))
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} mutated samples are not in the list of sequenced ones: "
+            f"{shown(unknown)}. Complete the list, or give an id rule."
         )
-        unknown = sorted(set(tumours) - set(samples))
-        if unknown:
-            raise InputError(
-                f"{place}: {len(unknown)} mutated samples are not in the list of sequenced ones: "
-                f"{shown(unknown)}. Complete the list, or give an id rule."
-            )
-    counted = frame.filter(pl.col("Variant_Classification").is_in(list(classes)))
-    names = sorted(set(counted["Hugo_Symbol"].to_list())) if genes is None else list(genes)
+    counted = mutations.filter(pl.col("consequence").is_in(list(classes)))
+    names = sorted(set(counted["gene"].to_list())) if genes is None else list(genes)
     values = np.zeros((len(samples), len(names)))
-    _blank_untested(values, samples, names, panel)
+    blank_untested(values, samples, names, panel)
     row = {sample: i for i, sample in enumerate(samples)}
     column = {name: j for j, name in enumerate(names)}
-    for sample, gene in counted.select("sample", "Hugo_Symbol").unique().iter_rows():
+    for sample, gene in counted.select("sample", "gene").unique().iter_rows():
         if gene in column:
             values[row[sample], column[gene]] = 1.0
     return OmicsTable(tuple(samples), tuple(names), values, "mutation", "binary")
@@ -156,13 +228,28 @@ _MUTATION_COLUMNS = {
 }
 
 
-def _blank_untested(
+def blank_untested(
     values: NDArray[np.float64],
     samples: Sequence[str],
     names: Sequence[str],
-    panel: Collection[str] | Mapping[str, Collection[str]] | None,
+    panel: Panel,
 ) -> None:
-    """Set what the assay does not cover to NaN, in place."""
+    """Set what the assay does not cover to NaN, in place.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (n_samples, n_genes)
+        Changed.
+    samples, names : sequence of str
+        Its rows and columns.
+    panel : collection of str, mapping or None
+        As `read_maf` takes it.
+
+    Raises
+    ------
+    InputError
+        If a mapping lacks a sample.
+    """
     if panel is None:
         return
     if not isinstance(panel, Mapping):
@@ -172,8 +259,10 @@ def _blank_untested(
     if lacking:
         raise InputError(f"The panel names no genes for the samples {shown(lacking)}.")
     for row, sample in enumerate(samples):
-        covered = set(panel[sample])
-        values[row, [name not in covered for name in names]] = np.nan
+        own = panel[sample]
+        if own is not None:
+            covered = set(own)
+            values[row, [name not in covered for name in names]] = np.nan
 
 
 def _maf_frame(path: Path) -> pl.DataFrame:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from radgen.errors import FormatError, InputError, shown
 from radgen.io._delimited import decode
 from radgen.io._guard import existing, inflate
+from radgen.io.calls import code_all
 from radgen.io.ids import IdRule, normalise_ids
 from radgen.io.tables import is_spreadsheet_error, numeric_columns, read_table, text_of, to_numbers
 from radgen.types import OmicsTable
 
-__all__ = ["read_gct", "read_gmt", "read_omics"]
+__all__ = ["merge_features", "read_gct", "read_gmt", "read_omics"]
 
 Duplicates = Literal["error", "mean", "maximum", "first"]
 
@@ -61,12 +62,13 @@ def read_omics(
     Returns
     -------
     OmicsTable
-        NaN = blank or not a number.
+        NaN = blank or not a number. In scales "binary" and "ordinal" words such as mutant, WT,
+        R132H, 2+ or strong are read too (`radgen.io.calls`).
 
     Raises
     ------
     FormatError
-        If more than half of the cells are no numbers.
+        If more than half of the cells are no numbers, or calls are words that are not known.
     InputError
         If it cannot be told where samples stand.
     """
@@ -81,31 +83,63 @@ def read_omics(
         raise InputError(
             f"{path}: no column {shown(unknown)}. Columns: {shown(frame.columns, 10)}."
         )
-    first = text_of(frame[frame.columns[0]], path=path)
+    first = text_of(_names(frame), path=path)
     other = [name for name in frame.columns[1:] if name not in drop]
     if samples_in == "auto":
         samples_in = _orientation(first, other, known_samples, rule, Path(path))
     if samples_in not in ("rows", "columns"):
         raise InputError(f"samples_in is {samples_in!r}; it is 'auto', 'rows' or 'columns'.")
     if samples_in == "columns":
-        other = [name for name in other if not _is_annotation(frame[name])]
+        words = scale in ("binary", "ordinal")
+        other = [name for name in other if not _is_annotation(frame[name], words=words)]
     if not other:
         raise FormatError("The table has no column of values.", path=path)
+    if scale in ("binary", "ordinal"):
+        values = code_all(frame, other, scale, path)
+        return _oriented(first, other, values, samples_in, layer, scale, rule, duplicates, path)
     numbers, dirty = numeric_columns(frame, other)
     if len(dirty) * 2 > frame.height * len(other):
         cells = [f"row {row}, {column}: {text}" for row, column, text in dirty[:5]]
         raise FormatError(f"Most cells are no numbers: {shown(cells)}.", path=path)
     values = numbers.to_numpy().astype(np.float64)
+    return _oriented(first, other, values, samples_in, layer, scale, rule, duplicates, path)
+
+
+def _names(frame: pl.DataFrame) -> pl.Series:
+    """Return the first column; where it is blank, another id of the same row (Entrez, say)."""
+    ids = [name for name in frame.columns[1:] if _plain(name) in _ANNOTATIONS]
+    column = frame.columns[0]
+    if not frame[column].null_count() or not ids:
+        return frame[column]
+    cells = [pl.col(name).cast(pl.String) for name in (column, *ids)]
+    return frame.select(pl.coalesce(cells).alias(column))[column]
+
+
+def _plain(name: str) -> str:
+    return "".join(ch for ch in name.lower() if ch.isalnum())
+
+
+def _oriented(  # noqa: PLR0917
+    first: Sequence[str],
+    other: Sequence[str],
+    values: NDArray[np.float64],
+    samples_in: str,
+    layer: str,
+    scale: str,
+    rule: IdRule,
+    duplicates: Duplicates,
+    path: str | Path,
+) -> OmicsTable:
     rows = samples_in == "rows"
     ids, features = (first, other) if rows else (other, first)
     return _table(ids, features, values if rows else values.T, layer, scale, rule, duplicates, path)
 
 
-def _is_annotation(column: pl.Series) -> bool:
-    """Return whether a column beside samples describes the features."""
-    plain = "".join(ch for ch in column.name.lower() if ch.isalnum())
-    if plain in _ANNOTATIONS:
-        return True
+def _is_annotation(column: pl.Series, *, words: bool = False) -> bool:
+    """Return whether a column beside samples describes the features; values may be `words`."""
+    plain = _plain(column.name)
+    if plain in _ANNOTATIONS or words:
+        return plain in _ANNOTATIONS
     numbers, dirty = to_numbers(column)
     words = [cell for cell in dirty if not is_spreadsheet_error(cell[2])]
     return len(words) > numbers.len() - numbers.null_count()
@@ -123,14 +157,42 @@ def _table(  # noqa: PLR0917
 ) -> OmicsTable:
     ids = normalise_ids(list(samples), rule, what=str(path))
     names = [name.strip() for name in features]
-    if len(set(names)) < len(names):
-        names, values = _merge(names, values, duplicates, path)
+    names, values = merge_features(names, values, duplicates, path)
     return OmicsTable(tuple(ids), tuple(names), values, layer, scale)
 
 
-def _merge(
+def merge_features(
     names: list[str], values: NDArray[np.float64], duplicates: Duplicates, path: str | Path
 ) -> tuple[list[str], NDArray[np.float64]]:
+    """Return features of one name made one.
+
+    Parameters
+    ----------
+    names : list of str (n_features,)
+        May repeat.
+    values : ndarray of float64 (n_samples, n_features)
+        NaN = missing.
+    duplicates : {"error", "mean", "maximum", "first"}
+        "mean" leaves missing values out; "maximum" takes the feature of highest mean.
+    path : str or Path
+        Named in errors.
+
+    Returns
+    -------
+    names : list of str
+        Each once, in order of first appearance.
+    values : ndarray of float64 (n_samples, n_names)
+        Their values.
+
+    Raises
+    ------
+    FormatError
+        If names repeat and that is an error.
+    InputError
+        If the rule is unknown.
+    """
+    if len(set(names)) == len(names):
+        return names, values
     places: dict[str, list[int]] = {}
     for j, name in enumerate(names):
         places.setdefault(name, []).append(j)

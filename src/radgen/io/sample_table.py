@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -11,6 +13,7 @@ from radgen.errors import FormatError, InputError
 __all__ = ["read_sample_table"]
 
 _MISSING = ["NA", "NaN", "nan", "."]
+_PIECE = 16 << 20
 _IDS = ("FID", "IID", "sample", "id", "ID", "chrom", "CHROM", "ref", "alt", "allele", "A1")
 
 
@@ -69,15 +72,38 @@ def _numeric(file: Path, head: str) -> pl.DataFrame | None:
     """
     mark = "\t" if "\t" in head else "," if "," in head else " "
     names = head.rstrip("\r\n").split(mark)
-    schema = {
+    schema: dict[str, Any] = {
         name: pl.String if name.lstrip("#") in _IDS or not name else pl.Float64 for name in names
     }
     if "" in schema or len(schema) < len(names) or '"' in head:
         return None
+    reading = {"separator": mark, "schema": schema, "null_values": ["", *_MISSING]}
     try:
-        return pl.read_csv(file, separator=mark, schema=schema, null_values=["", *_MISSING])
+        if file.stat().st_size <= _PIECE:
+            return pl.read_csv(file, **reading)
+        return pl.concat(
+            [pl.read_csv(piece, has_header=False, **reading) for piece in _pieces(file)]
+        )
     except pl.exceptions.PolarsError:
         return None
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    """Yield the lines after the first, about 16 MiB at a time.
+
+    A reader that is given a large file whole holds more than twice what the table takes.
+    """
+    with file.open("rb") as stream:
+        stream.readline()
+        rest = b""
+        while piece := stream.read(_PIECE):
+            cut = piece.rfind(b"\n") + 1
+            if cut:
+                yield rest + piece[:cut]
+                rest = b""
+            rest += piece[cut:]
+        if rest.strip():
+            yield rest
 
 
 def _parted(text: str, head: str, file: Path) -> pl.DataFrame:

@@ -54,8 +54,9 @@ def read_table(path: str | Path, *, sheet: str | None = None, comment: str = "")
     Parameters
     ----------
     path : str or Path
-        .csv, .tsv, .txt (also .gz), .parquet or .xlsx. The delimiter (comma, tab, semicolon) and
-        the encoding (UTF-8, UTF-16, else Latin-1) are recognised. Parquet keeps its types.
+        .csv, .tsv, .txt (also .gz), .parquet or .xlsx. The delimiter (comma, tab, semicolon; spaces
+        where the header begins with FID or IID, as PLINK writes it) and the encoding (UTF-8,
+        UTF-16, else Latin-1) are recognised. Parquet keeps its types.
     sheet : str or None
         Sheet of an Excel file; None = the only one.
     comment : str, default ""
@@ -142,6 +143,10 @@ def _read_text(path: Path, comment: str) -> pl.DataFrame:
         text = "".join(line for line in lines if not line.startswith(comment))
     if not text.strip():
         raise FormatError("The file is empty.", path=path)
+    if _is_plink(text):
+        return _frame(
+            [line.split() for line in text.lstrip("#").splitlines() if line.split()], path
+        )
     delimiter = _delimiter(text, path)
     try:
         rows = [
@@ -154,6 +159,15 @@ def _read_text(path: Path, comment: str) -> pl.DataFrame:
             f"Not a readable table: {error} (a quote that is not closed?).", path=path
         ) from error
     return _frame(rows, path)
+
+
+def _is_plink(text: str) -> bool:
+    """Return whether fields are parted by spaces, as PLINK writes phenotypes and covariates."""
+    header = text.split("\n", 1)[0]
+    names = header.split()
+    return (
+        len(names) > 1 and names[0].lstrip("#") in ("FID", "IID") and not set(header) & set("\t,;|")
+    )
 
 
 def _delimiter(text: str, path: Path) -> str:
@@ -222,6 +236,10 @@ def to_numbers(column: pl.Series) -> tuple[pl.Series, list[DirtyCell]]:
         return column.cast(pl.Float64), []
     if column.dtype == pl.Null:
         return column.cast(pl.Float64), []
+    if column.dtype == pl.String:
+        quick = column.str.strip_chars().cast(pl.Float64, strict=False)
+        if quick.null_count() == column.null_count() and quick.is_finite().all():
+            return quick, []
     texts = [None if cell is None else str(cell).strip() for cell in column.to_list()]
     known = [cell for cell in texts if cell is not None and cell.lower() not in BLANKS]
     comma = any("," in cell for cell in known) and not all(map(_EITHER.fullmatch, known))

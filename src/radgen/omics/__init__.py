@@ -6,11 +6,15 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "CoexpressionModules": "modules",
     "GeneSetScorer": "gene_sets",
     "GsvaScorer": "gsva",
+    "IndependentPrograms": "metagenes",
+    "Metagenes": "metagenes",
     "PlageScorer": "pathways",
     "SingScorer": "pathways",
     "SsgseaScorer": "pathways",
+    "module_table": "modules",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -12,9 +12,9 @@ from scipy.special import pdtr
 from radgen._core.naming import require_choice
 from radgen.errors import InputError
 from radgen.omics._kernel_cdf import GaussianCdf
-from radgen.omics._ranks import positions_from_top, walk
 from radgen.omics._sets import SetIndex
 from radgen.omics.gene_sets import SetScorer, standardise_by
+from radgen.stats.running_sum import positions_from_top, walk
 
 __all__ = ["GsvaScorer"]
 

@@ -14,7 +14,7 @@ from radgen.omics._ranks import ranks_within
 from radgen.omics._sets import SetIndex, index_sets
 from radgen.omics.gene_sets import SetScorer, mean_of_members, standardise_by
 
-__all__ = ["PlageScorer", "SingScorer", "SsgseaScorer"]
+__all__ = ["PlageScorer", "SingScorer", "SsgseaScorer", "first_component"]
 
 Array = NDArray[np.float64]
 
@@ -319,7 +319,7 @@ class PlageScorer(SetScorer):
 
     def _finish(self, values: Array) -> None:
         scaled = self._scaled(values)
-        found = [_first_component(scaled[:, columns]) for columns in self.index_.members]
+        found = [first_component(scaled[:, columns]) for columns in self.index_.members]
         self.loadings_ = tuple(loading for loading, _ in found)
         self.explained_ = np.array([share for _, share in found])
 
@@ -332,7 +332,7 @@ class PlageScorer(SetScorer):
         return np.column_stack([scaled[:, columns] @ loading for columns, loading in pairs])
 
 
-def _first_component(scaled: Array) -> tuple[Array, float]:
+def first_component(scaled: Array) -> tuple[Array, float]:
     """Return loadings over the first singular value, mean loading positive, and the share."""
     from scipy.linalg import eigh
 

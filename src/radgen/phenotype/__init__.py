@@ -9,24 +9,36 @@ _HOMES = {
     "BatchGauge": "gauge",
     "ComBat": "harmonise",
     "CorrelationFilter": "select",
+    "CovBat": "covbat",
+    "LongitudinalComBat": "longitudinal",
+    "NestedComBat": "nested",
     "RankNormaliser": "select",
     "ReliabilityFilter": "select",
     "RepeatabilityResult": "repeatability",
     "VarianceFilter": "select",
     "batch_gauge": "gauge",
+    "measure_perturbed": "perturbed",
     "measure_repeatability": "repeatability",
+    "repeats_of": "repeatability",
+    "split_repeats": "repeatability",
 }
 
 __all__ = [
     "BatchGauge",
     "ComBat",
     "CorrelationFilter",
+    "CovBat",
+    "LongitudinalComBat",
+    "NestedComBat",
     "RankNormaliser",
     "ReliabilityFilter",
     "RepeatabilityResult",
     "VarianceFilter",
     "batch_gauge",
+    "measure_perturbed",
     "measure_repeatability",
+    "repeats_of",
+    "split_repeats",
 ]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radgen.errors import FitError
+from radgen.stats.smooth import SplineBasis, fit_smooth
 
-__all__ = ["BatchEffect", "Standard", "estimate_effect", "standardise"]
+__all__ = ["BatchEffect", "Standard", "estimate_effect", "standardise", "tie_share"]
 
 FloatArray = NDArray[np.float64]
 _BLOCK = 256
@@ -50,8 +53,12 @@ def standardise(
     covariates: FloatArray,
     n_batches: int,
     reference: int | None,
+    *,
+    bases: Sequence[SplineBasis] = (),
 ) -> Standard:
     """Return the standardisation of ComBat's first step.
+
+    The last columns of `covariates` are the `bases` of smooth covariates, side by side.
 
     Raises
     ------
@@ -71,7 +78,14 @@ def standardise(
             "kept; leave it out.",
             diagnostics={"rank": rank, "columns": design.shape[1]},
         )
-    coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
+    if bases:
+        width = [len(basis.penalty) for basis in bases]
+        cut = np.cumsum([design.shape[1] - sum(width), *width])
+        parts = [design[:, a:b] for a, b in pairwise(cut)]
+        penalties = [basis.penalty for basis in bases]
+        coefficients = fit_smooth(values, design[:, : cut[0]], parts, penalties)[0]
+    else:
+        coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
     residual = values - design @ coefficients
     if reference is None:
         share = np.bincount(batch, minlength=n_batches) / len(values)
@@ -81,6 +95,17 @@ def standardise(
         grand = coefficients[reference]
         variance = (residual[batch == reference] ** 2).mean(axis=0)
     return Standard(grand, np.sqrt(variance), coefficients[n_batches:])
+
+
+def tie_share(values: FloatArray) -> FloatArray:
+    """Return the share of pairs of rows that are equal, for each column, (p,)."""
+    ordered = np.sort(values, axis=0)
+    n = len(ordered)
+    first = np.ones(values.shape, dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    run = np.arange(n)[:, None]
+    start = np.maximum.accumulate(np.where(first, run, 0), axis=0)
+    return np.asarray((run - start).sum(axis=0) / max(n * (n - 1) / 2, 1))
 
 
 def estimate_effect(

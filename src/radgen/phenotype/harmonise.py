@@ -4,22 +4,56 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from radgen._core.naming import require_choice
 from radgen.errors import InputError, RadgenWarning, shown
-from radgen.phenotype._combat import BatchEffect, Standard, estimate_effect, standardise
+from radgen.phenotype._batch_columns import (
+    ColumnTaker,
+    as_key,
+    check_lengths,
+    numeric,
+    refuse_outcome,
+)
+from radgen.phenotype._combat import (
+    BatchEffect,
+    estimate_effect,
+    standardise,
+    tie_share,
+)
+from radgen.stats.smooth import SplineBasis, spline_basis
 
-__all__ = ["ComBat"]
+__all__ = ["MAX_TIES", "ComBat", "Unseen"]
 
+FloatArray = NDArray[np.float64]
 Unseen = Literal["refuse", "adapt", "leave"]
+MAX_TIES = 0.05
+"""Features of which more than this share of pairs of rows are equal count as tied."""
 
 
-class ComBat(TransformerMixin, BaseEstimator):
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Features (n, p), batch of each row, linear (n, k) and smooth (n, m) covariates."""
+
+    values: FloatArray
+    batch: list[str]
+    kept: FloatArray
+    smooth: FloatArray
+
+    def take(self, rows: NDArray[Any]) -> _Rows:
+        """Return some of the rows."""
+        return _Rows(
+            self.values[rows], [self.batch[i] for i in rows], self.kept[rows], self.smooth[rows]
+        )
+
+
+class ComBat(ColumnTaker, TransformerMixin, BaseEstimator):
     """Removal of batch (site, scanner) effects in location and scale, with shrinkage.
 
     The batch has to travel with its row through pipelines and cross-validation, so it is a
@@ -35,6 +69,9 @@ class ComBat(TransformerMixin, BaseEstimator):
     covariate_columns : sequence of int or str
         Columns of X whose effects are estimated with the batches and kept. Numeric; expand
         categories first.
+    smooth_columns : sequence of int or str
+        Columns of X whose effects are kept as smooth functions (age, say): natural cubic splines
+        whose smoothness is chosen for each feature by restricted maximum likelihood.
     parametric : bool, default True
         Normal and inverse-gamma priors; False integrates over the features' own estimates.
     eb : bool, default True
@@ -42,11 +79,15 @@ class ComBat(TransformerMixin, BaseEstimator):
     mean_only : bool, default False
         Shift only, no scale. A batch of one sample needs this.
     reference : object or None
-        A batch that is left as it is and to which the others are moved.
+        A batch that is left as it is and to which the others are moved (M-ComBat).
     unseen : {"refuse", "adapt", "leave"}
         What `transform` does with a batch that was not in the training rows: raise; estimate
         its effect from the unlabelled rows at hand (two or more are needed; the answer then
         depends on which rows come together); or return its rows unchanged.
+    tied : {"move", "leave"}
+        What happens to features of which more than 5 % of pairs of training rows are equal
+        (percentiles of few grey levels, minima at the padding value). "move" treats them as
+        any other; "leave" passes them unchanged. See the notes.
     forbidden : sequence of int or str
         Columns that may not be kept as covariates because they are, or stand for, the outcome.
     tolerance : float, default 1e-4
@@ -64,7 +105,11 @@ class ComBat(TransformerMixin, BaseEstimator):
     effects_ : tuple of BatchEffect
         One a batch.
     covariate_mean_ : float64 (n_covariates,)
-        Training means of the kept covariates.
+        Training means of the linear and smooth covariates.
+    tied_ : bool (n_features,)
+        Features with many equal values.
+    bases_ : tuple of SplineBasis
+        One a smooth covariate.
     n_features_in_ : int
         Columns of X, batch and covariates included.
 
@@ -76,11 +121,23 @@ class ComBat(TransformerMixin, BaseEstimator):
     batch there is no batch effect: a warning is raised and the values pass unchanged. Features
     without residual variance pass unchanged too.
 
+    Empirical Bayes assumes that the shifts of all features come from one normal distribution.
+    Radiomic features have no common sign and are strongly correlated; with `eb` what is left of
+    their shifts can be read by a linear model that combines them. Where features are fewer than
+    samples and no batch is tiny, ``eb=False`` removes more; `radgen.phenotype.batch_gauge`
+    shows which.
+
+    A shift turns the equal values of a tied feature into values of their own in each batch, by
+    which a tree or a rank transformation can tell the batches apart almost perfectly, even where
+    there was no batch effect. Leave such features as they are or drop them
+    (``VarianceFilter(max_ties=0.05)``).
+
     References
     ----------
     Johnson, Li & Rabinovic 2007, doi:10.1093/biostatistics/kxj037. Fortin et al. 2018,
     doi:10.1016/j.neuroimage.2017.11.024. Nygaard et al. 2016, doi:10.1093/biostatistics/kxv027
-    (why the outcome must not be kept).
+    (why the outcome must not be kept). Stein et al. 2015, doi:10.1186/s12920-015-0145-y
+    (M-ComBat). Pomponio et al. 2020, doi:10.1016/j.neuroimage.2019.116450 (smooth covariates).
 
     Examples
     --------
@@ -99,22 +156,26 @@ class ComBat(TransformerMixin, BaseEstimator):
         batch_column: int | str | None = None,
         *,
         covariate_columns: Sequence[int | str] = (),
+        smooth_columns: Sequence[int | str] = (),
         parametric: bool = True,
         eb: bool = True,
         mean_only: bool = False,
         reference: Any = None,
         unseen: Unseen = "refuse",
+        tied: Literal["move", "leave"] = "move",
         forbidden: Sequence[int | str] = (),
         tolerance: float = 1e-4,
         max_steps: int = 10000,
     ) -> None:
         self.batch_column = batch_column
         self.covariate_columns = covariate_columns
+        self.smooth_columns = smooth_columns
         self.parametric = parametric
         self.eb = eb
         self.mean_only = mean_only
         self.reference = reference
         self.unseen = unseen
+        self.tied = tied
         self.forbidden = forbidden
         self.tolerance = tolerance
         self.max_steps = max_steps
@@ -146,29 +207,12 @@ class ComBat(TransformerMixin, BaseEstimator):
         FitError
             If batches and covariates are confounded.
         """
-        if self.unseen not in ("refuse", "adapt", "leave"):
-            raise InputError(f"Unknown policy {self.unseen!r} for unseen batches: "
-                             "refuse, adapt or leave.")  # fmt: skip
-        values, labels, kept = self._split(X, batch, covariates, reset=True)
-        self._refuse_outcome(kept, y)
-        self.covariate_mean_ = kept.mean(axis=0)
-        self.batches_ = tuple(sorted(set(labels), key=str))
-        code = np.array([self.batches_.index(item) for item in labels], dtype=np.int64)
-        self._check_batches(code)
-        reference = None if self.reference is None else self.batches_.index(self._key())
-        standard = standardise(values, code, kept, len(self.batches_), reference)
-        scale = np.abs(values).max(axis=0, initial=0.0)
-        self.flat_ = standard.scale <= 1e-10 * np.maximum(scale, 1e-300)
-        self.standard_ = standard
-        effects = []
-        for level in range(len(self.batches_)):
-            if len(self.batches_) == 1 or level == reference:
-                blank = np.zeros(values.shape[1])
-                effects.append(BatchEffect(blank, blank + 1))
-            else:
-                rows = code == level
-                effects.append(self._effect(values[rows], kept[rows], standard))
-        self.effects_ = tuple(effects)
+        require_choice(self.unseen, ("refuse", "adapt", "leave"), what="policy for unseen batches")
+        require_choice(self.tied, ("move", "leave"), what="treatment of tied features")
+        rows = self._split(X, batch, covariates, reset=True)
+        names = [*self.covariate_columns, *self.smooth_columns]
+        refuse_outcome(np.hstack((rows.kept, rows.smooth)), names, self.forbidden, y)
+        self._learn(rows)
         return self
 
     def transform(self, X: Any, *, batch: Any = None, covariates: Any = None) -> NDArray[Any]:
@@ -192,48 +236,70 @@ class ComBat(TransformerMixin, BaseEstimator):
             rows to adapt to.
         """
         check_is_fitted(self, "effects_")
-        values, labels, kept = self._split(X, batch, covariates, reset=False)
-        out = values.copy()
+        rows = self._split(X, batch, covariates, reset=False)
         if len(self.batches_) == 1 and self.unseen == "refuse" and batch is None \
                 and self.batch_column is None:  # fmt: skip
-            return out
-        strange = sorted({item for item in labels if item not in self.batches_}, key=str)
+            return rows.values.copy()
+        return self._remove(rows)
+
+    def _learn(self, rows: _Rows) -> None:
+        self.covariate_mean_ = np.hstack((rows.kept, rows.smooth)).mean(axis=0)
+        self.n_kept_ = rows.kept.shape[1]
+        self.bases_: tuple[SplineBasis, ...] = tuple(spline_basis(x) for x in rows.smooth.T)
+        self.batches_ = tuple(sorted(set(rows.batch), key=str))
+        code = np.array([self.batches_.index(item) for item in rows.batch], dtype=np.int64)
+        self._check_batches(code)
+        reference = None if self.reference is None else self.batches_.index(self._key())
+        standard = standardise(
+            rows.values, code, self._design(rows), len(self.batches_), reference, bases=self.bases_
+        )
+        scale = np.abs(rows.values).max(axis=0, initial=0.0)
+        self.tied_ = tie_share(rows.values) > MAX_TIES
+        self.flat_ = standard.scale <= 1e-10 * np.maximum(scale, 1e-300)
+        if self.tied == "leave":
+            self.flat_ |= self.tied_
+        self.standard_ = standard
+        effects = []
+        for level in range(len(self.batches_)):
+            if len(self.batches_) == 1 or level == reference:
+                blank = np.zeros(rows.values.shape[1])
+                effects.append(BatchEffect(blank, blank + 1))
+            else:
+                effects.append(self._effect(rows.take(np.flatnonzero(code == level))))
+        self.effects_ = tuple(effects)
+
+    def _remove(self, rows: _Rows) -> FloatArray:
+        out = rows.values.copy()
+        strange = sorted(set(rows.batch) - set(self.batches_), key=str)
         if strange and self.unseen == "refuse":
             raise InputError(
                 f"Batches that were not in the training rows: {shown(strange)}. Their effect is "
                 "unknown. Choose unseen='adapt' (estimate it from these rows, no outcome "
                 "needed) or unseen='leave', and say so in the methods."
             )
-        labels_array = np.array(labels, dtype=object)
+        labels = np.array(rows.batch, dtype=object)
         for level, name in enumerate(self.batches_):
-            rows = np.flatnonzero(labels_array == name)
-            if rows.size and not self._is_reference(name):
-                out[rows] = self._adjust(values[rows], kept[rows], self.effects_[level])
+            at = np.flatnonzero(labels == name)
+            if at.size and not self._is_reference(name):
+                out[at] = self._adjust(rows.take(at), self.effects_[level])
         for name in strange if self.unseen == "adapt" else ():
-            rows = np.flatnonzero(labels_array == name)
-            if rows.size < 2 and not self.mean_only:
+            at = np.flatnonzero(labels == name)
+            if at.size < 2 and not self.mean_only:
                 raise InputError(
                     f"Batch {name!r} has one row: its scale cannot be estimated. Bring more rows "
                     "of it together, or use mean_only or unseen='leave'."
                 )
-            effect = self._effect(values[rows], kept[rows], self.standard_)
-            out[rows] = self._adjust(values[rows], kept[rows], effect)
+            part = rows.take(at)
+            out[at] = self._adjust(part, self._effect(part))
         return out
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the columns that remain."""
-        check_is_fitted(self, "effects_")
-        if input_features is not None:
-            names = [str(item) for item in input_features]
-        elif hasattr(self, "feature_names_in_"):
-            names = [str(item) for item in self.feature_names_in_]
-        else:
-            names = [f"x{j}" for j in range(self.n_features_in_)]
-        taken = set(self._taken_)
-        return np.array([n for j, n in enumerate(names) if j not in taken], dtype=object)
+    def _design(self, rows: _Rows) -> FloatArray:
+        """Return linear covariates and the bases of smooth ones, side by side."""
+        parts = [basis.columns(x) for basis, x in zip(self.bases_, rows.smooth.T, strict=True)]
+        return np.hstack([rows.kept, *parts])
 
     def _key(self) -> str:
-        found = _as_key(self.reference)
+        found = as_key(self.reference)
         if found not in self.batches_:
             raise InputError(
                 f"The reference batch {self.reference!r} is not among the training batches "
@@ -242,11 +308,12 @@ class ComBat(TransformerMixin, BaseEstimator):
         return found
 
     def _is_reference(self, name: str) -> bool:
-        return self.reference is not None and name == _as_key(self.reference)
+        return self.reference is not None and name == as_key(self.reference)
 
-    def _effect(self, values: NDArray[Any], kept: NDArray[Any], standard: Standard) -> BatchEffect:
-        live = ~self.flat_
-        scaled = (values - standard.expected(kept))[:, live] / standard.scale[live]
+    def _effect(self, rows: _Rows) -> BatchEffect:
+        live, standard = ~self.flat_, self.standard_
+        expected = standard.expected(self._design(rows))
+        scaled = (rows.values - expected)[:, live] / standard.scale[live]
         found = estimate_effect(
             scaled,
             parametric=self.parametric,
@@ -255,20 +322,18 @@ class ComBat(TransformerMixin, BaseEstimator):
             tolerance=self.tolerance,
             max_iter=self.max_steps,
         )
-        shift, factor = np.zeros(values.shape[1]), np.ones(values.shape[1])
+        shift, factor = np.zeros(len(live)), np.ones(len(live))
         shift[live], factor[live] = found.shift, found.factor
         return BatchEffect(shift, factor)
 
-    def _adjust(
-        self, values: NDArray[Any], kept: NDArray[Any], effect: BatchEffect
-    ) -> NDArray[Any]:
+    def _adjust(self, rows: _Rows, effect: BatchEffect) -> FloatArray:
         if len(self.batches_) == 1 and not effect.shift.any():
-            return values
+            return rows.values
         live = ~self.flat_ & (effect.factor > 0)
-        out = values.copy()
-        expected = self.standard_.expected(kept)[:, live]
+        out = rows.values.copy()
+        expected = self.standard_.expected(self._design(rows))[:, live]
         scale = self.standard_.scale[live]
-        scaled = (values[:, live] - expected) / scale
+        scaled = (rows.values[:, live] - expected) / scale
         out[:, live] = (scaled - effect.shift[live]) / np.sqrt(effect.factor[live]) * scale
         out[:, live] += expected
         return out
@@ -277,7 +342,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         count = np.bincount(code)
         if len(count) == 1:
             warnings.warn(
-                "ComBat saw one batch only: the values pass unchanged.", RadgenWarning, stacklevel=3
+                "ComBat saw one batch only: the values pass unchanged.", RadgenWarning, stacklevel=4
             )
             return
         lone = [self.batches_[level] for level in np.flatnonzero(count < 2)]
@@ -287,128 +352,28 @@ class ComBat(TransformerMixin, BaseEstimator):
                 "one; merge small batches or set mean_only=True."
             )
 
-    def _refuse_outcome(self, kept: NDArray[Any], y: Any) -> None:
-        clash = [item for item in self.covariate_columns if item in set(self.forbidden)]
-        if clash:
-            raise InputError(_OUTCOME.format(shown(clash)))
-        if y is None or kept.shape[1] == 0:
-            return
-        outcome = np.asarray(y)
-        if outcome.ndim != 1 or len(outcome) != len(kept):
-            return
-        for j in range(kept.shape[1]):
-            if _determines(kept[:, j], outcome):
-                name = self.covariate_columns[j] if self.covariate_columns else j
-                raise InputError(_OUTCOME.format(name))
-
-    def _split(
-        self, X: Any, batch: Any, covariates: Any, *, reset: bool
-    ) -> tuple[NDArray[np.float64], list[str], NDArray[np.float64]]:
-        wanted = [*([] if self.batch_column is None else [self.batch_column])]
-        wanted += list(self.covariate_columns)
-        if hasattr(X, "columns") and wanted:
-            values, labels, kept = self._split_frame(X, reset=reset)
-        else:
-            table = validate_data(self, X, reset=reset, dtype=np.float64)
-            places = [self._place(item, table.shape[1]) for item in wanted]
-            if reset:
-                self._taken_ = tuple(places)
-            labels = (
-                None if self.batch_column is None else [_as_key(v) for v in table[:, places[0]]]
-            )
-            first = 0 if self.batch_column is None else 1
-            kept = table[:, places[first:]]
-            values = np.delete(table, places, axis=1)
+    def _split(self, X: Any, batch: Any, covariates: Any, *, reset: bool) -> _Rows:
+        roles = {
+            "batch": () if self.batch_column is None else (self.batch_column,),
+            "kept": tuple(self.covariate_columns),
+            "smooth": tuple(self.smooth_columns),
+        }
+        values, taken = self._take(X, roles, reset=reset)
+        n = len(values)
+        found = taken["batch"][:, 0] if roles["batch"] else None
         if batch is not None:
-            labels = [_as_key(item) for item in np.asarray(batch, dtype=object).ravel()]
+            found = np.asarray(batch, dtype=object).ravel()
+        labels = ["all"] * n if found is None else [as_key(item) for item in found]
+        kept = numeric(taken["kept"].reshape(n, -1), "Kept covariates")
         if covariates is not None:
-            extra = np.asarray(covariates, dtype=np.float64)
-            kept = np.hstack((kept, extra[:, None] if extra.ndim == 1 else extra))
-        elif not reset and not self.covariate_columns and len(self.standard_.slopes):
-            kept = np.tile(self.covariate_mean_, (len(values), 1))
-        labels = ["all"] * len(values) if labels is None else labels
-        if len(labels) != len(values) or len(kept) != len(values):
+            check_lengths(n, covariates=covariates)
+            kept = np.hstack((kept, numeric(covariates, "Kept covariates")))
+        elif not reset and not self.covariate_columns and self.n_kept_:
+            kept = np.tile(self.covariate_mean_[: self.n_kept_], (n, 1))
+        check_lengths(n, batches=labels)
+        if not reset and kept.shape[1] != self.n_kept_:
             raise InputError(
-                f"{len(values)} rows of X, but {len(labels)} batches and {len(kept)} covariates."
-            )
-        if not reset and kept.shape[1] != len(self.standard_.slopes):
-            raise InputError(
-                f"ComBat kept {len(self.standard_.slopes)} covariates in fit; transform was given "
+                f"ComBat kept {self.n_kept_} covariates in fit; transform was given "
                 f"{kept.shape[1]}."
             )
-        return values, labels, kept
-
-    def _split_frame(
-        self, X: Any, *, reset: bool
-    ) -> tuple[NDArray[np.float64], list[str] | None, NDArray[np.float64]]:
-        names = [str(item) for item in X.columns]
-        if reset:
-            self.feature_names_in_ = np.array(names, dtype=object)
-            self.n_features_in_ = len(names)
-        elif names != [str(item) for item in self.feature_names_in_]:
-            raise InputError("The columns of X differ from those of the training rows.")
-
-        def column(item: int | str) -> Any:
-            name = X.columns[item] if isinstance(item, int) else item
-            if str(name) not in names:
-                raise InputError(f"X has no column {item!r}; it has {shown(names)}.")
-            return X[name]
-
-        places = []
-        labels = None
-        if self.batch_column is not None:
-            labels = [_as_key(item) for item in column(self.batch_column)]
-            places.append(self._index(self.batch_column, names))
-        kept_columns = [
-            np.asarray(column(item), dtype=np.float64) for item in self.covariate_columns
-        ]
-        places += [self._index(item, names) for item in self.covariate_columns]
-        kept = np.column_stack(kept_columns) if kept_columns else np.empty((len(X), 0))
-        rest = [X.columns[j] for j in range(len(names)) if j not in set(places)]
-        values = np.column_stack([np.asarray(X[name], dtype=np.float64) for name in rest])
-        if not np.isfinite(values).all() or not np.isfinite(kept).all():
-            raise InputError("X contains NaN or infinity; impute before harmonising.")
-        if reset:
-            self._taken_ = tuple(places)
-        return values, labels, kept
-
-    @staticmethod
-    def _index(item: int | str, names: list[str]) -> int:
-        return item if isinstance(item, int) else names.index(str(item))
-
-    @staticmethod
-    def _place(item: int | str, n_columns: int) -> int:
-        if not isinstance(item, int | np.integer):
-            raise InputError(
-                f"Column {item!r} is a name, but X is an array without names: give its position."
-            )
-        if not -n_columns <= item < n_columns:
-            raise InputError(f"Column {item} does not exist: X has {n_columns} columns.")
-        return int(item) % n_columns
-
-
-_OUTCOME = (
-    "{} is the outcome, or determines it, and cannot be a kept covariate of ComBat: keeping the "
-    "outcome writes it into the harmonised values of every row, and pure noise then predicts it. "
-    "Keep covariates that are known before the outcome (age, sex)."
-)
-
-
-def _as_key(item: Any) -> str:
-    if isinstance(item, float | np.floating) and float(item).is_integer():
-        return str(int(item))
-    if item is None or (isinstance(item, float | np.floating) and np.isnan(item)):
-        raise InputError("A batch is missing: every row needs one.")
-    return str(item)
-
-
-def _determines(covariate: NDArray[Any], outcome: NDArray[Any]) -> bool:
-    levels = np.unique(outcome)
-    if len(levels) < 2 or len(np.unique(covariate)) < 2:
-        return False
-    if len(levels) <= 10:
-        pairs = {(a, b) for a, b in zip(covariate.tolist(), outcome.tolist(), strict=True)}
-        return len(pairs) == len(levels) == len(np.unique(covariate))
-    if outcome.dtype.kind not in "iuf":
-        return False
-    return bool(abs(np.corrcoef(covariate, outcome.astype(np.float64))[0, 1]) > 1 - 1e-9)
+        return _Rows(values, labels, kept, numeric(taken["smooth"].reshape(n, -1), "Covariates"))

@@ -36,6 +36,7 @@ _WHERE = {
     "regional": "genome",
     "roc": "performance",
     "scatter": "pairs",
+    "set_ranking": "effects",
     "short_names": "naming",
     "site_distribution": "cohort",
     "violin": "pairs",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from radgen.errors import InputError
 from radgen.plot import style
 
-__all__ = ["forest", "volcano"]
+__all__ = ["forest", "set_ranking", "volcano"]
 
 _VECTOR_POINTS = 4_000
 
@@ -147,6 +147,76 @@ def forest(
         text = notes[row] if len(notes) else _interval(middle[row], left[row], right[row])
         ax.text(1.02, row, style.safe(text), transform=ax.get_yaxis_transform(), va="center",
                 fontsize=7.5, color=style.INK, parse_math=False)  # fmt: skip
+    return ax
+
+
+def set_ranking(
+    names: Sequence[str],
+    score: ArrayLike,
+    log10p: ArrayLike,
+    size: ArrayLike,
+    *,
+    significant: ArrayLike | None = None,
+    null: float = 0.0,
+    xlabel: str = "Enrichment score",
+    ax: Any = None,
+) -> Any:
+    """Draw gene sets as points, a row each, and return the Axes.
+
+    Parameters
+    ----------
+    names : sequence of str (n_sets,)
+        What each row is, top first.
+    score : array of float64 (n_sets,)
+        Place along the axis; NaN rows keep their line and stay empty.
+    log10p : array of float64 (n_sets,)
+        log10 of p; written at the right.
+    size : array of int (n_sets,)
+        Genes of each set; the area of the point.
+    significant : array of bool (n_sets,) or None
+        Which sets pass the adjusted threshold; None = none.
+    null : float, default 0.0
+        Where no enrichment stands.
+    xlabel : str
+        What the score is.
+    ax : matplotlib.axes.Axes or None
+        Where to draw; None = a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn on.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ.
+    """
+    x, y = np.asarray(score, float), -np.asarray(log10p, float)
+    genes = np.asarray(size, float)
+    passed = np.zeros(len(x), bool) if significant is None else np.asarray(significant, bool)
+    if not len(names) == len(x) == len(y) == len(genes) == len(passed):
+        raise InputError("names, score, log10p, size and significant have one length.")
+    ax = ax or style.axes(6.4, 0.9 + 0.26 * max(len(names), 1))
+    place = np.arange(len(names))
+    largest = max(float(np.nanmax(genes)) if len(genes) else 1.0, 1.0)
+    area = 18 + 120 * genes / largest
+    for chosen, ink in ((~passed, style.PALETTE[7]), (passed & (x > null), style.PALETTE[1]),
+                        (passed & (x <= null), style.PALETTE[0])):  # fmt: skip
+        ax.hlines(place[chosen], null, x[chosen], color=ink, linewidth=1.2)
+        ax.scatter(x[chosen], place[chosen], s=area[chosen], color=ink, zorder=3,
+                   edgecolors=style.PAPER, linewidths=0.6)  # fmt: skip
+    ax.axvline(null, color=style.INK, linewidth=0.8, linestyle="--")
+    ax.set_yticks(place, [style.safe(name, 46) for name in names], parse_math=False)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    style.dress(ax, xlabel=xlabel, grid="x")
+    ax.margins(x=0.08)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    for row in place:
+        text = f"{genes[row]:.0f} genes, −log₁₀ p {y[row]:.1f}"
+        ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=7.5,
+                color=style.INK, parse_math=False)  # fmt: skip
     return ax
 
 

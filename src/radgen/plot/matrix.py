@@ -184,12 +184,14 @@ def module_trait(
     _cells(ax, matrix, modules, traits, label="correlation", centre=0.0, limit=1.0)
     if matrix.size <= 400:
         passed = np.zeros(matrix.shape, bool) if significant is None else np.asarray(significant)
+        size = min(7.5, 120 / max(matrix.shape[1], 1))
         for (row, column), value in np.ndenumerate(matrix):
             if np.isfinite(value):
                 ink = "#ffffff" if abs(value) > 0.6 else "#1b2734"
                 weight = "bold" if passed[row, column] else "normal"
-                ax.text(column, row, f"{value:.2f}".replace("-", "−"), ha="center", va="center",
-                        fontsize=7.5, color=ink, fontweight=weight)  # fmt: skip
+                text = f"{round(float(value), 2) + 0.0:.2f}".replace("-", "−")
+                ax.text(column, row, text, ha="center", va="center", fontsize=size, color=ink,
+                        fontweight=weight)  # fmt: skip
     return ax
 
 

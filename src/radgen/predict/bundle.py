@@ -19,6 +19,7 @@ from radgen._version import __version__
 from radgen.errors import FormatError, InputError
 from radgen.phenotype._combat import BatchEffect, Standard
 from radgen.phenotype.harmonise import ComBat
+from radgen.phenotype.portable import as_plain, from_plain, is_portable
 from radgen.phenotype.select import (
     CorrelationFilter,
     RankNormaliser,
@@ -29,7 +30,13 @@ from radgen.predict.contract import BlockContract
 from radgen.predict.engine import Prepared
 from radgen.predict.fitting import FittedModel
 from radgen.predict.learners import LinearFit
-from radgen.predict.preprocess import BlockScale, UnivariateSelector
+from radgen.predict.preprocess import BlockScale
+from radgen.predict.recalibration import Recalibrated
+from radgen.predict.selection.boruta import BorutaSelector
+from radgen.predict.selection.relevance import RelevanceSelector
+from radgen.predict.selection.sparse import SparseSelector
+from radgen.predict.selection.stability import StabilitySelector
+from radgen.predict.selection.univariate import UnivariateSelector
 from radgen.predict.trees import Tree, TreeFit
 
 __all__ = ["bundle_digest", "read_bundle", "write_bundle"]
@@ -42,16 +49,28 @@ _EVEN = {None: float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]]] = {
     "SimpleImputer": (SimpleImputer, ("strategy", "keep_empty_features"), ("statistics_",)),
     "StandardScaler": (StandardScaler, (), ("mean_", "scale_", "var_")),
-    "VarianceFilter": (VarianceFilter, ("max_share",), ("support_",)),
+    "VarianceFilter": (VarianceFilter, ("max_share", "max_ties"), ("support_",)),
     "CorrelationFilter": (CorrelationFilter, ("threshold", "method"), ("support_",)),
-    "UnivariateSelector": (UnivariateSelector, ("k",), ("support_",)),
+    "UnivariateSelector": (UnivariateSelector, ("k", "alpha", "adjust"), ("support_",)),
+    "RelevanceSelector": (RelevanceSelector, ("k", "scheme", "n_bins"), ("support_",)),
+    "SparseSelector": (SparseSelector, ("l1_ratio", "rule", "folds"), ("support_",)),
+    "StabilitySelector": (
+        StabilitySelector,
+        ("max_errors", "threshold", "n_pairs", "q", "bound"),
+        ("support_",),
+    ),
+    "BorutaSelector": (
+        BorutaSelector,
+        ("n_trees", "max_depth", "max_rounds", "percentile", "alpha", "keep_undecided"),
+        ("support_",),
+    ),
     "ReliabilityFilter": (ReliabilityFilter, ("threshold", "form"), ("support_", "lower_")),
     "RankNormaliser": (RankNormaliser, (), ("knots_", "scores_")),
     "BlockScale": (BlockScale, (), ("mean_", "scale_")),
     "ComBat": (
         ComBat,
-        ("parametric", "eb", "mean_only", "reference", "unseen", "tolerance", "max_steps"),
-        ("batches_", "standard_", "effects_", "flat_", "covariate_mean_"),
+        ("parametric", "eb", "mean_only", "reference", "unseen", "tied", "tolerance", "max_steps"),
+        ("batches_", "standard_", "effects_", "flat_", "covariate_mean_", "n_kept_", "bases_"),
     ),
 }
 
@@ -123,9 +142,10 @@ def read_bundle(path: str | Path) -> FittedModel:
 
 
 def _content(model: FittedModel) -> dict[str, Any]:
-    if not isinstance(model.model, LinearFit | TreeFit):
+    inner = model.model.inner if isinstance(model.model, Recalibrated) else model.model
+    if not isinstance(inner, LinearFit | TreeFit):
         raise InputError(
-            f"A {type(model.model).__name__} cannot be written as plain numbers. Refit with one of "
+            f"A {type(inner).__name__} cannot be written as plain numbers. Refit with one of "
             "radgen's own models (linear, forest, boosting), or keep it in memory."
         )
     return {
@@ -194,7 +214,9 @@ def _model(content: Mapping[str, Any]) -> FittedModel:
     )
 
 
-def _encoded(model: LinearFit | TreeFit) -> dict[str, Any]:
+def _encoded(model: Any) -> dict[str, Any]:
+    if isinstance(model, Recalibrated):
+        return {"inner": _encoded(model.inner), "shift": model.shift, "slope": model.slope}
     if isinstance(model, LinearFit):
         return {"beta": _plain(model.beta), "intercept": model.intercept}
     parts = ("feature", "threshold", "left", "right", "value")
@@ -203,7 +225,10 @@ def _encoded(model: LinearFit | TreeFit) -> dict[str, Any]:
     return {"trees": trees, "base": base, "factor": model.factor}
 
 
-def _decoded(stored: Mapping[str, Any], kind: str) -> LinearFit | TreeFit:
+def _decoded(stored: Mapping[str, Any], kind: str) -> Any:
+    if "inner" in stored:
+        shift, slope = float(stored["shift"]), float(stored["slope"])
+        return Recalibrated(_decoded(stored["inner"], kind), kind, shift, slope)
     if "beta" in stored:
         return LinearFit(np.asarray(_array(stored["beta"])), float(stored["intercept"]), kind)
     trees = tuple(
@@ -245,6 +270,8 @@ def _contract_of(stored: Mapping[str, Any]) -> BlockContract:
 
 def _step(name: str, step: Any) -> dict[str, Any]:
     kind = type(step).__name__
+    if kind not in _STATE and is_portable(step):
+        return {"name": name, "kind": kind, "portable": as_plain(step)}
     if kind not in _STATE or type(step) is not _STATE[kind][0]:
         raise InputError(f"The step {kind} cannot be written as plain numbers in a bundle.")
     _, settings, state = _STATE[kind]
@@ -258,6 +285,8 @@ def _step(name: str, step: Any) -> dict[str, Any]:
 
 
 def _restore(stored: Mapping[str, Any]) -> tuple[str, Any]:
+    if "portable" in stored:
+        return stored["name"], from_plain(stored["portable"])
     make, _, _ = _STATE[stored["kind"]]
     step = make(**stored["settings"])
     for item, value in stored["state"].items():

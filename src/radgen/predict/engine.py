@@ -92,6 +92,7 @@ class ModelOutput:
     setting: str
     brier: FloatArray
     risk: FloatArray
+    rank: FloatArray
 
 
 @dataclass(eq=False)
@@ -149,7 +150,13 @@ def fit_block(
     labels = None if task.sites is None else np.array(task.sites, dtype=object)
     sites = None if labels is None else labels[rows]
     fitted: list[tuple[str, Any]] = []
-    for name, step in block_steps(block, selection=task.selection, n_selected=task.n_selected):
+    steps = block_steps(
+        block,
+        selection=task.selection,
+        n_selected=task.n_selected,
+        harmonised=task.harmoniser is not None,
+    )
+    for name, step in steps:
         if name == "harmonise":
             if task.harmoniser is None:
                 continue
@@ -400,7 +407,13 @@ def _output(task: FoldTask, found: PlanFit) -> ModelOutput:
     brier, risk = np.full(n, np.nan), np.full(n, np.nan)
     if task.kind == "censored":
         brier, risk = _survival_loss(task, found)
-    return ModelOutput(found.score, found.decision, found.threshold, found.setting, brier, risk)
+    known = np.sort(found.on_train if found.held is None else found.held.score)
+    below = np.searchsorted(known, found.score, side="left")
+    upto = np.searchsorted(known, found.score, side="right")
+    rank = (below + upto) / (2 * len(known))
+    return ModelOutput(
+        found.score, found.decision, found.threshold, found.setting, brier, risk, rank
+    )
 
 
 def _survival_loss(task: FoldTask, found: PlanFit) -> tuple[FloatArray, FloatArray]:

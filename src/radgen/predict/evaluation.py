@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from radgen._core.blocks import map_units
@@ -18,6 +19,8 @@ from radgen.predict.curves import curve_tables, survival_tables
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, FoldTask, run_fold
 from radgen.predict.fusion import Fusion
+from radgen.predict.horizon import horizon_tables, with_sizes
+from radgen.predict.intervals import interval_table
 from radgen.predict.planning import Setup, set_up
 from radgen.predict.result import MAIN_METRIC, PredictionResult
 from radgen.predict.scores import estimates
@@ -90,12 +93,15 @@ def evaluate(
         a grid to tune. A list of these offers a choice, which inner folds make.
     selection : None, str, transformer or list of transformers
         "correlation" (cluster medoids), "univariate" (the `n_selected` most associated
-        columns), "correlation+univariate", or own transformers; for imaging and genomic blocks.
+        columns), "mrmr" (relevance without redundancy, `n_selected` columns), "lasso",
+        "elastic_net", "stability", "boruta", "correlation+univariate" and so on, or own
+        transformers; for imaging and genomic blocks. See `radgen.predict.selection`.
     n_selected : int, default 20
-        For "univariate".
-    harmonise : None, "combat" or estimator
-        Removes site effects from imaging blocks; an estimator takes ``batch=`` in fit and
-        transform.
+        For "univariate" and "mrmr".
+    harmonise : None, "combat", "location-scale", "covbat" or estimator
+        Removes site effects from imaging blocks, without empirical Bayes (which would push noise
+        below chance where sites differ in prevalence, see `radgen.predict.preprocess.harmoniser`);
+        an estimator takes ``batch=`` in fit and transform.
     scheme : {"kfold", "leave-site-out", "temporal"}
         Outer splits. "temporal" cuts the later half of the patients into `folds` parts and tests
         each by a model of all earlier patients.
@@ -120,7 +126,8 @@ def evaluate(
     permutations : int, default 0
         Runs of the whole pipeline with the outcome permuted over patients.
     bootstrap : int, default 200
-        Patient-level draws for the interval of the average precision.
+        Patient-level draws for the interval of the average precision, and for a bootstrap
+        interval of the main metric beside the default one.
     confidence : float, default 0.95
         Level of all intervals.
     horizon : float or None
@@ -241,6 +248,9 @@ def _collect(
     elif design.kind == "censored":
         names = ("km", "risk_groups")
         extra = dict(zip(names, survival_tables(design, plans, repeats), strict=True))
+        curves = horizon_tables(design, plans, outputs, params["horizon"])
+        frame = pl.concat([frame, with_sizes(design, plans, curves[0])])
+        extra |= {"calibration": curves[1], "decision": curves[2]}
     p_value = float("nan")
     if permuted:
         beaten = sum(1 for value in permuted if value >= main.value)
@@ -262,6 +272,16 @@ def _collect(
         primary=setup.primary,
         detectable=detectable_value(design, main.influence),
         adequacy=adequacy_table(design, widths, plans, found),
+        intervals=interval_table(
+            design,
+            plans,
+            repeats,
+            found,
+            confidence=confidence,
+            ratio=ratio,
+            draws=params["bootstrap"],
+            rng=spawn(params["seed"], "bootstrap of patients"),
+        ),
         permutation_p=p_value,
         **extra,
     )

@@ -20,7 +20,7 @@ from radgen.stats.calibration import (
     scaled_brier,
 )
 from radgen.stats.cox import fit_cox
-from radgen.stats.discrimination import auc_interval, average_precision, confusion_at
+from radgen.stats.discrimination import auc_interval, average_precision_interval, confusion_at
 from radgen.stats.survival_calibration import survival_calibration
 from radgen.stats.survival_metrics import (
     brier_contributions,
@@ -93,7 +93,10 @@ def _binary(model: FittedModel, truth: Truth, score: FloatArray, confidence: flo
     out = Judged()
     out.rows = [
         ("auc", area.auc, area.ci_low, area.ci_high),
-        ("average_precision", average_precision(y, score), _NAN, _NAN),
+        (
+            "average_precision",
+            *average_precision_interval(y, score, cluster=cluster, confidence=confidence),
+        ),
         ("brier", brier_score(y, score), _NAN, _NAN),
         ("scaled_brier", scaled_brier(y, score), _NAN, _NAN),
     ]

@@ -73,16 +73,16 @@ class LearningCurve(Result):
         """Draw the "curve" and return the Axes."""
         if kind not in self.plots:
             raise InputError(f"A learning curve has no plot {kind!r}; it has {self.plots}.")
-        if ax is None:
-            from matplotlib.figure import Figure
+        from radgen.plot import style
 
-            ax = Figure(figsize=(5, 4)).add_subplot()
-        n = self.frame["n_train"].to_numpy()
-        ax.fill_between(n, self.frame["ci_low"], self.frame["ci_high"], alpha=0.2)
-        ax.plot(n, self.frame["estimate"], "o-")
-        ax.axhline(0.0 if self.metric == "r2" else 0.5, color="0.6", linestyle="--", linewidth=1)
-        ax.set(xlabel="training patients", ylabel=METRIC_WORDS[self.metric])
-        return ax
+        ax = style.axes(5, 4) if ax is None else ax
+        n, ink = self.frame["n_train"].to_numpy(), style.colour(0)
+        low, high = self.frame["ci_low"], self.frame["ci_high"]
+        ax.fill_between(n, low, high, color=ink, alpha=0.15, linewidth=0)
+        ax.plot(n, self.frame["estimate"], "o-", color=ink)
+        ax.axhline(0.0 if self.metric == "r2" else 0.5, color="0.4", linestyle="--", linewidth=1)
+        ylabel = METRIC_WORDS[self.metric]
+        return style.dress(ax, xlabel="Training patients", ylabel=ylabel, grid="y")
 
 
 def learning_curve(

@@ -17,6 +17,7 @@ from radgen._core.threads import one_blas_thread
 from radgen.errors import FitError, InputError
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, ModelPlan, run_fold
+from radgen.predict.horizon import mean_risk
 from radgen.predict.planning import Setup, set_up
 from radgen.predict.result import MAIN_METRIC, METRIC_WORDS
 from radgen.predict.scores import Estimate, estimates, interval, paired
@@ -274,9 +275,10 @@ def _reclassified(setup: Setup, outputs: list[FoldOutput]) -> pl.DataFrame:
 
 
 def _risks(design: Design, outputs: list[FoldOutput], name: str) -> FloatArray:
+    if design.kind == "censored":
+        return mean_risk(design.n, outputs, name)
     total, count = np.zeros(design.n), np.zeros(design.n)
     for item in outputs:
-        model = item.models[name]
-        total[item.test] += model.risk if design.kind == "censored" else model.score
+        total[item.test] += item.models[name].score
         count[item.test] += 1
     return np.asarray(np.clip(total / np.maximum(count, 1), 0, 1), dtype=np.float64)

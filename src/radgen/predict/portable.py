@@ -13,7 +13,7 @@ from decimal import Context, Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["linear_score", "logistic", "risk_of_hazard"]
+__all__ = ["linear_score", "logistic", "portable_logit", "risk_of_hazard"]
 
 FloatArray = NDArray[np.float64]
 _DIGITS = Context(prec=30)
@@ -50,6 +50,24 @@ def logistic(eta: FloatArray) -> FloatArray:
     one = Decimal(1)
     terms = [_DIGITS.divide(one, _DIGITS.add(one, _exponential(-value))) for value in eta.tolist()]
     return np.array([float(item) for item in terms])
+
+
+def portable_logit(p: FloatArray) -> FloatArray:
+    """Return ``log(p / (1 - p))`` of probabilities, kept within 1e-12 of 0 and 1, (n,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> portable_logit(np.array([0.5]))
+    array([0.])
+    """
+    one = Decimal(1)
+    out = []
+    for value in p.tolist():
+        kept = Decimal(min(max(value, 1e-12), 1 - 1e-12))
+        odds = _DIGITS.divide(kept, _DIGITS.subtract(one, kept))
+        out.append(float(_DIGITS.ln(odds)))
+    return np.array(out)
 
 
 def risk_of_hazard(eta: FloatArray, cumulative: float) -> FloatArray:

@@ -40,15 +40,16 @@ class PredictionResult(Result):
     frame : polars.DataFrame
         ``model, blocks, metric, estimate, std_error, ci_low, ci_high, n, n_patients, events``.
     predictions : polars.DataFrame
-        ``sample, patient, repeat, fold, model, y, event, score, high, risk``: out-of-fold
+        ``sample, patient, repeat, fold, model, y, event, score, high, risk, rank``: out-of-fold
         predictions. `score` is a probability, a log relative hazard or a value; `high` is the
-        decision at the training threshold; `risk` the predicted risk at the horizon (survival).
+        decision at the training threshold; `risk` the predicted risk at the horizon (survival);
+        `rank` the share of held-out training scores below.
         `y` is the class, time or value; `event` is null unless survival.
     differences : polars.DataFrame
         ``first, second, metric, difference, std_error, ci_low, ci_high, p_value, detectable``:
         paired, on the same patients; the last is the smallest difference found with 80 % power.
     calibration : polars.DataFrame
-        ``model, predicted, observed``: smoothed.
+        ``model, predicted, observed``: smoothed; of the risk at the horizon (survival).
     decision : polars.DataFrame
         ``model, threshold, net_benefit, ci_low, ci_high, standardised, treat_all``.
     roc : polars.DataFrame
@@ -63,6 +64,9 @@ class PredictionResult(Result):
     fit_log, row_sets : polars.DataFrame
         ``repeat, fold, level, fitted, target, row_set, n_rows`` and ``row_set, sample``: which
         rows every fitted object saw; `radgen.predict.audit` reads them.
+    intervals : polars.DataFrame
+        ``model, method, estimate, std_error, ci_low, ci_high``: the main metric's interval by
+        influence functions (the default), patient-level bootstrap and corrected resampling.
     adequacy : polars.DataFrame
         ``model, candidates, n_patients, events, r2_cs, needed, criterion, supported,
         detectable``: sample size asked for by Riley's criteria, and the smallest main metric that
@@ -77,7 +81,7 @@ class PredictionResult(Result):
     """
 
     kind: ClassVar[str] = "prediction"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
     plots: ClassVar[tuple[str, ...]] = ("models", "roc", "calibration", "decision", "km")
 
     predictions: pl.DataFrame = field(default_factory=_frame)
@@ -91,6 +95,7 @@ class PredictionResult(Result):
     fit_log: pl.DataFrame = field(default_factory=_frame)
     row_sets: pl.DataFrame = field(default_factory=_frame)
     adequacy: pl.DataFrame = field(default_factory=_frame)
+    intervals: pl.DataFrame = field(default_factory=_frame)
     outcome: str = ""
     outcome_kind: str = "binary"
     primary: str = ""
@@ -167,7 +172,8 @@ class PredictionResult(Result):
                 out.append(
                     f"No evidence that {row['first']} is better than {row['second']}: {word} {gap}."
                 )
-        if self.outcome_kind == "binary" and self.estimate(self.primary)["ci_low"] > CHANCE["auc"]:
+        kinds = ("binary", "continuous")
+        if self.outcome_kind in kinds and self.estimate(self.primary)["ci_low"] > CHANCE[metric]:
             out += self._calibration_statement()  # risks that carry nothing have no calibration
         out += self._size_statement()
         if np.isfinite(self.permutation_p):
@@ -200,10 +206,11 @@ class PredictionResult(Result):
         if not np.isfinite(row["estimate"]):
             return []
         text = f"{_two(row['estimate'])} ({_two(row['ci_low'])} to {_two(row['ci_high'])})"
+        what = "risks" if self.outcome_kind == "binary" else "values"
         if row["ci_high"] < 1:
-            return [f"Predicted risks of {self.primary} are too extreme: slope {text}."]
+            return [f"Predicted {what} of {self.primary} are too extreme: slope {text}."]
         if row["ci_low"] > 1:
-            return [f"Predicted risks of {self.primary} are not extreme enough: slope {text}."]
+            return [f"Predicted {what} of {self.primary} are not extreme enough: slope {text}."]
         return [f"The calibration slope of {self.primary} is compatible with 1: {text}."]
 
     def methods(self) -> str:
@@ -221,9 +228,10 @@ class PredictionResult(Result):
                 f"{p['repeats']} times repeated, {p['folds']}-fold cross-validation, stratified by "
                 "the outcome and grouped by patient"
             )
-        harmonise = (
-            f"site effects were removed with {p['harmonise']}, " if p["harmonise"] != "none" else ""
-        )
+        harmonise = ""
+        if p["harmonise"] != "none":
+            plain = " (no empirical Bayes)" if p["harmonise"].islower() else ""
+            harmonise = f"site effects were removed with {p['harmonise']}{plain}, "
         selection = (
             f"features were selected ({p['selection']}), " if p["selection"] != "none" else ""
         )

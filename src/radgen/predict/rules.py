@@ -102,17 +102,18 @@ class RuleResult(Result):
         """Draw the "gain" curve and return the Axes."""
         if kind not in self.plots:
             raise InputError(f"A treatment rule has no plot {kind!r}; it has {self.plots}.")
-        if ax is None:
-            from matplotlib.figure import Figure
+        from radgen.plot import style
 
-            ax = Figure(figsize=(5, 4)).add_subplot()
-        share = self.curve["share"].to_numpy()
-        ax.fill_between(share, self.curve["ci_low"], self.curve["ci_high"], alpha=0.2)
-        ax.plot(share, self.curve["gain"], label="expected benefit first")
-        ax.plot(share, self.curve["random"], color="0.5", linestyle="--", label="at random")
-        ax.axhline(0, color="0.8", linewidth=1, zorder=0)
-        ax.set(xlabel="share treated", ylabel=f"gain over treating nobody ({self.scale})")
-        ax.legend(frameon=False)
+        ax = style.axes(5, 4) if ax is None else ax
+        share, ink = self.curve["share"].to_numpy(), style.colour(0)
+        ax.fill_between(
+            share, self.curve["ci_low"], self.curve["ci_high"], color=ink, alpha=0.15, linewidth=0
+        )
+        (first,) = ax.plot(share, self.curve["gain"], color=ink)
+        (other,) = ax.plot(share, self.curve["random"], color="0.4", linestyle="--", linewidth=1)
+        ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        style.dress(ax, xlabel="Share treated", ylabel="Gain over treating nobody", grid="y")
+        style.legend(ax, [first, other], ["expected benefit first", "at random"])
         return ax
 
 
@@ -302,7 +303,7 @@ def _valued(design: Design, horizon: float, sign: float) -> tuple[FloatArray, st
     """Return each sample's outcome, higher = better, and what it is."""
     if design.kind == "censored":
         y = pseudo_values(design.target[:, 0], design.target[:, 1], horizon, of="survival")
-        return y, f"survival at {horizon:g}"
+        return y, f"survival at {horizon:.3g}"
     if design.kind == "binary":
         what = f"share {'without' if sign < 0 else 'with'} {design.outcome_name}"
         return (1 - design.target if sign < 0 else design.target), what

@@ -159,6 +159,30 @@ def _r2(y: FloatArray, fold: Fold) -> tuple[float, FloatArray]:
     return value, -(influence - (error / spread) * other) / spread
 
 
+def _pearson(y: FloatArray, fold: Fold) -> tuple[float, FloatArray]:
+    a, b = y - y.mean(), fold.score - fold.score.mean()
+    size = float(np.sqrt((a**2).mean() * (b**2).mean()))
+    if size < 1e-12:
+        return float("nan"), np.full(len(y), np.nan)
+    za, zb = a / np.sqrt((a**2).mean()), b / np.sqrt((b**2).mean())
+    value = float((za * zb).mean())
+    return value, (za * zb - value * (za**2 + zb**2) / 2) / len(y)
+
+
+def _value_slope(y: FloatArray, fold: Fold) -> tuple[float, FloatArray]:
+    x = fold.score - fold.score.mean()
+    size = float(x @ x)
+    if size < 1e-12 * len(y):
+        return float("nan"), np.full(len(y), np.nan)
+    value = float(x @ y) / size
+    rest = y - y.mean() - value * x
+    return value, x * rest / size
+
+
+def _value_shift(y: FloatArray, fold: Fold) -> tuple[float, FloatArray]:
+    return _mean(y - fold.score)
+
+
 _METRICS: Mapping[str, Mapping[str, Metric]] = {
     "binary": {
         "auc": _pairs_auc,
@@ -170,7 +194,13 @@ _METRICS: Mapping[str, Mapping[str, Metric]] = {
         "specificity": _specificity,
     },
     "censored": {"harrell_c": _harrell, "uno_c": _uno, "integrated_brier": _integrated_brier},
-    "continuous": {"r2": _r2, "mean_squared_error": _squared_error},
+    "continuous": {
+        "r2": _r2,
+        "mean_squared_error": _squared_error,
+        "pearson_r": _pearson,
+        "calibration_slope": _value_slope,
+        "calibration_intercept": _value_shift,
+    },
 }
 
 _RANGE = {
@@ -184,6 +214,7 @@ _RANGE = {
     "log_loss": (0.0, np.inf),
     "mean_squared_error": (0.0, np.inf),
     "r2": (-np.inf, 1.0),
+    "pearson_r": (-1.0, 1.0),
 }
 _CHANCE = {"auc": 0.5, "harrell_c": 0.5, "uno_c": 0.5, "r2": 0.0}
 _ON_LOGIT = ("auc", "harrell_c", "uno_c", "sensitivity", "specificity")

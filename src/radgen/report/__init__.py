@@ -1,6 +1,7 @@
 """Floor 9: results to one self-contained HTML report."""
 
 from radgen.report import associations as _associations
+from radgen.report import models as _models
 from radgen.report import predictions as _predictions
 from radgen.report.blocks import Block, Figure, Notes, Prose, Row, Table
 from radgen.report.checklist import Answer, Filled, Score, fill_checklist
@@ -10,7 +11,7 @@ from radgen.report.sections import RENDERERS, render
 from radgen.report.thumbnail import thumbnail
 
 # Imported for their renderers, which they register.
-_RENDERER_MODULES = (_associations, _predictions)
+_RENDERER_MODULES = (_associations, _models, _predictions)
 
 __all__ = [
     "FLOW_COLUMNS",

@@ -109,6 +109,33 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Altered genes of each sample, the commonest gene on top.",
         (9.2, 4.2),
     ),
+    "targets": (
+        "Targets",
+        "Main measure of the fullest model of each target with its confidence interval.",
+        (9.2, 4.2),
+    ),
+    "curve": (
+        "Learning curve",
+        "Performance in the same test patients against the number of training patients.",
+        _NARROW,
+    ),
+    "interactions": (
+        "Treatment by marker",
+        "Ratio of treatment effects a standard deviation of the marker apart, with its interval; "
+        "1 (or 0 for differences) means that the marker is not predictive.",
+        (9.2, 4.2),
+    ),
+    "gain": (
+        "Gain of treating by expected benefit",
+        "Counterfactual gain over treating nobody, for the share with the largest expected "
+        "benefit and for the same share at random.",
+        _NARROW,
+    ),
+    "incidence": (
+        "Cumulative incidence",
+        "Probability of each cause over time, by group, the other causes competing.",
+        (5.6, 4.2),
+    ),
     "bland_altman": (
         "Bland–Altman plot",
         "Difference of two measurements against their mean with the limits of agreement.",

@@ -43,6 +43,7 @@ def render_prediction(result: Result) -> tuple[Block, ...]:
     blocks.append(Table(f"Models and their measures ({result.n_used:,} samples)", frame))
     for name, caption in (
         ("differences", "Paired differences between models, on the same samples"),
+        ("intervals", "The main measure with its interval by three methods"),
         ("adequacy", "Is the study large enough: Riley's sample sizes, smallest detectable effect"),
         ("risk_groups", "High against low predicted risk"),
         ("thresholds", "Decision thresholds and settings, all chosen in training data"),

@@ -19,6 +19,7 @@ __all__ = [
     "auc_difference",
     "auc_interval",
     "average_precision",
+    "average_precision_interval",
     "check_binary",
     "confusion_at",
     "logit_interval",
@@ -311,6 +312,46 @@ def average_precision(outcome: Any, score: Any, *, weights: Any = None) -> float
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(both > 0, hits / both, 0.0)
     return float(precision @ np.diff(np.concatenate(([0.0], hits))) / hits[-1])
+
+
+def average_precision_interval(
+    outcome: Any, score: Any, *, cluster: Any = None, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Return the area under the precision-recall curve with its logit interval.
+
+    Parameters
+    ----------
+    outcome : bool (n,)
+        True = positive.
+    score : float (n,)
+        Higher = more likely positive.
+    cluster : array-like (n,) or None
+        Patients: the number of patients with a positive sample then sets the width.
+    confidence : float, default 0.95
+        Level.
+
+    Returns
+    -------
+    estimate, ci_low, ci_high : float
+        Within [0, 1].
+
+    Raises
+    ------
+    InputError
+        As `check_binary`.
+
+    References
+    ----------
+    Boyd, Eng & Page 2013, doi:10.1007/978-3-642-40994-3_29 (the logit interval covers best).
+    """
+    value = average_precision(outcome, score)
+    positive, _ = check_binary(outcome, score)
+    units = int(positive.sum())
+    if cluster is not None:
+        units = len(np.unique(np.asarray(cluster)[positive]))
+    error = float(np.sqrt(max(value * (1 - value), 0.0) / units))
+    low, high = logit_interval(value, error, confidence, units)
+    return value, low, high
 
 
 def youden_threshold(outcome: Any, score: Any) -> float:

@@ -237,17 +237,26 @@ def _likelihood(y: Array, v: Array, *, restricted: bool) -> float:
         out = 0.5 * float(np.sum(np.log(w))) - 0.5 * float(w @ (y - centre) ** 2)
         return out - 0.5 * float(np.log(w.sum())) if restricted else out
 
-    for _ in range(_MAX_STEPS):
-        w = 1 / (v + tau2)
+    def score(at: float) -> tuple[float, float]:
+        w = 1 / (v + at)
         centre = w @ y / w.sum()
         slope = 0.5 * float(w**2 @ (y - centre) ** 2 - w.sum())
         info = 0.5 * float(w @ w)
         if restricted:
             slope += 0.5 * float(w @ w / w.sum())
             info += 0.5 * float((w @ w / w.sum()) ** 2 - 2 * np.sum(w**3) / w.sum())
-        step = slope / info
-        new = max(tau2 + step, 0.0)
-        while value(new) < value(tau2) - 1e-12 and abs(new - tau2) > 1e-15:
+        return slope, info
+
+    def overshot(slope: float, new: float) -> bool:
+        # Near the optimum the likelihood is flat to rounding: the slope must shrink as well.
+        there = score(new)[0]
+        back = there * slope < 0 and abs(there) > 0.5 * abs(slope)
+        return back or value(new) < value(tau2) - 1e-12
+
+    for _ in range(_MAX_STEPS):
+        slope, info = score(tau2)
+        new = max(tau2 + slope / info, 0.0)
+        while abs(new - tau2) > 1e-15 and overshot(slope, new):
             new = (new + tau2) / 2
         if abs(new - tau2) < 1e-13 * max(1.0, tau2):
             return new

@@ -7,6 +7,13 @@ from radgen.study.schema import StudySettings
 
 __all__ = ["facts"]
 
+_METHODS = {
+    "combat": "ComBat",
+    "location-scale": "ComBat without empirical Bayes",
+    "covbat": "CovBat",
+    "none": "Nothing",
+}
+
 
 def facts(found: Gathered, *, pipeline: list[str]) -> dict[str, str]:
     """Return sentences by the keys of the checklists' facts; only what the settings decide."""
@@ -17,9 +24,10 @@ def facts(found: Gathered, *, pipeline: list[str]) -> dict[str, str]:
     out |= _images(settings)
     if settings.harmonise is not None:
         kept = ", ".join(settings.harmonise.keep) or "none"
+        method = _METHODS[settings.harmonise.method]
         out["harmonisation"] = (
-            f"ComBat over {settings.harmonise.batch}; covariates kept: {kept}. For associations it "
-            "is fitted on all samples without any molecular data; models harmonise, where asked "
+            f"{method} over {settings.harmonise.batch}; covariates kept: {kept}. For associations "
+            "it is fitted on all samples without any molecular data; models harmonise, where asked "
             "to, inside their folds."
         )
         out["several_sites"] = f"Sites or scanners are named by {settings.harmonise.batch}."

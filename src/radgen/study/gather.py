@@ -83,7 +83,9 @@ class Gathered:
     @property
     def image_samples(self) -> list[str]:
         """Ids that have an image or a row of features."""
-        return list(self.table.samples) if self.table else [scan.sample for scan in self.scans]
+        if self.table:
+            return list(self.table.samples)
+        return list(dict.fromkeys(scan.sample for scan in self.scans))
 
     def complain(self, location: Location, what: str, remedy: str = "") -> None:
         """Note a problem of the study file at a key."""
@@ -110,8 +112,8 @@ class Gathered:
         else:
             self.complain(location, text)
 
-    def find(self, text: str, *location: str | int) -> Path | None:
-        """Return a file of the study that exists; note a problem where it does not."""
+    def find(self, text: str, *location: str | int, folder: bool = False) -> Path | None:
+        """Return a file (or `folder`) that exists; note a problem where it does not."""
         try:
             path = resolve(text, self.folder)
         except KeyError as error:
@@ -127,7 +129,7 @@ class Gathered:
                 location, f"There is no file {path}.", f"Correct the key {_dotted(location)}."
             )
             return None
-        if path.is_dir():
+        if path.is_dir() and not folder:
             self.complain(location, f"{path} is a folder; needed is a file.")
             return None
         self.files[_dotted(location)] = path
@@ -197,15 +199,42 @@ def _read_scans(found: Gathered) -> None:
         )
     with found.noting(("link",), None):
         scans = _before(found, list(listed.scans))
-        kept, left = choose_scans(scans, found.settings.link.several_scans)
+        how = found.settings.link.several_scans
+        kept: list[Scan] = scans
+        left: list[Scan] = []
+        if not found.settings.link.aggregates:
+            days = _specimen_days(found) if how == "nearest" else None
+            kept, left = choose_scans(scans, how, days)
         if left:
-            how = found.settings.link.several_scans
             found.losses.steps.append(
                 ("one scan a patient", len(kept), len(left), f"the {how} scan counts")
             )
         found.scans = kept
     _carry(found, listed)
     _missing_files(found)
+
+
+def _specimen_days(found: Gathered) -> dict[str, list[date]]:
+    """Return the days of the specimens of each patient, of all layers."""
+    days: dict[str, list[date]] = {}
+    for name, settings in found.settings.omics.items():
+        if settings.specimens is None:
+            continue
+        where = found.find(settings.specimens.table, "omics", name, "specimens", "table")
+        if where is None:
+            continue
+        with found.noting(("omics", name, "specimens"), where):
+            table = read_specimens(settings.specimens, where)
+            for specimen, day in table.day.items():
+                if day is not None:
+                    days.setdefault(table.patient[specimen], []).append(day)
+    if not days:
+        found.complain(
+            ("link", "several_scans"),
+            'several_scans = "nearest" needs specimens with dates.',
+            "Declare [omics.<name>.specimens] with a date.",
+        )
+    return days
 
 
 def _before(found: Gathered, scans: list[Scan]) -> list[Scan]:
@@ -239,7 +268,7 @@ def _before(found: Gathered, scans: list[Scan]) -> list[Scan]:
 def _carry(found: Gathered, listed: ScanList) -> None:
     """Put carried columns of the scan table beside the clinical ones."""
     images = found.settings.images
-    samples = [scan.sample for scan in found.scans]
+    samples = list(dict.fromkeys(scan.sample for scan in found.scans))
     if found.settings.clinical is None:
         found.sheet = Sheet(pl.DataFrame({"sample": samples}, schema={"sample": pl.String}))
     if images is None or not images.carry:
@@ -252,8 +281,10 @@ def _carry(found: Gathered, listed: ScanList) -> None:
             "Name each in one place only.",
         )
         return
+    # Of several scans of a patient the first names site and scanner.
+    first = {scan.sample: scan.row for scan in reversed(found.scans)}
     rows = pl.DataFrame(
-        {"sample": samples, "row": [scan.row for scan in found.scans]},
+        {"sample": samples, "row": [first[sample] for sample in samples]},
         schema={"sample": pl.String, "row": pl.Int64},
     )
     carried = rows.join(
@@ -308,12 +339,14 @@ def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable
 
 def _read_layers(found: Gathered) -> None:
     known = {*found.image_samples, *found.sheet.samples}
-    scans = {scan.sample: scan for scan in found.scans}
+    scans: dict[str, list[Scan]] = {}
+    for scan in found.scans:
+        scans.setdefault(scan.sample, []).append(scan)
     for name, settings in found.settings.omics.items():
         at = ("omics", name)
-        path = found.find(settings.path, *at, "path")
-        extra: dict[str, Path | None] = {"assayed": None, "gene_sets": None}
-        for key in ("assayed", "gene_sets"):
+        path = found.find(settings.path, *at, "path", folder=True)
+        extra: dict[str, Path | None] = dict.fromkeys(("assayed", "panel", "gene_sets"))
+        for key in tuple(extra):
             text = getattr(settings, key)
             if text is not None:
                 extra[key] = found.find(text, *at, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import polars as pl
 
 from radgen._core.digest import digest
 from radgen._core.executors import map_surviving
+from radgen.associate import aggregate
+from radgen.errors import InputError
 from radgen.report import Scan as ScanPicture
 from radgen.study.cache import Codec
 from radgen.study.context import Context
@@ -33,11 +36,13 @@ from radgen.study.measure import (
     unit_settings,
 )
 from radgen.study.provenance import StepRecord
+from radgen.study.select import choose_phenotypes, volume_name
 from radgen.types import PhenotypeTable
 
 __all__ = ["Imaging", "image_phenotypes", "units_of"]
 
 T = TypeVar("T")
+_SCAN_MARK = " scan "
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +77,10 @@ def units_of(found: Gathered) -> list[Unit]:
     sequences = images.all_sequences()
     recipes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     units = []
+    # Scans of one patient that are all measured have names of their own until they become one row.
+    counts = Counter(scan.sample for scan in found.scans)
     for scan in found.scans:
+        own = f"{scan.sample}{_SCAN_MARK}{scan.row}" if counts[scan.sample] > 1 else scan.sample
         for name, (image, mask) in scan.files.items():
             sequence = sequences[name]
             modality = scan.modality if scan.modality is not None else sequence.modality or ""
@@ -81,7 +89,7 @@ def units_of(found: Gathered) -> list[Unit]:
             extraction, normalise = recipes[modality]
             units.append(
                 Unit(
-                    scan.sample,
+                    own,
                     name,
                     str(image),
                     str(mask),
@@ -108,7 +116,7 @@ def image_phenotypes(found: Gathered, context: Context) -> Imaging:
         return Imaging(found.table, None, (), 0, key)
     units = units_of(found)
     measured = _measure_all(units, context)
-    table = phenotypes_of(units, measured)
+    table = _one_row_a_patient(phenotypes_of(units, measured), found)
     frames = [
         m.long.with_columns(pl.lit(u.sample).alias("sample"), pl.lit(u.sequence).alias("sequence"))
         for u, m in zip(units, measured, strict=True)
@@ -117,8 +125,37 @@ def image_phenotypes(found: Gathered, context: Context) -> Imaging:
     n_failed = sum(bool(m.reason) for m in measured)
     pictures = _pictures(units, measured, found.settings.report.scans, context)
     marks = [m.reason or _key(u, context) for u, m in zip(units, measured, strict=True)]
-    key = digest("phenotypes", 1, [(u.sample, u.sequence) for u in units], marks)
+    link = found.settings.link
+    how = [link.several_scans, link.worst, link.worst_is] if link.aggregates else []
+    key = digest("phenotypes", 1, [(u.sample, u.sequence) for u in units], marks, *how)
     return Imaging(table, pl.concat(frames) if frames else None, pictures, n_failed, key)
+
+
+def _one_row_a_patient(table: PhenotypeTable, found: Gathered) -> PhenotypeTable:
+    """Aggregate the scans of a patient where the link rules say so; note who does not count."""
+    link = found.settings.link
+    if not link.aggregates:
+        return table
+    by = None
+    if link.several_scans == "largest":
+        by = volume_name(table, found.settings.features.volume)
+        if by is None:
+            raise InputError(
+                'link.several_scans = "largest" needs a volume, and none is recognised. Name it in '
+                "features.volume."
+            )
+    elif link.worst is not None:
+        by = choose_phenotypes(table, [link.worst]).names[0]
+    patients = {item: item.partition(_SCAN_MARK)[0] for item in table.samples}
+    done: PhenotypeTable
+    done, lost = aggregate(table, patients, how=link.several_scans, by=by, worst=link.worst_is)
+    n_before = table.n_samples - done.n_samples
+    how = (
+        "their mean counts" if link.several_scans == "mean" else f"the {link.several_scans} counts"
+    )
+    found.losses.steps.append(("one row a patient", done.n_samples, n_before, how))
+    found.losses.lost += [(item, "one row a patient", reason) for item, reason in lost.items()]
+    return done
 
 
 def _key(unit: Unit, context: Context) -> str:

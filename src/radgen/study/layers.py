@@ -53,6 +53,7 @@ def read_layer(
     *,
     known: Collection[str],
     assayed: Path | None,
+    panel: Path | None,
     gene_sets: Path | None,
 ) -> OmicsTable:
     """Return a molecular layer; its samples are specimens where a specimen table is declared.
@@ -71,6 +72,8 @@ def read_layer(
         known_samples=known,
         id_rule=rule,
         sequenced=None if assayed is None else _lines(assayed),
+        panel=None if panel is None else _lines(panel),
+        tumours=settings.tcga,
     )
     if settings.features:
         table = table.take(columns=fit_names(settings.features, table.features, what="gene"))
@@ -90,10 +93,10 @@ def _lines(path: Path) -> list[str]:
     try:
         found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except UnicodeDecodeError as error:
-        raise FormatError("Not a text file with one id a line.", path=path) from error
+        raise FormatError("Not a text file with one name a line.", path=path) from error
     found = [line for line in found if line]
     if not found:
-        raise FormatError("The list of sequenced samples is empty.", path=path)
+        raise FormatError("The list is empty; needed is a name a line.", path=path)
     check_unique(found, what=str(path))
     return found
 
@@ -157,7 +160,10 @@ def _patients(table: pl.DataFrame, settings: SpecimenSettings, path: Path) -> li
 
 
 def link_specimens(
-    table: OmicsTable, specimens: Specimens, scans: Mapping[str, Scan], rules: LinkSettings
+    table: OmicsTable,
+    specimens: Specimens,
+    scans: Mapping[str, Sequence[Scan]],
+    rules: LinkSettings,
 ) -> tuple[OmicsTable, dict[str, str]]:
     """Return the layer with a row a patient, and why specimens or patients were left out.
 
@@ -173,7 +179,7 @@ def link_specimens(
         if patient is None:
             gone[specimen] = "the specimen is not in the specimen table"
             continue
-        reason = _misfit(specimen, specimens, scans.get(patient), rules)
+        reason = _misfit(specimen, specimens, scans.get(patient, ()), rules)
         if reason:
             gone[specimen] = reason
         else:
@@ -196,8 +202,11 @@ def link_specimens(
         ranked = rows
         if rules.several_specimens == "nearest" and len(rows) > 1:
             names = table.samples
-            scan = scans.get(patient)
-            distance = {row: _days(names[row], specimens, scan) for row in rows}
+            own = scans.get(patient, ())
+            distance = {
+                row: min((_days(names[row], specimens, scan) for scan in own), default=0.0)
+                for row in rows
+            }
             ranked = sorted(rows, key=distance.__getitem__)
         values.append(table.values[ranked[0]])
         for row in ranked[1:]:
@@ -211,9 +220,13 @@ def link_specimens(
     )
 
 
-def _misfit(specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkSettings) -> str:
-    if scan is None:
-        return ""
+def _misfit(specimen: str, specimens: Specimens, scans: Sequence[Scan], rules: LinkSettings) -> str:
+    """Return why no scan of the patient fits a specimen; "" where one does, or there is none."""
+    reasons = [_unlike(specimen, specimens, scan, rules) for scan in scans]
+    return "" if not reasons or "" in reasons else reasons[0]
+
+
+def _unlike(specimen: str, specimens: Specimens, scan: Scan, rules: LinkSettings) -> str:
     if rules.same_lesion:
         lesion = specimens.lesion[specimen]
         if not lesion or not scan.lesion:
@@ -229,9 +242,9 @@ def _misfit(specimen: str, specimens: Specimens, scan: Scan | None, rules: LinkS
     return ""
 
 
-def _days(specimen: str, specimens: Specimens, scan: Scan | None) -> float:
+def _days(specimen: str, specimens: Specimens, scan: Scan) -> float:
     day = specimens.day[specimen]
-    if day is None or scan is None or scan.day is None:
+    if day is None or scan.day is None:
         return float("inf")
     return float(abs((day - scan.day).days))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
+
+from radgen.associate import standardised_differences
 
 __all__ = ["Losses"]
 
@@ -58,35 +59,5 @@ class Losses:
             ``variable, kept, lost, difference``: means (or shares) of both groups and the
             difference in standard deviations; above 0.2 in size is worth a thought.
         """
-        inside = frame["sample"].is_in(list(set(kept)))
-        rows: list[tuple[str, float, float, float]] = []
-        for label, values in _numeric(frame):
-            left, right = values.filter(inside), values.filter(~inside)
-            left, right = left.drop_nulls(), right.drop_nulls()
-            if left.len() < 2 or right.len() < 2:
-                continue
-            a, b = _number(left.mean()), _number(right.mean())
-            spread = ((_number(left.var()) + _number(right.var())) / 2) ** 0.5
-            rows.append((label, a, b, (a - b) / spread if spread > 0 else 0.0))
-        schema = {"variable": pl.String, "kept": pl.Float64, "lost": pl.Float64,
-                  "difference": pl.Float64}  # fmt: skip
-        return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _number(value: Any) -> float:
-    return float(value) if value is not None else 0.0
-
-
-def _numeric(frame: pl.DataFrame) -> Sequence[tuple[str, pl.Series]]:
-    found: list[tuple[str, pl.Series]] = []
-    for name in frame.columns:
-        column = frame[name]
-        if name == "sample" or column.dtype == pl.Date:
-            continue
-        if column.dtype.is_numeric():
-            found.append((name, column.cast(pl.Float64)))
-            continue
-        levels = sorted(column.drop_nulls().unique().to_list())
-        if len(levels) <= 10:
-            found += [(f"{name}={item}", (column == item).cast(pl.Float64)) for item in levels]
-    return found
+        found: pl.DataFrame = standardised_differences(frame, kept)
+        return found

@@ -19,9 +19,11 @@ from radgen.predict import (
     ExternalResult,
     ModelInputs,
     PredictionResult,
+    TargetsResult,
     audit,
     audit_model,
     evaluate,
+    evaluate_targets,
     fit_model,
     model_tables,
     read_bundle,
@@ -39,6 +41,7 @@ __all__ = [
     "apply_bundle",
     "audit_path",
     "evaluate_inputs",
+    "evaluate_many",
     "validate_bundle",
     "write_predictions",
 ]
@@ -46,6 +49,7 @@ __all__ = [
 _QUESTIONS = {
     PredictionResult.kind: "Can {} be predicted, and does it add to what is simple?",
     ExternalResult.kind: "Does a model of {} that was made elsewhere hold here?",
+    TargetsResult.kind: "Which targets can be predicted from the same data?",
 }
 _FIT_KEYS = ("model", "selection", "n_selected", "harmonise")
 
@@ -132,6 +136,56 @@ def evaluate_inputs(
         )  # fmt: skip
         write_bundle(model, freeze)
     return ModelRun(result, report, freeze, notes)
+
+
+def evaluate_many(
+    inputs: Sequence[ModelInputs],
+    out: Path,
+    *,
+    seed: int,
+    files: Mapping[str, Path],
+    jobs: int = 1,
+    **settings: Any,
+) -> ModelRun:
+    """Evaluate models of several outcomes of the same predictors, p adjusted over outcomes.
+
+    Parameters
+    ----------
+    inputs : sequence of ModelInputs
+        One an outcome; the blocks, patients and sites of the first are used.
+    out : Path
+        Folder of ``report.html``, ``data/`` and ``tables/``.
+    seed : int
+        Of folds, forests and permutations.
+    files : mapping of str to Path
+        Input files, for the provenance.
+    jobs : int, default 1
+        Processes; 0 = one a processor.
+    **settings
+        As `radgen.predict.evaluate_targets` takes them.
+
+    Returns
+    -------
+    ModelRun
+        The result, and where things lie.
+
+    Raises
+    ------
+    InputError, AlignmentError
+        As `radgen.predict.evaluate_targets`.
+    """
+    first = inputs[0]
+    with executor(jobs) as pool:
+        result = evaluate_targets(
+            first.blocks, [item.outcome for item in inputs], seed=seed, groups=first.groups,
+            sites=first.sites, executor=pool, **settings,
+        )  # fmt: skip
+    digests = {name: digest_file(path) for name, path in files.items()}
+    notes = tuple(dict.fromkeys((*first.notes, *result.warnings)))
+    _write_tables([Analysed("targets", "all", result)], out)
+    return ModelRun(
+        result, _write("Targets", result, out, notes=notes, digests=digests), notes=notes
+    )
 
 
 def apply_bundle(
@@ -287,7 +341,7 @@ def _write_tables(items: list[Analysed], out: Path) -> None:
 
 def _write(
     name: str,
-    result: PredictionResult | ExternalResult,
+    result: PredictionResult | ExternalResult | TargetsResult,
     out: Path,
     *,
     notes: tuple[str, ...],
@@ -296,7 +350,7 @@ def _write(
 ) -> Path:
     report = ReportInput(
         study=name,
-        question=_QUESTIONS[result.kind].format(result.outcome),
+        question=_QUESTIONS[result.kind].format(getattr(result, "outcome", "")),
         sections=(Section(name, (result,), result.methods()),),
         phenotypes=images,
         limitations=notes,

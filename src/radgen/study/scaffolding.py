@@ -225,7 +225,7 @@ def _analyses(found: Found) -> str:
     lines = [
         "# Rules that match scans, specimens and outcomes; each loss is counted in the report.",
         "# [link]",
-        '# several_scans = "first"    # refuse, first or last, by date',
+        '# several_scans = "first"    # refuse, first, last, nearest, largest, mean, worst',
         "# max_days = 30              # between scan and specimen",
         "",
     ]

@@ -244,8 +244,19 @@ def _matches(pattern: str, folder: Path) -> dict[str, Path]:
     return files
 
 
-def choose_scans(scans: Sequence[Scan], how: str) -> tuple[list[Scan], list[Scan]]:
+def choose_scans(
+    scans: Sequence[Scan], how: str, specimen_days: Mapping[str, Sequence[date]] | None = None
+) -> tuple[list[Scan], list[Scan]]:
     """Return one scan a sample, and the scans left out.
+
+    Parameters
+    ----------
+    scans : sequence of Scan
+        All scans.
+    how : {"refuse", "first", "last", "nearest"}
+        Which one counts.
+    specimen_days : mapping of sample to sequence of date, or None
+        For "nearest".
 
     Raises
     ------
@@ -259,7 +270,8 @@ def choose_scans(scans: Sequence[Scan], how: str) -> tuple[list[Scan], list[Scan
     if several and how == "refuse":
         raise InputError(
             f"{len(several)} samples have several scans: {shown(several)}. Say which counts: "
-            'link.several_scans = "first" or "last", or choose rows with [images] where.'
+            'link.several_scans = "first", "last", "nearest", "largest", "mean" or "worst", or '
+            "choose rows with [images] where."
         )
     kept, left = [], []
     for found in by_sample.values():
@@ -272,6 +284,20 @@ def choose_scans(scans: Sequence[Scan], how: str) -> tuple[list[Scan], list[Scan
                 )
             found = sorted(found, key=lambda scan: (scan.day or date.min, scan.row))
         best = found[0] if how != "last" else found[-1]
+        if how == "nearest":
+            best = _nearest(found, (specimen_days or {}).get(best.sample, ()))
         kept.append(best)
         left += [scan for scan in found if scan is not best]
     return kept, left
+
+
+def _nearest(scans: Sequence[Scan], days: Sequence[date]) -> Scan:
+    """Return the scan nearest to any specimen of the patient; the first where there is none."""
+    if not days:
+        return scans[0]
+
+    def gap(scan: Scan) -> int:
+        assert scan.day is not None
+        return min(abs((day - scan.day).days) for day in days)
+
+    return min(scans, key=gap)

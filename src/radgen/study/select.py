@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from radgen._core.naming import did_you_mean
-from radgen.errors import InputError
+from radgen.errors import InputError, RadgenWarning
 from radgen.study.losses import Losses
 from radgen.study.schema.analyses import HarmoniseSettings
 from radgen.study.sheet import Sheet
@@ -200,7 +201,7 @@ def harmonised(
     inside their folds. Missing values are set to the median for the fit and are missing again
     afterwards. Samples without a batch or with a missing kept covariate are left out.
     """
-    from radgen.phenotype.harmonise import ComBat
+    from radgen.phenotype.harmonise_table import make_harmoniser, untied
 
     batch = batches(sheet, table.samples, settings)
     kept = sheet.covariates(settings.keep)
@@ -225,7 +226,16 @@ def harmonised(
     if kept is not None:
         row = {sample: i for i, sample in enumerate(kept.samples)}
         extra = kept.values[[row[sample] for sample in part.samples]]
-    moved = ComBat().fit(filled, batch=labels, covariates=extra)
-    out = np.array(moved.transform(filled, batch=labels, covariates=extra))
+    live = untied(values)
+    if not live.all():
+        warnings.warn(
+            f"{int((~live).sum())} phenotypes have many equal values and were not harmonised: "
+            "shifted by batch, these values would mark it.",
+            RadgenWarning,
+            stacklevel=2,
+        )
+    model = make_harmoniser(settings.method).fit(filled[:, live], batch=labels, covariates=extra)
+    out = filled.copy()
+    out[:, live] = model.transform(filled[:, live], batch=labels, covariates=extra)
     out[hole] = np.nan
     return replace(part, values=out)

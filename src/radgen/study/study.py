@@ -239,7 +239,7 @@ class Study:
         with collected_warnings(context.limits):
             done, key = context.step(
                 "harmonise",
-                1,
+                2,
                 params=settings.model_dump(mode="json"),
                 inputs=inputs,
                 compute=lambda: harmonised(table, found.sheet, settings, type(before)()),

@@ -15,6 +15,7 @@ from radgen.types.phenotype import (
     empty_status,
 )
 from radgen.types.result import Result
+from radgen.types.stack import ImageStack, SurfaceSpace, VoxelSpace
 
 __all__ = [
     "LAYERS",
@@ -29,6 +30,7 @@ __all__ = [
     "FrameLike",
     "GenotypeMatrix",
     "Geometry",
+    "ImageStack",
     "ImageVolume",
     "Kinship",
     "Mask",
@@ -37,6 +39,8 @@ __all__ = [
     "OutcomeKind",
     "PhenotypeTable",
     "Result",
+    "SurfaceSpace",
+    "VoxelSpace",
     "align",
     "blank_specs",
     "check_unique",

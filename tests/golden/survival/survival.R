@@ -109,3 +109,25 @@ gap <- abs(seen - risk)
 save(data.frame(ici = mean(gap), e50 = median(gap), e90 = unname(quantile(gap, 0.9)),
                 emax = max(gap), observed = 1 - km$surv, se = km$std.err,
                 expected = mean(risk)), "calibration")
+
+# Adjusted survival curves: inverse-probability weights, and direct standardisation of a Cox model.
+d$arm <- as.integer(d$g == 2)
+ps <- fitted(glm(arm ~ a + b, data = d, family = binomial, control = glm.control(epsilon = 1e-14)))
+w <- ifelse(d$arm == 1, 1 / ps, 1 / (1 - ps))
+km <- survfit(Surv(time, cause > 0) ~ arm, data = d, weights = w)
+fit <- coxph(Surv(time, cause > 0) ~ arm + a + b, data = d, ties = "efron",
+             control = coxph.control(eps = 1e-13))
+at <- c(0.5, 1, 2)
+rows <- list()
+for (arm in 0:1) {
+  s <- summary(km[arm + 1], times = at, extend = TRUE)
+  everyone <- d; everyone$arm <- arm
+  direct <- rowMeans(summary(survfit(fit, everyone), times = at, extend = TRUE)$surv)
+  rows[[arm + 1]] <- data.frame(arm = arm, time = at, ipw = s$surv, at_risk = s$n.risk,
+                                cox = direct)
+}
+save(do.call(rbind, rows), "adjusted")
+
+# Restricted mean survival time by arm (Greenwood variance) and its difference.
+rm <- summary(survfit(Surv(time, cause > 0) ~ arm, data = d), rmean = 2)$table
+save(data.frame(arm = 0:1, rmst = rm[, "rmean"], se = rm[, "se(rmean)"]), "rmst")

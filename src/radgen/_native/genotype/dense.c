@@ -69,37 +69,92 @@ static inline int bin_of(float value)
     return bin < 0 ? 0 : (bin >= HIST_BINS ? HIST_BINS - 1 : bin);
 }
 
-Py_ssize_t screen_row(const screen_rows *rows, Py_ssize_t row, int64_t *hist, int32_t *found,
-                      Py_ssize_t room, float *work)
+void count_bins(const float *t2, Py_ssize_t k, int64_t *hist)
 {
-    const float *num = rows->num + row * rows->k;
-    const float scale = (float)rows->scale[row], df = (float)rows->df[row];
-    const float limit = (float)rows->limit[row], even = (float)rows->plain[row];
-    const Py_ssize_t k = rows->k;
-    float *t2 = work, *upper = work + k;
-    if (rows->ys == NULL) {
-        for (Py_ssize_t b = 0; b < k; b++) {
-            float square = num[b] * num[b], r2 = square * even;
-            t2[b] = df * r2 / (r2 < 0.999999f ? 1.0f - r2 : 1e-6f);
-            upper[b] = square * scale - limit;
-        }
-    } else {
-        const float *ys = rows->ys + row * k;
-        const float slack = (float)rows->slack[row], loss = (float)rows->loss[row];
-        for (Py_ssize_t b = 0; b < k; b++) {
-            float left = 1.0f - ys[b];
-            float plain = num[b] * num[b] * even / (left > 1e-6f ? left : 1e-6f);
-            float most = fabsf(num[b]) + slack * sqrtf(ys[b]);
-            t2[b] = df * plain / (plain < 0.999999f ? 1.0f - plain : 1e-6f);
-            upper[b] = most * most * scale - limit * (1.0f - ys[b] * loss);
-        }
-    }
-    if (df > 0)
-        for (Py_ssize_t b = 0; b < k; b++)
-            hist[b * HIST_BINS + bin_of(t2[b])]++;
-    Py_ssize_t count = 0;
     for (Py_ssize_t b = 0; b < k; b++)
-        if (upper[b] >= 0 && count < room)
-            found[count++] = (int32_t)b;
+        hist[b * HIST_BINS + bin_of(t2[b])]++;
+}
+
+static void count_row(const screen_rows *rows, const float *num, float share, float even,
+                      float df, int64_t *hist, float *t2)
+{
+    /* share: 1 over what the missing calls are expected to leave of a trait's squares. */
+    for (Py_ssize_t b = 0; b < rows->k; b++) {
+        float r2 = num[b] * num[b] * even * share;
+        t2[b] = df * r2 / (r2 < 0.999999f ? 1.0f - r2 : 1e-6f);
+    }
+    count_bins(t2, rows->k, hist);
+}
+
+/* Sums of squares of the traits over the missing calls of a row. */
+static void row_squares(const screen_rows *rows, Py_ssize_t row, float *out)
+{
+    memset(out, 0, (size_t)rows->k * sizeof(float));
+    for (int64_t i = row ? rows->ends[row - 1] : 0; i < rows->ends[row]; i++) {
+        const float *y = rows->y + (Py_ssize_t)rows->missing[i] * rows->y_stride;
+        for (Py_ssize_t b = 0; b < rows->k; b++)
+            out[b] += y[b] * y[b];
+    }
+}
+
+static float pair_squares(const screen_rows *rows, Py_ssize_t row, Py_ssize_t b)
+{
+    float sum = 0;
+    for (int64_t i = row ? rows->ends[row - 1] : 0; i < rows->ends[row]; i++) {
+        float y = rows->y[(Py_ssize_t)rows->missing[i] * rows->y_stride + b];
+        sum += y * y;
+    }
+    return sum;
+}
+
+static float upper_bound(const screen_rows *rows, Py_ssize_t row, float num, float lost)
+{
+    float most = fabsf(num) + (float)rows->slack[row] * sqrtf(lost);
+    float left = 1.0f - lost * (float)rows->loss[row];
+    return most * most * (float)rows->scale[row] - (float)rows->limit[row] * left;
+}
+
+Py_ssize_t screen_row(const screen_rows *rows, Py_ssize_t row, int64_t *hist, int32_t *found,
+                      float *work)
+{
+    const float *num = rows->num + row * rows->num_stride;
+    const float scale = (float)rows->scale[row], limit = (float)rows->limit[row];
+    const float df = (float)rows->df[row], m = (float)rows->gaps[row];
+    const Py_ssize_t k = rows->k;
+    Py_ssize_t count = 0;
+    if (df > 0)
+        count_row(rows, num, 1.0f + m / (float)rows->n[row], (float)rows->plain[row], df, hist,
+                  work);
+    if (m == 0) {
+        for (Py_ssize_t b = 0; b < k; b++)
+            work[b] = num[b] * num[b] * scale - limit;
+        for (Py_ssize_t b = 0; b < k; b++)
+            if (work[b] >= 0)
+                found[count++] = (int32_t)b;
+        return count;
+    }
+    /* First under a bound of the squares that m missing people can take away. */
+    const float slack = (float)rows->slack[row], loss = (float)rows->loss[row], root = sqrtf(m);
+    for (Py_ssize_t b = 0; b < k; b++) {
+        float by_peak = m * rows->peak[b], by_fourth = root * rows->fourth[b];
+        float lost = by_peak < by_fourth ? by_peak : by_fourth;
+        lost = lost < 1.0f ? lost : 1.0f;
+        float most = fabsf(num[b]) + slack * sqrtf(lost);
+        work[b] = most * most * scale - limit * (1.0f - lost * loss);
+    }
+    Py_ssize_t likely = 0;
+    for (Py_ssize_t b = 0; b < k; b++)
+        if (work[b] >= 0)
+            found[likely++] = (int32_t)b;
+    if (8 * likely > k && likely > 1) {
+        row_squares(rows, row, work);
+        for (Py_ssize_t i = 0; i < likely; i++)
+            if (upper_bound(rows, row, num[found[i]], work[found[i]]) >= 0)
+                found[count++] = found[i];
+        return count;
+    }
+    for (Py_ssize_t i = 0; i < likely; i++)
+        if (upper_bound(rows, row, num[found[i]], pair_squares(rows, row, found[i])) >= 0)
+            found[count++] = found[i];
     return count;
 }

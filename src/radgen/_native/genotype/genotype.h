@@ -15,12 +15,46 @@ typedef struct {
     Py_ssize_t n_file;
     const int64_t *columns; /* NULL = all, in file order */
     Py_ssize_t n_columns;
+    uint8_t *masks;   /* four bits a byte of a row: which samples are wanted, if they ascend */
+    uint8_t *scratch; /* one narrowed row */
 } bed_block;
 
-void bed_fill_f32(const bed_block *block, Py_ssize_t row, const float lut[4], float *out);
-void bed_fill_f64(const bed_block *block, Py_ssize_t row, const double lut[4], double *out);
-void bed_counts(const bed_block *block, Py_ssize_t row, int64_t counts[4]);
-Py_ssize_t bed_missing_row(const bed_block *block, Py_ssize_t row, int32_t *out);
+#define EVEN 0x5555555555555555u
+
+/* Set even bits of a word as counts in its bytes, at most 4 each. */
+static inline uint64_t by_byte(uint64_t word)
+{
+    word = (word & 0x3333333333333333u) + ((word >> 2) & 0x3333333333333333u);
+    return (word & 0x0f0f0f0f0f0f0f0fu) + ((word >> 4) & 0x0f0f0f0f0f0f0f0fu);
+}
+
+static inline int64_t fold(uint64_t bytes)
+{
+    bytes = (bytes & 0x00ff00ff00ff00ffu) + ((bytes >> 8) & 0x00ff00ff00ff00ffu);
+    bytes = (bytes & 0x0000ffff0000ffffu) + ((bytes >> 16) & 0x0000ffff0000ffffu);
+    return (int64_t)((bytes & 0xffffffffu) + (bytes >> 32));
+}
+
+void bed_init(void);
+int bed_select(bed_block *block);
+void bed_release(bed_block *block);
+
+/* A row of the wanted samples; it may lie in the block's scratch. */
+const uint8_t *bed_row(const bed_block *block, Py_ssize_t row);
+void bed_fill_f32(const uint8_t *row, Py_ssize_t n, const float lut[4], float *out);
+void bed_fill_f64(const uint8_t *row, Py_ssize_t n, const double lut[4], double *out);
+void bed_counts(const uint8_t *row, Py_ssize_t n, int64_t counts[4]);
+Py_ssize_t bed_positions(const uint8_t *row, Py_ssize_t n, int code, Py_ssize_t room,
+                         int32_t *out);
+
+Py_ssize_t sparse_row(const uint8_t *row, Py_ssize_t n, Py_ssize_t limit, int *common,
+                      int32_t *index, uint8_t *code);
+void sparse_product(const int32_t *index, const uint8_t *code, Py_ssize_t found, int common,
+                    int flip, Py_ssize_t n, const float *weights, Py_ssize_t k,
+                    const double *totals, float *out, double stats[3]);
+
+void bed_squares_row(const uint8_t *row, Py_ssize_t n, const float lut[4], const float *weights,
+                     Py_ssize_t k, double *out);
 
 void centre_f32(const float *in, Py_ssize_t n, float *out, double stats[3]);
 void centre_f64(const float *in, Py_ssize_t n, double *out, double stats[3]);
@@ -36,18 +70,36 @@ void missing_squares(const int32_t *index, Py_ssize_t n_missing, const float *y,
 #define HIST_BINS ((HIST_HIGH - HIST_LOW) * HIST_PER_OCTAVE)
 
 typedef struct {
-    const float *num;    /* (n_rows, k) products of genotype and trait */
-    const float *ys;     /* (n_rows, k) sum of squares lost with missing calls, or NULL */
-    Py_ssize_t k;
-    const double *scale; /* (n_rows) 1 / least residual sum of squares of the genotype */
-    const double *slack; /* (n_rows) factor of sqrt(ys) added to |num| */
-    const double *loss;  /* (n_rows) factor of ys taken from the trait's sum of squares */
-    const double *limit; /* (n_rows) smallest r^2 that is kept; > 1 = none, 0 = all */
-    const double *df;    /* (n_rows) residual degrees of freedom; 0 = not counted */
-    const double *plain; /* (n_rows) as scale, without the bound: for the counts */
+    const float *num; /* products of genotype and trait: k a row, num_stride apart */
+    Py_ssize_t num_stride, k;
+    const float *y; /* (n_samples) rows of traits, y_stride apart */
+    Py_ssize_t y_stride;
+    const int32_t *missing; /* positions of the missing calls, and where each row's end */
+    const int64_t *ends;
+    const float *peak;    /* (k) largest square of each trait */
+    const float *fourth;  /* (k) root of the sum of its fourth powers */
+    const double *scale;  /* (n_rows) 1 / least residual sum of squares of the genotype */
+    const double *slack;  /* (n_rows) factor of the root of the lost squares added to |num| */
+    const double *loss;   /* (n_rows) factor of the lost squares taken from the trait's */
+    const double *limit;  /* (n_rows) smallest r^2 that is kept; > 1 = none, 0 = all */
+    const double *df;     /* (n_rows) residual degrees of freedom; 0 = not counted */
+    const double *plain;  /* (n_rows) as scale, without the bound: for the counts */
+    const double *gaps;   /* (n_rows) missing calls among those who have the traits */
+    const double *n;      /* (n_rows) calls among those who have the traits */
 } screen_rows;
 
+#define QUANTA 1024.0f /* steps of a stored t */
+
+void count_bins(const float *t2, Py_ssize_t k, int64_t *hist);
+void drop_missing(const int32_t *index, const float *by, Py_ssize_t n_missing, const float *y,
+                  Py_ssize_t stride, Py_ssize_t k, float *num, float *lost);
+Py_ssize_t quantise_row(const float *num, const float *lost, Py_ssize_t k, double inverse,
+                        double df, double limit, float *work, int16_t *out, int64_t *hist,
+                        int32_t *found);
+
+#define SCREEN_BOUNDS 8
+
 Py_ssize_t screen_row(const screen_rows *rows, Py_ssize_t row, int64_t *hist, int32_t *found,
-                      Py_ssize_t room, float *work);
+                      float *work);
 
 #endif

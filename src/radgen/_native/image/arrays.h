@@ -7,6 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Loops that wide registers speed up are compiled twice; without FMA, so that roundings are the
+ * same on every machine. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
+#define CLONES __attribute__((target_clones("default", "avx2")))
+#else
+#define CLONES
+#endif
+
 typedef struct {
     Py_buffer view;
     int held;
@@ -36,5 +45,6 @@ PyObject *refuse(const char *format, ...);
 extern PyMethodDef texture_methods[];
 extern PyMethodDef shape_methods[];
 extern PyMethodDef voxel_methods[];
+extern PyMethodDef hull_methods[];
 
 #endif

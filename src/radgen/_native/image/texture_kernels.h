@@ -20,7 +20,7 @@ static int KERNEL(extent)(const LEVEL *row, ptrdiff_t first, ptrdiff_t end, ptrd
 }
 
 /* Number of voxels inside, or -1 where a level is too high or a margin is not zero. */
-static ptrdiff_t KERNEL(scan)(const LEVEL *lev, const Grid *g, int n_levels)
+CLONES static ptrdiff_t KERNEL(scan)(const LEVEL *lev, const Grid *g, int n_levels)
 {
     ptrdiff_t total = 0, inside = 0;
     LEVEL top = 0;
@@ -65,7 +65,7 @@ static void KERNEL(glcm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step,
 }
 
 /* Runs: the length so far is kept for every voxel; a run is counted where it ends. */
-static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
+CLONES static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
                           ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period, uint16_t *length,
                           uint32_t *out)
 {
@@ -99,7 +99,7 @@ static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step
 
 /* Zones of one level, joined by union-find over the neighbours met before (steps < 0). Those
  * that touch each other are joined already, so one of each touching group will do. */
-static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
+CLONES static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
                                const ptrdiff_t *step, int n_steps, const uint16_t *near,
                                uint64_t *few, int32_t *parent, uint16_t *bits,
                                uint16_t *out_level, uint32_t *out_size,
@@ -159,7 +159,7 @@ static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid
 
 /* For each level and number of neighbours: how many voxels, and the sum of |level * number -
  * sum of the neighbours' levels|; whole numbers, so the order of summation does not matter. */
-static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
+CLONES static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
                           ptrdiff_t period, uint32_t *sums, uint32_t *counts, uint64_t *out_count,
                           uint64_t *out_gap)
 {
@@ -194,7 +194,7 @@ static void KERNEL(ngtdm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, p
     }
 }
 
-static void KERNEL(ngldm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
+CLONES static void KERNEL(ngldm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_levels, ptrdiff_t width,
                           ptrdiff_t period, int alpha, uint16_t *like, uint32_t *out)
 {
     FOR_ROWS

@@ -21,6 +21,7 @@ typedef struct {
     ptrdiff_t places;
     int too_many;             /* set where a window holds more levels than places */
     double *dense;            /* places x (places + 3), or NULL: no maximal correlation */
+    int *parent;              /* trees of levels, 2 x places */
 } Work;
 
 static void gap_weights(double *weights, int n_levels)
@@ -48,8 +49,9 @@ static int place_of(Work *w, int level, int *n_seen)
     return w->rank[level] - 1;
 }
 
-/* The 25 features of `n` pairs, in the order of the family's specs. */
-static void features_of(Work *w, int n, double *f)
+/* The 25 features of `n` pairs, in the order of the family's specs; the three correlations of a
+ * window of one level are undefined, or 1, 0 and 0 by convention. */
+static void features_of(Work *w, int n, int convention, double *f)
 {
     int n_seen = 0;
     double total = 2.0 * n, mean = 0, auto_sum = 0, gap_sum = 0, gap_square = 0;
@@ -120,61 +122,86 @@ static void features_of(Work *w, int n, double *f)
     for (int i = 0; i < 5; i++) {
         f[13 + i] = means[i] / n;
     }
-    f[18] = flat ? NAN : (auto_sum / n - mean * mean) / variance;
+    f[18] = flat ? (convention ? 1.0 : NAN) : (auto_sum / n - mean * mean) / variance;
     f[19] = auto_sum / n;
     f[21] = third / n;
     f[22] = fourth / n;
-    f[23] = flat ? NAN : (joint - 2.0 * single) / single;
+    f[23] = flat ? (convention ? 0.0 : NAN) : (joint - 2.0 * single) / single;
     double shared = 2.0 * single - joint;
     f[24] = shared > 1e-12 ? sqrt(1.0 - exp(-2.0 * shared)) : 0.0;
 }
 
-/* Number the levels of `n` pairs and add the pairs up in a symmetric m x m matrix with row sums
- * behind it; return m. */
-static int dense_counts(Work *w, int n)
+/* Whether the levels of `n` pairs hang together as a graph with an odd cycle; places of levels
+ * go to `rank`, their number to *m. Where they do not, some function of the level is known of
+ * both partners of each pair alike (or opposite), so their correlation is 1. */
+static int mixes(Work *w, int n, int *m)
 {
-    int m = 0;
+    int *parent = w->parent, *side = parent + w->places, parts = 0, odd = 0;
+    *m = 0;
     for (int k = 0; k < n; k++) {
-        place_of(w, w->level_a[k], &m);
-        place_of(w, w->level_b[k], &m);
+        int root[2], away[2], before = *m;
+        int at[2] = {place_of(w, w->level_a[k], m), place_of(w, w->level_b[k], m)};
+        for (int i = before; i < *m; i++) {
+            parent[i] = i;
+            side[i] = 0;
+            parts++;
+        }
+        for (int i = 0; i < 2; i++) {
+            int v = at[i], turn = 0;
+            while (parent[v] != v) {
+                turn ^= side[v];
+                v = parent[v];
+            }
+            root[i] = v;
+            away[i] = turn;
+        }
+        if (root[0] != root[1]) {
+            parent[root[0]] = root[1];
+            side[root[0]] = !(away[0] ^ away[1]);
+            parts--;
+        } else {
+            odd |= away[0] == away[1];
+        }
     }
+    return parts == 1 && odd;
+}
+
+/* Add `n` pairs up in a symmetric m x m matrix with row sums behind it. */
+static void dense_counts(Work *w, int n, int m)
+{
     double *s = w->dense, *sums = s + (ptrdiff_t)m * m;
     memset(s, 0, ((size_t)m * (size_t)m + (size_t)m) * sizeof *s);
     for (int k = 0; k < n; k++) {
-        int a = w->rank[w->level_a[k]], b = w->rank[w->level_b[k]];
-        if (a && b) {
-            s[(a - 1) * m + b - 1]++;
-            s[(b - 1) * m + a - 1]++;
-            sums[a - 1]++;
-            sums[b - 1]++;
-        }
+        int a = w->rank[w->level_a[k]] - 1, b = w->rank[w->level_b[k]] - 1;
+        s[a * m + b]++;
+        s[b * m + a]++;
+        sums[a]++;
+        sums[b]++;
     }
-    for (int k = 0; k < m; k++) {
-        w->rank[w->seen[k]] = 0;
-    }
-    return m;
 }
 
 /* Make a symmetric matrix tridiagonal by Householder's reflections. */
 static void tridiagonal(double *s, int m, double *diagonal, double *beside)
 {
     for (int k = m - 1; k > 0; k--) {
-        double *v = s + (ptrdiff_t)k * m, norm = 0, dot = 0;
-        for (int i = 0; i < k; i++) {
-            norm += v[i] * v[i];
+        double *v = s + (ptrdiff_t)k * m, rest = 0, dot = 0;
+        for (int i = 0; i < k - 1; i++) {
+            rest += v[i] * v[i];
         }
         diagonal[k] = v[k];
-        double rest = norm - v[k - 1] * v[k - 1], head = v[k - 1] > 0 ? -sqrt(norm) : sqrt(norm);
-        beside[k] = rest > 1e-300 ? head : v[k - 1];
-        if (rest <= 1e-300) {
+        beside[k] = v[k - 1];
+        if (rest <= 1e-30) {
             continue;
         }
-        double half = norm - head * v[k - 1];
+        double norm = rest + v[k - 1] * v[k - 1];
+        double head = v[k - 1] > 0 ? -sqrt(norm) : sqrt(norm), half = norm - head * v[k - 1];
+        beside[k] = head;
         v[k - 1] -= head;
         for (int i = 0; i < k; i++) {
+            const double *row = s + (ptrdiff_t)i * m;
             double sum = 0;
             for (int j = 0; j < k; j++) {
-                sum += s[(ptrdiff_t)(i > j ? i : j) * m + (i > j ? j : i)] * v[j];
+                sum += row[j] * v[j];
             }
             diagonal[i] = sum / half;
             dot += diagonal[i] * v[i];
@@ -182,51 +209,83 @@ static void tridiagonal(double *s, int m, double *diagonal, double *beside)
         dot /= 2.0 * half;
         for (int i = 0; i < k; i++) {
             diagonal[i] -= dot * v[i];
-            for (int j = 0; j <= i; j++) {
-                s[(ptrdiff_t)i * m + j] -= v[i] * diagonal[j] + diagonal[i] * v[j];
+        }
+        for (int i = 0; i < k; i++) {
+            double *row = s + (ptrdiff_t)i * m, a = v[i], b = diagonal[i];
+            for (int j = 0; j < k; j++) {
+                row[j] -= a * diagonal[j] + b * v[j];
             }
         }
     }
     diagonal[0] = s[0];
 }
 
-/* Whether all eigenvalues of a tridiagonal matrix lie below x (sign 1), or above -x (sign -1). */
-static int all_below(const double *diagonal, const double *beside, int m, double x, double sign)
+/* The largest root of det(x - sign T) for a tridiagonal T, by Laguerre's method from above,
+ * which falls towards the largest root of a polynomial whose roots are all real. */
+static double largest_root(const double *diagonal, const double *beside, int m, double sign)
 {
-    double pivot = x - sign * diagonal[0];
-    for (int i = 1; i < m && pivot > 0; i++) {
-        pivot = x - sign * diagonal[i] - beside[i] * beside[i] / pivot;
+    double x = 1.0 + 1e-12;
+    for (int step = 0; step < 100; step++) {
+        double p = x - sign * diagonal[0], slope = 1.0, bend = 0.0;
+        double before = 1.0, slope_before = 0.0, bend_before = 0.0;
+        for (int i = 1; i < m; i++) {
+            double gap = x - sign * diagonal[i], square = beside[i] * beside[i];
+            double next = gap * p - square * before;
+            double next_slope = p + gap * slope - square * slope_before;
+            double next_bend = 2.0 * slope + gap * bend - square * bend_before;
+            before = p;
+            slope_before = slope;
+            bend_before = bend;
+            p = next;
+            slope = next_slope;
+            bend = next_bend;
+        }
+        if (p <= 0 || slope <= 0) {
+            break; /* rounding carried x past the root */
+        }
+        double spread = (m - 1) * ((m - 1) * slope * slope - m * p * bend);
+        double fall = m * p / (slope + (spread > 0 ? sqrt(spread) : 0.0));
+        x -= fall;
+        if (fall < 1e-13) {
+            break;
+        }
     }
-    return pivot > 0;
+    return x;
 }
 
 /* The largest correlation of any two functions of the levels of a pair: the second largest
  * modulus of an eigenvalue of the counts scaled by the roots of their row sums. */
 static double maximal_correlation(Work *w, int n)
 {
-    int m = dense_counts(w, n);
-    if (m < 2 || w->too_many) {
-        return NAN;
+    int m, mixed = mixes(w, n, &m);
+    if (mixed && m > 1 && !w->too_many) {
+        dense_counts(w, n, m);
+    }
+    for (int k = 0; k < m; k++) {
+        w->rank[w->seen[k]] = 0;
+    }
+    if (m < 2 || !mixed || w->too_many) {
+        return m < 2 ? NAN : 1.0;
     }
     double *s = w->dense, *sums = s + (ptrdiff_t)m * m, *diagonal = sums + m;
-    double *beside = diagonal + m, low = 0, high = 1.0 + 1e-9;
+    double *beside = diagonal + m;
     for (int i = 0; i < m; i++) {
         sums[i] = sqrt(sums[i]);
     }
     for (int i = 0; i < m; i++) {
         for (int j = 0; j <= i; j++) {
             /* The first eigenvector, the roots of the row sums, is taken away. */
-            double both = sums[i] * sums[j];
-            s[(ptrdiff_t)i * m + j] = s[(ptrdiff_t)i * m + j] / both - both / (2.0 * n);
+            double both = sums[i] * sums[j], value = s[(ptrdiff_t)i * m + j] / both;
+            value -= both / (2.0 * n);
+            s[(ptrdiff_t)i * m + j] = value;
+            s[(ptrdiff_t)j * m + i] = value;
         }
     }
     tridiagonal(s, m, diagonal, beside);
-    while (high - low > 4e-16 + 1e-14 * high) {
-        double x = (low + high) / 2.0;
-        int below = all_below(diagonal, beside, m, x, 1.0) && all_below(diagonal, beside, m, x, -1.0);
-        *(below ? &high : &low) = x;
-    }
-    return high < 1.0 ? high : 1.0;
+    double up = largest_root(diagonal, beside, m, 1.0);
+    double down = largest_root(diagonal, beside, m, -1.0);
+    double most = up > down ? up : down;
+    return most < 0.0 ? 0.0 : most < 1.0 ? most : 1.0;
 }
 
 /* Collect the pairs of one direction; `pair` holds steps from the centre voxel. */
@@ -242,11 +301,12 @@ static int collect(const uint16_t *centre, const int32_t *pair, ptrdiff_t n_pair
 }
 
 static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxels,
-                 const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int merged,
+                 const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int flags,
                  Work *w, double *out)
 {
     double f[N_WITH_MCC], sum[N_WITH_MCC];
     int used[N_WITH_MCC], n_features = w->dense ? N_WITH_MCC : N_FEATURES;
+    int merged = flags & 1, convention = flags & 2;
     for (ptrdiff_t v = 0; v < n_voxels; v++) {
         const uint16_t *centre = levels + voxel[v];
         memset(sum, 0, sizeof sum);
@@ -259,8 +319,11 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             }
             if (w->dense) {
                 f[N_FEATURES] = maximal_correlation(w, n);
+                if (convention && isnan(f[N_FEATURES])) {
+                    f[N_FEATURES] = 0.0;
+                }
             }
-            features_of(w, n, f);
+            features_of(w, n, convention, f);
             for (int i = 0; i < n_features; i++) {
                 if (!isnan(f[i])) {
                     sum[i] += f[i];
@@ -289,8 +352,9 @@ static int work_of(Work *w, long n_levels, ptrdiff_t most, int with_mcc, double 
     w->seen = malloc((size_t)places * sizeof *w->seen);
     if (with_mcc) {
         w->dense = malloc((size_t)(places * (places + 3)) * sizeof *w->dense);
+        w->parent = malloc((size_t)places * 2 * sizeof *w->parent);
     }
-    if ((with_mcc && !w->dense) || !*tables || !w->level_a || !w->by_level || !w->rank || !w->joint || !w->seen) {
+    if ((with_mcc && (!w->dense || !w->parent)) || !*tables || !w->level_a || !w->by_level || !w->rank || !w->joint || !w->seen) {
         PyErr_NoMemory();
         return -1;
     }
@@ -315,6 +379,7 @@ static void drop_work(Work *w, double *tables)
     free(w->joint);
     free(w->seen);
     free(w->dense);
+    free(w->parent);
 }
 
 /* Steps and voxels must stay within the volume, and levels within the tables. */
@@ -348,9 +413,9 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
     (void)self;
     PyObject *given[5];
     long n_levels, places;
-    int merged;
+    int flags;
     if (!PyArg_ParseTuple(args, "OOOOlliO", &given[0], &given[1], &given[2], &given[3], &n_levels,
-                          &places, &merged, &given[4])) {
+                          &places, &flags, &given[4])) {
         return NULL;
     }
     const Need needs[5] = {{"levels", 'u', 2, 1, 0},
@@ -374,7 +439,7 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
         if (work_of(&work, n_levels, n_pairs, with_mcc, &tables) == 0) {
             Py_BEGIN_ALLOW_THREADS
             maps(a[0].view.buf, a[1].view.buf, shape[1], a[2].view.buf, a[3].view.buf,
-                 n_directions, merged, &work, a[4].view.buf);
+                 n_directions, flags, &work, a[4].view.buf);
             Py_END_ALLOW_THREADS
             if (work.too_many) {
                 refuse("places: a window holds more than %zd levels.", (Py_ssize_t)work.places);
@@ -388,9 +453,10 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
 
 PyMethodDef voxel_methods[] = {
     {"glcm_maps", py_glcm_maps, METH_VARARGS,
-     "glcm_maps(levels, voxels, pairs, first, n_levels, places, merged, out): write the 25 "
+     "glcm_maps(levels, voxels, pairs, first, n_levels, places, flags, out): write the 25 "
      "co-occurrence features of the window of each voxel, and the maximal correlation "
      "coefficient where out has 26 rows; pairs hold steps from the centre, sorted by "
-     "direction, and first says where each direction starts."},
+     "direction, and first says where each direction starts. Flag 1 merges directions; flag 2 "
+     "gives windows of one level PyRadiomics' values."},
     {NULL, NULL, 0, NULL},
 };

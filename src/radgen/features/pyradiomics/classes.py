@@ -18,7 +18,7 @@ from radgen.features.pyradiomics.glcm import GLCM_NAMES, glcm_values
 from radgen.features.pyradiomics.images import Crop
 from radgen.features.pyradiomics.shape import SHAPE_NAMES, SHAPE_NAMES_2D, shape, shape_2d
 
-__all__ = ["CLASSES", "FEATURES", "Levels"]
+__all__ = ["CLASSES", "FEATURES", "SIZE_CLASSES", "Levels"]
 
 Array = NDArray[Any]
 EPS = float(np.spacing(1))
@@ -73,6 +73,12 @@ _RLM = _size_names("ShortRun", "LongRun", "Run", "RunLength", "RunPercentage")
 _SZM = _size_names("SmallArea", "LargeArea", "Zone", "SizeZone", "ZonePercentage")
 _DM = _size_names("SmallDependence", "LargeDependence", "", "Dependence", "DependencePercentage")
 _NOT_IN_DM = {"GrayLevelNonUniformityNormalized", "DependencePercentage"}
+SIZE_CLASSES: Mapping[str, tuple[str, Mapping[int, str]]] = {
+    "glrlm": ("glrlm", _RLM),
+    "glszm": ("glszm", _SZM),
+    "gldm": ("ngldm", {place: name for place, name in _DM.items() if name not in _NOT_IN_DM}),
+}
+"""Classes on sizes: the family whose kernel they share, and names by place in `size_features`."""
 
 
 class Levels:

@@ -30,12 +30,13 @@ from radgen.features.pyradiomics.parameters import (
     Parameters,
     read_parameters,
 )
+from radgen.features.pyradiomics.voxels import Voxels, class_maps
 from radgen.image.grid import bounding_box
 from radgen.types import Geometry, ImageVolume, Mask
 
 __all__ = ["RadiomicsFeatureExtractor", "extract_pyradiomics"]
 
-Value = float | str | tuple[float, ...] | dict[str, Any]
+Value = float | str | tuple[float, ...] | dict[str, Any] | sitk.Image
 _DEFAULT_CLASSES = tuple(name for name in FEATURES if name != "shape2D")
 
 
@@ -61,11 +62,39 @@ def _measure(
         if name in features:
             levels = Levels(crop_to(values, shaped, shape_box, spacing), settings)
             yield from _wanted("original", name, levels, features[name])
-    for title, array, own in responses(image, parameters.image_types, settings):
+    for title, array, own in responses(image, inside, parameters.image_types, settings):
         levels = Levels(crop_to(array, inside, box, spacing), own)
         for name, wanted in features.items():
             if not name.startswith("shape"):
                 yield from _wanted(title, name, levels, wanted)
+
+
+def _maps(
+    image: sitk.Image, mask: sitk.Image, parameters: Parameters
+) -> Iterator[tuple[str, str, str, sitk.Image]]:
+    """Yield (image type, class, feature, map) of a voxel-based extraction."""
+    settings = parameters.settings
+    image, mask = prepare(image, label_mask(mask, settings), settings)
+    spacing = image.GetSpacing()[::-1]
+    inside = np.asarray(sitk.GetArrayViewFromImage(mask) == int(settings.get("label", 1)))
+    if settings.get("resegmentRange") is not None:
+        inside = resegment_mask(sitk.GetArrayViewFromImage(image), inside, settings)
+    margin = int(settings.get("kernelRadius") or 1)
+    box = bounding_box(inside, margin=margin)
+    start = [part.start for part in box][::-1]
+    region = inside if settings.get("maskedKernel", True) else np.ones_like(inside)
+    features = parameters.features or dict.fromkeys(_DEFAULT_CLASSES, ())
+    for title, array, own in responses(image, inside, parameters.image_types, settings):
+        voxels = Voxels(Levels(crop_to(array, region, box, spacing), own), inside[box])
+        for name, wanted in features.items():
+            if name.startswith("shape"):
+                continue
+            for feature, values in class_maps(voxels, name, wanted):
+                found = sitk.GetImageFromArray(values)
+                found.SetSpacing(image.GetSpacing())
+                found.SetDirection(image.GetDirection())
+                found.SetOrigin(image.TransformIndexToPhysicalPoint(start))
+                yield title, name, feature, found
 
 
 def _wanted(
@@ -221,6 +250,7 @@ class RadiomicsFeatureExtractor:
         maskFilepath: Any,
         label: int | None = None,
         label_channel: int | None = None,
+        voxelBased: bool = False,
     ) -> dict[str, Value]:
         """Return features by name ``{image type}_{class}_{feature}``, diagnostics first.
 
@@ -232,6 +262,9 @@ class RadiomicsFeatureExtractor:
             Mask value that is the region; None = the setting.
         label_channel : int or None
             Channel of a mask with several; None = the setting.
+        voxelBased : bool
+            Whether each feature is a map (a SimpleITK image of the region's bounding box) of
+            the windows around the voxels, as the ``voxelSetting`` says, instead of a number.
 
         Returns
         -------
@@ -256,7 +289,8 @@ class RadiomicsFeatureExtractor:
         out: dict[str, Value] = {}
         if settings.get("additionalInfo", False):
             out |= _diagnostics(image, label_mask(mask, settings), parameters)
-        for title, name, feature, value in _measure(image, mask, parameters):
+        measure = _maps if voxelBased else _measure
+        for title, name, feature, value in measure(image, mask, parameters):
             out[f"{title}_{name}_{feature}"] = value
         return out
 

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from radgen.errors import GeometryError, InputError, shown
+from radgen.features.pyradiomics.patterns import patterns_2d, patterns_3d
 from radgen.image.grid import bounding_box
 
 __all__ = ["Crop", "crop_to", "label_mask", "prepare", "resegment_mask", "responses", "roi_box"]
@@ -200,7 +201,10 @@ def resegment_mask(values: Array, inside: Array, settings: Mapping[str, Any]) ->
 
 
 def responses(
-    image: sitk.Image, types: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
+    image: sitk.Image,
+    inside: Array,
+    types: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
 ) -> Iterator[tuple[str, sitk.Image | Array, Mapping[str, Any]]]:
     """Yield (name, image or array, settings) of each enabled image type."""
     for kind, own in types.items():
@@ -215,6 +219,11 @@ def responses(
             gradient = sitk.GradientMagnitudeImageFilter()
             gradient.SetUseImageSpacing(merged.get("gradientUseSpacing", True))
             yield "gradient", sitk.GetArrayFromImage(gradient.Execute(image)), merged
+        elif kind == "LBP2D":
+            yield "lbp-2D", patterns_2d(sitk.GetArrayFromImage(image), merged), merged
+        elif kind == "LBP3D":
+            for name, array in patterns_3d(sitk.GetArrayFromImage(image), inside, merged):
+                yield name, array, merged
         else:
             array = sitk.GetArrayFromImage(image).astype(np.float64)
             yield kind.lower(), _POINTWISE[kind](array), merged

@@ -49,6 +49,12 @@ _MORE: Mapping[str, Any] = {
     "level": 1,
     "wavelet": "coif1",
     "gradientUseSpacing": True,
+    "lbp2DRadius": 1,
+    "lbp2DSamples": 8,
+    "lbp2DMethod": "uniform",
+    "lbp3DLevels": 2,
+    "lbp3DIcosphereRadius": 1,
+    "lbp3DIcosphereSubdivision": 1,
 }
 IMAGE_TYPES = (
     "Original",
@@ -59,11 +65,14 @@ IMAGE_TYPES = (
     "Logarithm",
     "Exponential",
     "Gradient",
+    "LBP2D",
+    "LBP3D",
 )
 _VOXEL = ("kernelRadius", "maskedKernel", "initValue", "voxelBatch")
 _SECTIONS = ("setting", "imageType", "featureClass", "voxelSetting")
 _CHOICES = {
     "resegmentMode": ("absolute", "relative", "sigma"),
+    "lbp2DMethod": ("uniform", "default", "ror", "var"),
     "weightingNorm": (None, "manhattan", "euclidean", "infinity", "no_weighting"),
 }
 

@@ -25,6 +25,12 @@ __all__ = [
 
 
 Fusion = Literal["early", "stacked", "vote"]
+Selection = Literal[
+    "none", "correlation", "univariate", "mrmr", "lasso", "elastic_net", "stability", "boruta",
+    "correlation+univariate", "correlation+mrmr", "correlation+lasso", "correlation+elastic_net",
+    "correlation+stability", "correlation+boruta",
+]  # fmt: skip
+SeveralScans = Literal["refuse", "first", "last", "nearest", "largest", "mean", "worst"]
 NormaliseName = Literal["none", "zscore", "robust", "percentile", "white-stripe", "reference"]
 
 
@@ -152,18 +158,42 @@ class LinkSettings(Section):
     before: str | None = Field(
         default=None, description="Clinical date column; scans after that date are left out."
     )
-    several_scans: Literal["refuse", "first", "last"] = Field(
-        default="refuse", description="Which scan counts where a patient has several (by date)."
+    several_scans: SeveralScans = Field(
+        default="refuse",
+        description="Which scan counts where a patient has several: the first or last by date, "
+        "the one nearest in time to a specimen, the one of the largest volume or worst value "
+        "(see worst), or the mean of all.",
+    )
+    worst: str | None = Field(
+        default=None,
+        description='With several_scans = "worst": the phenotype that decides.',
+    )
+    worst_is: Literal["highest", "lowest"] = Field(
+        default="highest", description="Which end of it is bad."
     )
     several_specimens: Literal["refuse", "first", "nearest", "mean"] = Field(
         default="refuse", description="Which specimen counts where a patient has several."
     )
 
+    @model_validator(mode="after")
+    def _decides(self) -> LinkSettings:
+        if (self.several_scans == "worst") != (self.worst is not None):
+            raise ValueError('several_scans = "worst" and worst (a phenotype) go together')
+        return self
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether all scans are measured, and become one row a patient afterwards."""
+        return self.several_scans in ("largest", "mean", "worst")
+
 
 class HarmoniseSettings(Section):
     """Removal of site or scanner effects from the phenotypes."""
 
-    method: Literal["combat", "none"] = Field(default="combat", description="The method.")
+    method: Literal["combat", "location-scale", "covbat", "none"] = Field(
+        default="combat",
+        description="location-scale: ComBat without empirical Bayes; covbat: covariances too.",
+    )
     batch: str = Field(description="Clinical or carried column that names site or scanner.")
     keep: Texts = Field(
         default_factory=list,
@@ -247,7 +277,8 @@ class PredictSettings(Section):
     clinical: Texts = Field(default_factory=list, description="Clinical columns to use.")
     layers: Texts = Field(default_factory=list, description="Molecular layers to use.")
     model: Literal[
-        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "weibull", "lognormal",
+        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "blocks_lasso", "weibull",
+        "lognormal",
         "loglogistic",
     ] = Field(
         default="auto",
@@ -265,8 +296,9 @@ class PredictSettings(Section):
         description="Samples that lack images, clinical data or a layer: left out, or kept and "
         "imputed there.",
     )
-    selection: Literal["none", "correlation", "univariate", "correlation+univariate"] = Field(
-        default="correlation", description="Selection of features, inside the folds."
+    selection: Selection = Field(
+        default="correlation",
+        description="Selection of features, inside the folds; a + joins two, the first first.",
     )
     harmonise: bool = Field(
         default=False, description="Harmonise inside the folds, as [harmonise] says."

@@ -315,7 +315,10 @@ class SpecimenSettings(Section):
 class OmicsSettings(Section):
     """One molecular layer: [omics.<name>]."""
 
-    path: str = Field(description="Matrix (TSV, CSV, Parquet, GCT, Excel) or mutation list (MAF).")
+    path: str = Field(
+        description="Matrix (TSV, CSV, Parquet, GCT, Excel, GEO series matrix), mutation list "
+        "(MAF, annotated VCF) or folder of a cBioPortal study."
+    )
     layer: Literal[
         "expression", "mutation", "copy_number", "methylation", "protein", "pathway", "other"
     ] = Field(description="What was measured.")
@@ -337,6 +340,15 @@ class OmicsSettings(Section):
         default=None,
         description="Of a MAF: text file with the ids that were sequenced, one a line. A sample "
         "that is listed and has no mutation is wild-type; one that is not listed is not tested.",
+    )
+    panel: str | None = Field(
+        default=None,
+        description="Of a MAF: text file with the genes that the assay covers, one a line. Other "
+        "genes are not tested, never wild-type.",
+    )
+    tcga: bool = Field(
+        default=False,
+        description="Ids are TCGA barcodes: keep one tumour a patient, under 12 characters.",
     )
     min_carriers: int = Field(
         default=0, ge=0, description="Leave out genes mutated in fewer samples (mutation layers)."

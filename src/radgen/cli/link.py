@@ -1,0 +1,44 @@
+"""``radgen link``: which scan goes with which specimen, and who is lost on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["OPTIONS", "link"]
+
+OPTIONS = {
+    "epilog": """Example:
+
+  radgen link --scans scans.csv --specimens specimens.csv --patients patients.csv
+  --same-lesion --max-days 60 --before treatment --several-scans nearest --out linked
+
+scans.csv has the columns scan and patient, specimens.csv specimen and patient; both may have date
+(YYYY-MM-DD), lesion, and x, y, z in mm. OUT gets pairs.csv, lost.csv (each record left out, with
+its reason), flow.csv and flow.svg (how many patients remain at each step), and differences.csv
+(patients kept against patients lost, in standard deviations)."""
+}
+
+_SEVERAL = "Which counts: refuse, first, last, nearest (in time), all."
+
+
+def link(
+    *,
+    scans: Annotated[Path, typer.Option(help="Table with a row a scan.")],
+    specimens: Annotated[Path, typer.Option(help="Table with a row a specimen.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")],
+    patients: Annotated[Path | None, typer.Option(help="Table with a row a patient.")] = None,
+    same_lesion: Annotated[bool, typer.Option(help="Both name the same lesion.")] = False,
+    max_days: Annotated[float | None, typer.Option(help="Largest distance in days.")] = None,
+    max_mm: Annotated[float | None, typer.Option(help="Largest distance in mm.")] = None,
+    before: Annotated[str, typer.Option(help="Date column of patients: no later scan.")] = "",
+    specimens_before: Annotated[bool, typer.Option(help="Nor later specimen.")] = False,
+    several_scans: Annotated[str, typer.Option(help=_SEVERAL)] = "refuse",
+    several_specimens: Annotated[str, typer.Option(help=_SEVERAL)] = "refuse",
+) -> None:
+    """Match scans and specimens by declared rules, and count every loss."""
+    from radgen.cli import _associations
+
+    _associations.link(locals())
