@@ -38,6 +38,7 @@ _HOMES = {
     "ReplicationResult": "replication",
     "RidgeResult": "gwas_ridge",
     "ScanInputs": "inputs",
+    "SignatureResult": "signature_validation",
     "TESTS": "association",
     "TwinResult": "heritability_twin",
     "VoxelTestResult": "gwas_voxel_test",
@@ -84,6 +85,7 @@ _HOMES = {
     "screen": "screening",
     "standardised_differences": "aggregation",
     "twin_heritability": "heritability_twin",
+    "validate_signature": "signature_validation",
     "voxel_test": "gwas_voxel_test",
     "voxelwise": "gwas_voxelwise",
 }

@@ -19,12 +19,9 @@ _HOMES = {
     "king": "radgen.genome.relatedness",
     "ld_matrix": "radgen.genome.linkage",
     "loco_grms": "radgen.genome.relatedness",
-<<<<<<< HEAD
+    "match_variants": "radgen.genome.matching",
     "pedigree_families": "radgen.genome.pedigree",
     "pedigree_kinship": "radgen.genome.pedigree",
-=======
-    "match_variants": "radgen.genome.matching",
->>>>>>> main
     "polygenic_score": "radgen.genome.polygenic",
     "prune": "radgen.genome.linkage",
     "related_pairs": "radgen.genome.relatedness",
@@ -35,29 +32,7 @@ _HOMES = {
     "variant_statistics": "radgen.genome.frequency",
 }
 
-<<<<<<< HEAD
-__all__ = [
-    "GenotypePCA",
-    "GenotypeQC",
-    "clump",
-    "duplicates",
-    "genotype_qc",
-    "grm",
-    "hardy_weinberg",
-    "king",
-    "ld_matrix",
-    "loco_grms",
-    "pedigree_families",
-    "pedigree_kinship",
-    "polygenic_score",
-    "prune",
-    "related_pairs",
-    "sample_statistics",
-    "variant_statistics",
-]
-=======
 __all__ = sorted(_HOMES)  # noqa: PLE0605
->>>>>>> main
 
 
 def __getattr__(name: str) -> Any:
