@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from radgen.io import read_table
+from radgen.stats.effective import effective_columns
 from radgen.study import Study, StudyRun
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -146,3 +148,31 @@ def test_a_thousand_genomes_study_finds_planted_variants(data: Find, tmp_path: P
     lead = scan.table.sort("log10p").row(0, named=True)
     assert (lead["phenotype"], lead["id"]) == ("Y7", "rs72900174")
     assert any("Genomic inflation lambda was 0.9" in text for text in scan.statements())
+
+
+def test_genes_and_brain_regions_are_studied_in_one_script(data: Find, tmp_path: Path) -> None:
+    folder = data("genetics/bgsmtr_imaging_genetics")
+    path = EXAMPLES / "brain_regions_genes" / "study.py"
+    spec = importlib.util.spec_from_file_location("brain_regions_genes", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    _, regions, genes, _ = module.read(folder)
+    # All 15 regions: the effective numbers of the R package poolr, which rounds down.
+    known = read_table(data("genetics/meff_grid2ip") / "expected_meff_bgsmtr_rois.csv")
+    want = dict(known.select("method", "meff").rows())
+    values = regions.drop("sample").to_numpy()
+    for ours, theirs in (("nyholt", "nyholt"), ("li_ji", "liji"), ("gao", "gao"), ("galwey",) * 2):
+        assert math.floor(effective_columns(values, ours) + 1e-9) == int(want[theirs])
+    assert sum(map(len, genes.values())) == 486
+    found = module.main(folder, tmp_path, n_regions=2, permutations=50)
+    assert found["scan"].params["n_variants"] == 485
+    assert found["scan"].n_used == 632
+    assert found["sets"].frame.height == 33 * 2
+    assert found["max_t"].frame["p_all"].min() > 0.01
+    assert found["tree"].frame.height == 0  # the data hold no strong single effect
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for word in ("Manhattan plot", "Calibration on shuffled genotypes", "Genes as sets", "LDLR"):
+        assert word in text
+    assert len(list(tmp_path.glob("*.png"))) == 6

@@ -40,6 +40,39 @@ class BurdenResult(Result):
     """
 
     kind: ClassVar[str] = "burden"
+    plots: ClassVar[tuple[str, ...]] = ("qq", "forest")
+
+    def plot(self, kind: str, *, ax: Any = None, test: str = "p_acato", n: int = 20) -> Any:
+        """Draw one of `plots` and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        kind : str
+            "qq" (p of the sets) or "forest" (effects of carrying, the smallest p first).
+        ax : matplotlib Axes or None
+            Where to draw; None = a new figure.
+        test : str
+            Column of p that is drawn and ranks.
+        n : int, default 20
+            Sets of the forest.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot or column.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen import plot
+
+        require_choice(test, _P, what="test")
+        frame = self.frame.drop_nulls(test).sort(test)
+        if kind == "qq":
+            return plot.qq(np.log10(np.maximum(frame[test].to_numpy(), 1e-300)), name=test, ax=ax)
+        frame = frame.drop_nulls("beta_mask").head(n)
+        names = [f"{row[0]} · {row[1]}" for row in frame.select("set", "phenotype").rows()]
+        values = (frame[name].to_numpy() for name in ("beta_mask", "ci_low", "ci_high"))
+        return plot.forest(names, *values, xlabel="Effect of carrying (95 % interval)", ax=ax)
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

@@ -28,7 +28,8 @@ GENOME_WIDE = 5e-8
 _VECTOR_POINTS = 4_000
 _BINS_X, _BINS_Y = 1_600, 400
 _MIRRORED = ((style.PALETTE[0], style.PALETTE[6]), (style.PALETTE[1], style.PALETTE[5]))
-_WEAK, _GREY = 3.0, "#c3ccd5"
+_WEAK, _GREY, _GREY_FROM = 3.0, "#c3ccd5", 20_000
+_SPARSE = 2_000
 _MEDIAN_CHI2 = 0.454936423119572
 
 
@@ -75,7 +76,8 @@ def manhattan(
     Notes
     -----
     Where a layer has more than 4,000 points, the weak ones are binned in two dimensions and
-    drawn as one image, so 10⁷ tests stay fast and small; the strongest stay points.
+    drawn as one image, so 10⁷ tests stay fast and small; the strongest stay points. Up to 2,000
+    variants stand side by side in their order, not by base pairs.
     """
     names, ends, at = _genome_axis(chrom, pos)
     height = -np.asarray(log10p, float)
@@ -391,13 +393,21 @@ def _genome_axis(
     if len(codes) != len(place) or not len(place):
         raise InputError("chrom and pos name the same variants, at least one.")
     order = sorted(range(len(names)), key=lambda code: _chrom_key(names[code]))
+    rows_of = [codes == code for code in range(len(names))]
+    if len(place) <= _SPARSE * 50:
+        # A few hundred variants of chosen genes would stand on a few lines: they are put side
+        # by side in their order instead.
+        distinct = [np.unique(place[rows]) for rows in rows_of]
+        if sum(map(len, distinct)) <= _SPARSE:
+            for rows, known in zip(rows_of, distinct, strict=True):
+                place = np.where(rows, np.searchsorted(known, place), place)
     at = np.empty(len(place))
     ends = np.empty(len(names))
     start = 0.0
-    span = sum(np.ptp(place[codes == code]) for code in order) or 1.0
+    span = sum(np.ptp(place[rows_of[code]]) for code in order) or 1.0
     gap = 0.006 * span
     for number, code in enumerate(order):
-        rows = codes == code
+        rows = rows_of[code]
         low = place[rows].min()
         at[rows] = place[rows] - low + start
         ends[number] = start + max(float(np.ptp(place[rows])), 1.0) + gap
@@ -508,7 +518,7 @@ def _trait_layers(
     best = np.zeros(len(levels))
     np.maximum.at(best, codes[known], height[known])
     # Weak points of all traits are one grey layer: the last trait would hide the others.
-    weak = known & (height < _WEAK)
+    weak = known & (height < _WEAK) & (len(height) > _GREY_FROM)
     _points(ax, at[weak], height[weak], _GREY, threshold)
     for index in range(len(levels)):
         use = (codes == index) & known & ~weak

@@ -142,9 +142,12 @@ def phewas(
     line = -np.log10(threshold if threshold else 0.05 / max(int(known.sum()), 1))
     ax.axhline(line, color=style.ACCENT, linewidth=0.9, linestyle="--")
     style.dress(ax, ylabel="−log₁₀ p", title=title, grid="y")
-    shown = levels if groups is not None else []
-    ax.set_xticks(middles[: len(shown)], [style.safe(t, 24) for t in shown], rotation=35,
-                  ha="right", parse_math=False)  # fmt: skip
+    if groups is not None:
+        ticks, shown = middles, levels
+    else:
+        ticks, shown = (list(place), list(names)) if len(names) <= 40 else ([], [])
+    ax.set_xticks(ticks, [style.safe(t, 24) for t in shown], rotation=35, ha="right",
+                  parse_math=False)  # fmt: skip
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-gap, start)
     ax.set_ylim(0, max(float(np.nanmax(height)), line) * 1.18)

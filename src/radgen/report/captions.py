@@ -32,6 +32,16 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "factor.",
         _NARROW,
     ),
+    "map": (
+        "Map",
+        "Slices of the map in colour over the anatomy, or over the outline of the mask.",
+        (9.2, 2.6),
+    ),
+    "phewas": (
+        "One variant over all traits",
+        "Strength of evidence for each trait, triangles pointing with the sign of the effect.",
+        (9.2, 3.8),
+    ),
     "regional": (
         "Regional plot",
         "Evidence around the lead variant, coloured by its correlation with the lead variant.",
