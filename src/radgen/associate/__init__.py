@@ -38,6 +38,7 @@ _HOMES = {
     "TESTS": "association",
     "VoxelTestResult": "gwas_voxel_test",
     "VoxelwiseResult": "gwas_voxelwise",
+    "adjust_for": "inputs",
     "aggregate": "aggregation",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",
