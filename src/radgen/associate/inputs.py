@@ -35,7 +35,7 @@ class LayerFile:
     path : Path
         The file.
     layer : str
-        One of the molecular layers.
+        One of the molecular layers, or "markers" (IDH, MGMT … of a clinical table).
     scale : str
         What the numbers are; "" = not said.
     """
@@ -75,7 +75,7 @@ class LayerFile:
                 f"expression:log2=rna.tsv; layers are {', '.join(LAYERS)}."
             )
         layer, _, scale = kind.partition(":")
-        require_choice(layer, LAYERS, what="molecular layer")
+        require_choice(layer, (*LAYERS, "markers"), what="molecular layer")
         return cls(Path(path), layer, scale)
 
 
@@ -127,6 +127,7 @@ def read_scan_inputs(
     gene_sets: str | Path | None = None,
     counts: str = "tmm",
     tcga: bool = False,
+    missing: Sequence[str] = (),
 ) -> ScanInputs:
     """Return the tables of a scan from files.
 
@@ -166,6 +167,8 @@ def read_scan_inputs(
         How raw counts of expression are made comparable; "none" keeps them for test="negbinom".
     tcga : bool, default False
         Molecular ids are TCGA barcodes: one tumour a patient is kept, under 12 characters.
+    missing : sequence of str
+        Cells of markers to take for missing.
 
     Returns
     -------
@@ -205,7 +208,7 @@ def read_scan_inputs(
     known = {*table.samples, *(() if patients is None else patients.values())}
     layers = []
     for item in omics:
-        layer = _layer(item, known, id_rule, sequenced, panel, tcga=tcga)
+        layer = _layer(item, known, id_rule, sequenced, panel, tcga=tcga, missing=missing)
         layers.append(_ready(layer, gene_sets, counts))
     chosen = tuple(_chosen(layers, features))
     strata = None if by is None else _strata(frame, by, str(clinical))
@@ -228,6 +231,7 @@ def _layer(
     panel: str | Path | None,
     *,
     tcga: bool,
+    missing: Sequence[str],
 ) -> OmicsTable:
     is_list = item.path.name.lower().removesuffix(".gz").endswith((".maf", ".vcf"))
     return read_layer(
@@ -239,6 +243,7 @@ def _layer(
         sequenced=_lines(sequenced) if is_list else None,
         panel=_lines(panel) if is_list else None,
         tumours=tcga,
+        missing=missing if item.layer == "markers" else (),
     )
 
 
