@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from radgen.associate import TESTS, AssociationResult, scan
+from radgen.associate import TESTS, AssociationResult, scan, screen
 from radgen.errors import InputError
-from radgen.types import Covariates, OmicsTable, PhenotypeTable
+from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable
 
 N = 40
 IDS = tuple(f"s{i}" for i in range(N))
@@ -249,3 +249,45 @@ def test_a_trait_of_patients_is_tested_with_their_number() -> None:
     want = stats.linregress(patient[:, 1], patient[:, 0])
     assert row["effect"] == pytest.approx(want.slope, rel=1e-6)
     assert row["p"] == pytest.approx(want.pvalue, rel=1e-3)
+
+
+def _outcomes() -> dict[str, Outcome]:
+    rng = np.random.default_rng(1)
+    traits, _ = _columns()
+    time, event = rng.exponential(2, N), rng.random(N) < 0.6
+    third = np.arange(N) % 3 == 0
+    return {
+        "survival": Outcome("y", "censored", IDS, time, event),
+        "ties": Outcome("y", "censored", IDS, np.ceil(time), event),
+        "gaps": Outcome("y", "censored", IDS, np.where(third, np.nan, time), event),
+        "no event": Outcome("y", "censored", IDS, time, np.zeros(N, bool)),
+        "one event": Outcome("y", "censored", IDS, time, np.arange(N) == 3),
+        "ordered by the gene": Outcome(
+            "y", "censored", IDS, np.exp(-traits["the gene"]), np.ones(N, bool)
+        ),
+        "binary": Outcome("y", "binary", IDS, (rng.random(N) < 0.4) * 1.0),
+        "one class": Outcome("y", "binary", IDS, np.ones(N)),
+        "separated": Outcome("y", "binary", IDS, traits["separated"]),
+        "continuous": Outcome("y", "continuous", IDS, rng.standard_normal(N)),
+        "constant": Outcome("y", "continuous", IDS, np.ones(N)),
+        "ordinal": Outcome("y", "ordinal", IDS, rng.integers(0, 4, N) * 1.0),
+    }
+
+
+@pytest.mark.parametrize("kind", ["none", "two", "collinear"])
+@pytest.mark.parametrize("name", _outcomes())
+def test_every_phenotype_of_a_screen_has_a_number_or_a_reason(name: str, kind: str) -> None:
+    traits, _ = _columns()
+    images = PhenotypeTable.from_frame(pl.DataFrame({"sample": IDS, **traits}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = screen(images, _outcomes()[name], _covariates(kind))
+    frame = result.frame.with_columns(pl.col("status", "reason").cast(pl.String))
+    tested = frame.filter(pl.col("status") != "not_tested")
+    assert tested["p"].is_between(0, 1).all()
+    assert not frame.filter(pl.col("status") != "ok")["reason"].is_in([""]).any()
+    sound = tested.filter(pl.col("status") == "ok").select("effect", "se", "ci_low", "ci_high")
+    assert np.isfinite(sound.to_numpy().astype(float)).all()
+    none = name in ("no event", "one event", "one class", "constant")
+    assert (tested.height == 0) if none else (tested.height >= 8)
+    assert any("1e100" in note for note in result.warnings)

@@ -20,6 +20,7 @@ from radgen.stats.rank import normal_scores
 from radgen.types import Alignment, Covariates, OmicsTable, PhenotypeTable, align
 
 __all__ = [
+    "BEYOND",
     "Matched",
     "families_of",
     "layer_labels",
@@ -28,6 +29,7 @@ __all__ = [
     "scaled",
     "types_of",
     "units_of",
+    "without_sentinels",
 ]
 
 Array = NDArray[np.float64]
@@ -57,6 +59,7 @@ _OF_COUNTS = ("negbinom", "spearman", "mann_whitney", "kruskal")
 _PAIRS = 1 << 18
 LARGEST = 1e100
 """Numbers beyond this are marks of a program that failed, and would overflow."""
+BEYOND = "{} cells of {} lie beyond 1e100 and were taken as missing: they are no measurements."
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,15 +151,27 @@ def match(
     if clusters is not None:
         named = [str(clusters[item]) for item in samples]
         codes = np.unique(named, return_inverse=True)[1].astype(np.int64)
-    traits, n_traits = _without_sentinels(phenotypes.values[rows["images"]])
-    values, n_values = _without_sentinels(layer.values[rows[label]])
+    traits, n_traits = without_sentinels(phenotypes.values[rows["images"]])
+    values, n_values = without_sentinels(layer.values[rows[label]])
     return Matched(samples, traits, values, z, codes, effect, n_traits + n_values)
 
 
-def _without_sentinels(values: Array) -> tuple[Array, int]:
-    """Return values with what is beyond `LARGEST` missing, and how many cells that are."""
-    size = np.abs(values)
-    beyond = size > LARGEST
+def without_sentinels(values: Array) -> tuple[Array, int]:
+    """Return values with what is beyond `LARGEST` missing, and how many cells that are.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (n_samples, n_columns)
+        NaN = missing.
+
+    Returns
+    -------
+    values : ndarray of float64 (n_samples, n_columns)
+        The same array where nothing lies beyond.
+    count : int
+        Cells that became missing.
+    """
+    beyond = np.abs(values) > LARGEST
     count = int(np.count_nonzero(beyond))
     return (np.where(beyond, np.nan, values), count) if count else (values, 0)
 

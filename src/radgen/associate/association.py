@@ -20,6 +20,7 @@ from radgen.associate._kernels import KERNELS, MODIFIED, PERMUTED, UNADJUSTED
 from radgen.associate._maxt import Permuted, max_t_blocks
 from radgen.associate._pairs import ruled_by_one
 from radgen.associate._plan import (
+    BEYOND,
     Matched,
     families_of,
     layer_labels,
@@ -302,10 +303,7 @@ class _Plan:
         self.used.update(matched.samples)
         self._outliers(matched, label, layer)
         if matched.beyond:
-            self.notes += (
-                f"{matched.beyond} cells of the phenotypes or of {label} lie beyond 1e100 and were "
-                "taken as missing: they are no measurements.",
-            )
+            self.notes += (BEYOND.format(matched.beyond, f"the phenotypes or of {label}"),)
         for unit in units_of(
             matched,
             layer,

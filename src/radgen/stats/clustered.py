@@ -127,7 +127,12 @@ def random_intercept(
     xx = np.einsum("ij,ij->j", x_left, x_left)
     status[xx <= RANK_RTOL**2 * total] = COLLINEAR
     status[total == 0] = CONSTANT_PREDICTOR
-    status[status == OK] = _of_trait(target, x_left[:, status == OK], xx[status == OK], basis)
+    y_left = residualise(target[:, None], basis)[:, 0]
+    yy, usable = float(y_left @ y_left), status == OK
+    slack = yy - (x_left[:, usable].T @ y_left) ** 2 / xx[usable]
+    status[usable] = np.where(slack <= 1e-14 * total_y, PERFECT_FIT, OK)
+    if yy <= RANK_RTOL**2 * total_y:
+        status[:] = EXPLAINED_TRAIT if total_y > 0 else CONSTANT_TRAIT
     if n - basis.shape[1] - 1 < 1:
         status[:] = TOO_FEW
     exact = np.flatnonzero(status == PERFECT_FIT)
@@ -165,20 +170,6 @@ def _of_clusters(
     between = columns[1] ** 2 * fit.predictor_ss[:, 0]
     within = np.where(np.isfinite(between), 0.0, np.nan)
     return _fitted(np.stack([*columns, between, within]), fit.status[:, 0])
-
-
-def _of_trait(y: Array, x_left: Array, xx: Array, basis: Array) -> NDArray[np.int8]:
-    """Return the status that a trait gives each predictor that is usable."""
-    status = np.zeros(len(xx), dtype=np.int8)
-    total = spread(y[:, None])[1][0]
-    y_left = residualise(y[:, None], basis)[:, 0]
-    yy = float(y_left @ y_left)
-    status[yy - (x_left.T @ y_left) ** 2 / xx <= 1e-14 * total] = PERFECT_FIT
-    if yy <= RANK_RTOL**2 * total:
-        status[:] = EXPLAINED_TRAIT
-    if total == 0:
-        status[:] = CONSTANT_TRAIT
-    return status
 
 
 class _Sums:
