@@ -88,6 +88,15 @@ typedef struct {
     const double *n;      /* (n_rows) calls among those who have the traits */
 } screen_rows;
 
+#define QUANTA 1024.0f /* steps of a stored t */
+
+void count_bins(const float *t2, Py_ssize_t k, int64_t *hist);
+void drop_missing(const int32_t *index, const float *by, Py_ssize_t n_missing, const float *y,
+                  Py_ssize_t stride, Py_ssize_t k, float *num, float *lost);
+Py_ssize_t quantise_row(const float *num, const float *lost, Py_ssize_t k, double inverse,
+                        double df, double limit, float *work, int16_t *out, int64_t *hist,
+                        int32_t *found);
+
 #define SCREEN_BOUNDS 8
 
 Py_ssize_t screen_row(const screen_rows *rows, Py_ssize_t row, int64_t *hist, int32_t *found,
