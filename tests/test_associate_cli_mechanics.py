@@ -191,6 +191,21 @@ def _matrix(folder: Path, files: dict[str, Path]) -> Path:
     return folder / "genes.csv"
 
 
+def test_layers_of_a_gene_are_combined(done: tuple[Path, dict[str, Path], str]) -> None:
+    folder, files, _ = done
+    both = [*_options(files), "--omics", f"protein:log2={files['rna']}", "--adjust", "age"]
+    both += ["--combine", "cauchy"]
+    code, output = _call("associate", *both, "--out", folder / "layers")
+    assert code == 0, output
+    assert "expression and protein agree: higher with activity of the gene" in output
+    frame = pl.read_parquet(folder / "layers" / "evidence.parquet")
+    assert frame["gene"][0] == "G1"
+    assert "Cauchy combination" in (folder / "layers" / "report.html").read_text("utf-8")
+    code, output = _call("associate", *both, "--by", "site", "--out", folder / "layers2")
+    assert code == 2
+    assert "not with strata" in output
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from radgen.associate import GwasResult, gwas
-from radgen.errors import AlignmentError, InputError
+from radgen.associate import GwasResult, gwas, read_compact
+from radgen.errors import AlignmentError, FormatError, InputError
 from radgen.types import VARIANT_COLUMNS, ArrayDosages, GenotypeMatrix
 
 _NUMBERS = ("n", "alt_freq", "beta", "se", "t", "log10p")
@@ -169,6 +169,109 @@ def test_an_interrupted_scan_is_taken_up(tmp_path, monkeypatch):
     assert min(again) >= 128
     assert pl.read_parquet(out).equals(want.frame)
     assert resumed.summary.equals(want.summary)
+
+
+@pytest.mark.parametrize(
+    ("n", "missing_calls", "missing_traits"),
+    [(90, 0.03, 0.05), (2500, 0.0, 0.0), (2500, 0.02, 0.01)],
+)
+def test_the_compact_store_holds_every_test(tmp_path, n, missing_calls, missing_traits):
+    genotypes, phenotypes, covariates = cohort(
+        12, n=n, m=150, k=5, missing_calls=missing_calls, missing_traits=missing_traits
+    )
+    whole = gwas(genotypes, phenotypes, covariates)
+    out = tmp_path / "scan"
+    short = gwas(genotypes, phenotypes, covariates, layout="compact", out=out, block_size=40)
+    found = read_compact(out).sort("phenotype", "pos")
+    want = whole.frame.sort("phenotype", "pos")
+    assert found.select("phenotype", "id", "n").equals(want.select("phenotype", "id", "n"))
+    t, exact = found["t"].to_numpy(), want["t"].to_numpy()
+    # Half a step, and what single precision adds.
+    assert np.nanmax(np.abs(t - exact)) < 6e-4
+    assert (np.isnan(t) == np.isnan(exact)).all()
+    # Without missing calls beta and se follow from t exactly.
+    off = 1e-6 if not missing_calls else 7 * np.sqrt(missing_calls * n / 2) / n
+    np.testing.assert_allclose(found["se"], want["se"], rtol=off)
+    np.testing.assert_allclose(found["alt_freq"], want["alt_freq"], rtol=1e-6)
+    np.testing.assert_allclose(found["log10p"], want["log10p"], atol=2e-3)
+    hits = want.filter(pl.col("p") <= 1e-5)
+    assert hits.height > 0
+    for kept in (short.frame.sort("phenotype", "pos"), found.filter(pl.col("p") <= 1e-5)):
+        assert kept.select("phenotype", "id").equals(hits.select("phenotype", "id"))
+        for name in _NUMBERS:
+            np.testing.assert_allclose(kept[name], hits[name], rtol=1e-12, atol=1e-12)
+    assert short.summary["n_tests"].equals(whole.summary["n_tests"])
+    np.testing.assert_allclose(short.summary["lambda_gc"], whole.summary["lambda_gc"], rtol=0.01)
+    one = read_compact(out, ["y2"], variants=pl.col("chrom") == "2")
+    assert one.height == 20
+    with pytest.raises(InputError, match="no trait"):
+        read_compact(out, ["z"])
+
+
+def test_an_interrupted_compact_scan_is_taken_up(tmp_path, monkeypatch):
+    from radgen.associate import _gwas_compact
+
+    monkeypatch.setattr(_gwas_compact, "_TESTS_A_PART", 60)
+    genotypes, phenotypes, covariates = cohort(13, m=100)
+    options = {"layout": "compact", "block_size": 10, "jobs": 1}
+    gwas(genotypes, phenotypes, covariates, out=tmp_path / "a", **options)
+    read, starts = ArrayDosages.read, []
+
+    def failing(self, start, stop):
+        starts.append(start)
+        if start >= 60:
+            raise OSError("the disk is gone")
+        return read(self, start, stop)
+
+    monkeypatch.setattr(ArrayDosages, "read", failing)
+    with pytest.raises(OSError, match="disk"):
+        gwas(genotypes, phenotypes, covariates, out=tmp_path / "b", **options)
+    with pytest.raises(FormatError, match="no finished"):
+        read_compact(tmp_path / "b")
+    again = []
+    monkeypatch.setattr(
+        ArrayDosages, "read", lambda self, a, b: (again.append(a), read(self, a, b))[1]
+    )
+    gwas(genotypes, phenotypes, covariates, out=tmp_path / "b", **options)
+    assert min(again) >= 50
+    files = sorted(item.name for item in (tmp_path / "a").iterdir())
+    assert files == sorted(item.name for item in (tmp_path / "b").iterdir())
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "thesis.docx").write_text("mine")
+    with pytest.raises(InputError, match="other files"):
+        gwas(genotypes, phenotypes, covariates, out=tmp_path / "c", **options)
+
+
+def test_text_layouts(tmp_path):
+    genotypes, phenotypes, covariates = cohort(14)
+    want = gwas(genotypes, phenotypes, covariates, traits=["y1"]).frame
+    options = {"traits": ["y1"], "block_size": 16}
+    gwas(genotypes, phenotypes, covariates, out=tmp_path / "a", layout="regenie", **options)
+    found = pl.read_csv(tmp_path / "a_y1.regenie", separator=" ", null_values=["NA"])
+    columns = "CHROM GENPOS ID ALLELE0 ALLELE1 A1FREQ N TEST BETA SE CHISQ LOG10P EXTRA"
+    assert found.columns == columns.split()
+    np.testing.assert_allclose(found["LOG10P"].fill_null(np.nan), -want["log10p"])
+    np.testing.assert_allclose(found["A1FREQ"], want["alt_freq"])
+    assert found.filter(pl.col("BETA").is_null())["EXTRA"].to_list() == ["TEST_FAIL"]
+    gwas(genotypes, phenotypes, covariates, out=tmp_path / "b", layout="gwas-ssf", **options)
+    found = pl.read_csv(tmp_path / "b.y1.tsv", separator="\t")
+    assert found.columns[:8] == [
+        "chromosome",
+        "base_pair_location",
+        "effect_allele",
+        "other_allele",
+        "beta",
+        "standard_error",
+        "effect_allele_frequency",
+        "neg_log_10_p_value",
+    ]
+    assert found.height == want.height - 1
+    assert set(found["effect_allele"]) == {"G"}
+    assert "genome_assembly: unknown" in (tmp_path / "b.y1.tsv-meta.yaml").read_text()
+    with pytest.raises(InputError, match="say where"):
+        gwas(genotypes, phenotypes, covariates, layout="plink")
 
 
 def test_samples_are_matched_by_id():

@@ -137,6 +137,58 @@ def test_missing_calls_and_people_are_dropped():
             np.testing.assert_allclose(whole["se"][row], alone["se"][0], rtol=tolerance)
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.03])
+def test_screened_scores_are_the_same(missing):
+    rng = np.random.default_rng(5)
+    n, m = 500, 400
+    freq = np.where(np.arange(m) % 3, rng.uniform(0.05, 0.95, m), 0.008)
+    calls = rng.binomial(2, freq[:, None], (m, n)).astype(np.float32)
+    calls[3] = 1.0
+    calls[rng.random((m, n)) < missing] = np.nan
+    x = rng.normal(size=n)
+    risk = 1 / (1 + np.exp(1.5 - x - 1.2 * np.nan_to_num(calls[7])))
+    traits = {f"y{j}": (rng.random(n) < risk).astype(float) for j in range(3)}
+    traits["y2"][:30] = np.nan
+    names = tuple(f"s{i}" for i in range(n))
+    rows = {"chrom": ["1"] * m, "pos": range(m), "id": [f"v{i}" for i in range(m)]}
+    variants = pl.DataFrame(rows | {"ref": ["A"] * m, "alt": ["C"] * m})
+    genotypes = GenotypeMatrix(names, variants, ArrayDosages(calls))
+    covariates = pl.DataFrame({"sample": names, "x": x})
+    options = {"model": "logistic", "test": "score"}
+    whole = gwas(genotypes, {"sample": names} | traits, covariates, **options)
+    kept = gwas(genotypes, {"sample": names} | traits, covariates, threshold=0.01, **options)
+    want = whole.frame.filter(pl.col("p") <= 0.01)
+    assert want.height > 10
+    assert kept.frame.select("phenotype", "id", "n").equals(want.select("phenotype", "id", "n"))
+    for name in ("alt_freq", "beta", "se", "t", "log10p"):
+        np.testing.assert_allclose(kept.frame[name], want[name], rtol=1e-10)
+    counts = kept.summary["n_tests"].to_numpy(), whole.summary["n_tests"].to_numpy()
+    assert (np.abs(counts[0] - counts[1]) <= 1).all()
+    np.testing.assert_allclose(
+        kept.summary["lambda_gc"], whole.summary["lambda_gc"], rtol=0.08 if missing else 0.01
+    )
+
+
+def test_saddle_points_of_many_samples_equal_the_formula():
+    # So many samples that most are summed by their series of cumulants.
+    rng = np.random.default_rng(8)
+    mu = rng.beta(2, 9, 3000)
+    g = rng.binomial(2, 0.08, (6, 3000)) - 0.16 + rng.normal(0, 0.02, (6, 3000))
+    score = np.linspace(2, 7, 6) * np.sqrt((g * g) @ (mu * (1 - mu)))
+    found, good = saddle_log10p(score, g, mu)
+    want = [np.log10(naive_saddle(s, row, mu)) for s, row in zip(score, g, strict=True)]
+    assert good.all()
+    np.testing.assert_allclose(found, want, rtol=1e-9)
+
+
+def test_a_score_past_the_edge_of_one_tail_has_a_p():
+    mu, g = np.full(50, 0.01), np.ones((1, 50))
+    found, good = saddle_log10p(np.array([3.5]), g, mu)
+    exact = stats.binom.logsf(3, 50, 0.01) / np.log(10)
+    assert good[0]
+    assert abs(found[0] - exact) < 0.5
+
+
 def test_bad_traits_are_refused():
     calls = np.random.default_rng(1).binomial(2, 0.4, (3, 30)).astype(np.float32)
     names = tuple(f"s{i}" for i in range(30))

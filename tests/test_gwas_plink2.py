@@ -67,3 +67,24 @@ def test_missing_calls_and_phenotypes(folder):
     for trait in ("Y1", "Y2", "Y3"):
         found = result.frame.filter(pl.col("phenotype") == trait)
         assert_equals(found, reference(ref / f"chr22_missing.{trait}.glm.linear.gz"))
+
+
+def test_the_layout_of_plink2(folder, tmp_path):
+    ref = folder / "ref_plink2"
+    gwas(
+        open_genotypes(folder / "EUR_subset.bed"),
+        spaces(ref / "sim_pheno10.txt"),
+        spaces(ref / "sim_cov10.txt"),
+        traits=["Y2"],
+        out=tmp_path / "scan",
+        layout="plink",
+    )
+    assert [item.name for item in tmp_path.iterdir()] == ["scan.Y2.glm.linear"]
+    found = reference(tmp_path / "scan.Y2.glm.linear")
+    table = reference(ref / "lin.Y2.glm.linear.gz")
+    assert set(found.columns) <= set(table.columns)
+    assert found["ID"].equals(table["ID"])
+    same = (found["A1"] == table["A1"]).to_numpy()
+    for name in ("BETA", "SE", "T_STAT", "P"):
+        ours = found[name].to_numpy() * (1 if name in ("SE", "P") else np.where(same, 1, -1))
+        np.testing.assert_allclose(ours, table[name].cast(pl.Float64), rtol=_PRINTED)

@@ -95,7 +95,7 @@ def test_methods_find_a_planted_link_and_the_null_stays_null() -> None:
 
 def test_without_a_link_nothing_is_found_more_often_than_it_may() -> None:
     p, stability, verdicts = [], [], []
-    for seed in range(6):
+    for seed in range(4):
         null = _linked(100 + seed, 0.0, ancestry=2.0)
         found = compare(
             null.x, null.y, seed=0, n_null=19, methods=["spls", "srrr"], repeats=1, n_pairs=4,
@@ -104,10 +104,10 @@ def test_without_a_link_nothing_is_found_more_often_than_it_may() -> None:
         p += found.table["p"].to_list()
         stability += found.table["stability"].to_list()
         verdicts += [page.statements()[0] for page in found.pages.values()]
-    # 6 pairs of correlated tests at 5 %: three pairs or more have probability 0.002
+    # 4 pairs of correlated tests at 5 %: three pairs or more have probability 0.0005
     assert sum(value <= 0.05 for value in p) <= 4
     assert abs(np.mean(stability)) < 0.15
-    assert sum("no evidence" in verdict for verdict in verdicts) >= 8
+    assert sum("no evidence" in verdict for verdict in verdicts) >= 5
 
 
 def test_every_method_runs_under_the_same_folds() -> None:

@@ -223,6 +223,24 @@ def test_calls_in_words_are_numbers(tmp_path: Path) -> None:
         read_omics(odd, layer="protein", scale="ordinal", samples_in="rows")
 
 
+def test_a_row_without_symbol_keeps_its_entrez_id(tmp_path: Path) -> None:
+    text = "Hugo_Symbol\tEntrez_Gene_Id\tS1\tS2\n\t100130426\t0\t1\nTP53\t7157\t5\t6\n"
+    table = read_omics(
+        _write(tmp_path / "r.txt", text), layer="expression", scale="RSEM", samples_in="columns"
+    )
+    assert table.features == ("100130426", "TP53")
+
+
+def test_gistic_calls_have_annotation_columns(tmp_path: Path) -> None:
+    text = "Gene Symbol\tLocus ID\tCytoband\tA\tB\nEGFR\t1956\t7p11.2\t2\t-1\n"
+    table = read_omics(
+        _write(tmp_path / "all_thresholded.by_genes.txt", text),
+        layer="copy_number", scale="ordinal", samples_in="columns",
+    )  # fmt: skip
+    assert table.samples == ("A", "B")
+    np.testing.assert_array_equal(table.values, [[2], [-1]])
+
+
 def test_spreadsheet_errors_in_a_matrix_are_missing(tmp_path: Path) -> None:
     text = "gene\tP1\tP2\tP3\nMARCH1\t1\t#NAME?\t3\nSEPT2\t#N/A\t5\t6\n"
     table = read_omics(

@@ -322,3 +322,12 @@ def test_several_targets_give_one_adjusted_table(frozen):
     table = pl.read_parquet(frozen / "many" / "tables" / "targets-all.parquet")
     assert table["kind"].to_list() == ["binary", "binary", "continuous"]
     assert (frozen / "many" / "report.html").stat().st_size > 50_000
+    found = _call(
+        "evaluate", "--features", frozen / "a-features.csv", "--outcomes", frozen / "a-clinic.csv",
+        "--target", "EGFR=*", "--repeats", 1, "--folds", 3, "--inner-folds", 2, "--out",
+        frozen / "each",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    table = pl.read_parquet(frozen / "each" / "tables" / "targets-all.parquet")
+    assert table["target"].to_list() == ["EGFR=mutant", "EGFR=wildtype"]
+    assert table["estimate"][0] == pytest.approx(table["estimate"][1], abs=0.1)

@@ -137,3 +137,54 @@ def test_only_the_past_enters_a_landmark():
         predict.counting_rows(twice, outcome)
     with pytest.raises(InputError, match="positive window"):
         predict.landmark_rows(visits, outcome, [], 1.0)
+
+
+def _survivors(seed, n=150, effect=1.2):
+    rng = np.random.default_rng(seed)
+    ids = tuple(f"p{k:03d}" for k in range(n))
+    x = rng.normal(size=(n, 4))
+    time, censor = rng.exponential(np.exp(-effect * x[:, 0])), rng.exponential(3, n)
+    frame = pl.DataFrame({"sample": ids} | {f"f{j}": x[:, j] for j in range(4)})
+    return {"imaging": frame}, Outcome(
+        "death", "censored", ids, np.minimum(time, censor), time <= censor
+    )
+
+
+FAST = {"folds": 4, "repeats": 2, "inner_folds": 3, "bootstrap": 0}
+
+
+def test_three_risk_groups_are_cut_in_training_and_part_survival():
+    found = predict.evaluate(*_survivors(1), seed=1, **FAST)
+    groups = predict.risk_groups(found)
+    table = groups.frame
+    assert table["group"].to_list() == ["low", "medium", "high"]
+    assert table["survival"].is_sorted(descending=True)
+    assert (table["n"] - 50).abs().max() < 15
+    assert table["hazard_ratio"][0] == 1
+    assert table["hr_low"][2] > 2
+    assert groups.tests["trend_p"].max() < 1e-4
+    assert "low" in groups.statements()[0]
+    assert groups.plot("kaplan_meier").has_data()
+    # Two groups are the halves of held-out training scores, by the naive definition.
+    halves = predict.risk_groups(found, n_groups=2)
+    part = found.predictions.filter(
+        (pl.col("model") == found.primary) & (pl.col("repeat") == 0) & (pl.col("rank") >= 0.5)
+    )
+    first = halves.km.filter((pl.col("group") == "high") & (pl.col("time") == 0))["at_risk"][0]
+    assert first == part.height
+    with pytest.raises(InputError, match="no information"):
+        predict.risk_groups(found, model="no information")
+    with pytest.raises(InputError, match="two groups"):
+        predict.risk_groups(found, n_groups=1)
+
+
+def test_risk_groups_of_noise_have_uniform_p():
+    p = []
+    for seed in range(30):
+        found = predict.evaluate(
+            *_survivors([2, seed], n=70, effect=0.0), seed=seed, baselines=False,
+            **(FAST | {"repeats": 1, "inner_folds": 2}),
+        )  # fmt: skip
+        p.append(predict.risk_groups(found).tests["logrank_p"][0])
+    assert np.mean(np.array(p) < 0.1) < 0.1 + 4 * np.sqrt(0.09 / 30)
+    assert np.median(p) > 0.2

@@ -9,8 +9,10 @@ from scipy.special import expit
 
 from radgen import predict
 from radgen.errors import InputError
+from radgen.predict.block_penalty import BlockLearner
+from radgen.predict.elastic_net import FRACTIONS, ElasticNetLearner
 from radgen.predict.fusion import Held, PlanFit, fuse, majority, stack_weights
-from radgen.predict.learners import BlockRidgeLearner, RidgeLearner, make_learner
+from radgen.predict.learners import RidgeLearner, make_learner
 from radgen.predict.splits import temporal_splits
 from radgen.predict.trees import STAGES, BoostLearner, ForestLearner
 from radgen.stats.survival_metrics import harrell_c
@@ -149,13 +151,13 @@ def test_blocks_with_equal_factors_are_ridge_and_a_noise_block_is_shrunk_harder(
     good, noise = rng.normal(size=(120, 4)), rng.normal(size=(120, 40))
     y = (rng.random(120) < expit(2 * good[:, 0])).astype(float)
     x = np.hstack((good, noise)) / 6
-    learner = BlockRidgeLearner("binary").for_blocks(2)
+    learner = BlockLearner(RidgeLearner("binary"), 0.5).for_blocks(2)
     n = len(RidgeLearner("binary").settings)
     ours = learner.fit(x, y, np.arange(n), 1, [4, 40])
     plain = RidgeLearner("binary").fit(x, y, np.arange(n), 1)
     for a, b in zip(ours, plain, strict=True):
         np.testing.assert_array_equal(a.beta, b.beta)
-    assert isinstance(BlockRidgeLearner("binary").for_blocks(1), RidgeLearner)
+    assert isinstance(learner.for_blocks(1), RidgeLearner)
     assert learner.factors[0] == (1.0, 1.0)
     assert len(learner.factors) == 5
     at = learner.factors.index((1.0, 16.0)) * n + 6
@@ -172,6 +174,26 @@ def test_blocks_with_equal_factors_are_ridge_and_a_noise_block_is_shrunk_harder(
     found = predict.evaluate(blocks, Outcome("y", "binary", ids, y), seed=1, model="blocks", **FAST)
     chosen = found.thresholds.filter(pl.col("model") == "combined")["setting"].to_list()
     assert sum(text.startswith(("factors 16:1", "factors 4:1")) for text in chosen) >= 3
+
+
+def test_lasso_with_penalty_factors_is_at_its_optimum():
+    """Karush-Kuhn-Tucker: gradients within the factored penalty, equal to it at nonzero columns."""
+    rng = np.random.default_rng(20)
+    x = rng.normal(size=(100, 12))
+    y = x[:, 0] + 0.5 * x[:, 6] + rng.normal(size=100)
+    learner = BlockLearner(ElasticNetLearner("continuous", l1_ratio=1.0), 1.0).for_blocks(2)
+    n, step = len(FRACTIONS), 7
+    at = learner.factors.index((1.0, 4.0)) * n + step
+    fit = learner.fit(x, y, np.array([at]), 1, [6, 6])[0]
+    factor = np.repeat([1.0, 4.0], 6)
+    centred = x - x.mean(axis=0)
+    slope = centred.T @ (y - fit.predict(x)) / 100
+    largest = np.abs(centred.T @ (y - y.mean()) / factor).max() / 100
+    penalty = FRACTIONS[step] * largest * factor
+    assert (np.abs(slope) <= penalty * (1 + 1e-4)).all()
+    used = fit.beta != 0
+    assert used.any()
+    np.testing.assert_allclose(slope[used], np.sign(fit.beta[used]) * penalty[used], rtol=1e-3)
 
 
 def test_parametric_learner_is_the_penalised_model():

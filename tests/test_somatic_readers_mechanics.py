@@ -10,7 +10,13 @@ import pytest
 
 from radgen.errors import FormatError, InputError
 from radgen.io import call_genes, read_layer, read_maf, read_mutations, read_somatic_vcf
-from radgen.omics.mutations import call_hotspots, call_pathways, mutation_burden
+from radgen.omics.mutations import (
+    call_hotspots,
+    call_pathways,
+    covered_genes,
+    mutation_burden,
+)
+from radgen.types import OmicsTable
 
 MAF = """#version 2.4
 Hugo_Symbol\tVariant_Classification\tTumor_Sample_Barcode\tHGVSp_Short\tStart_Position
@@ -57,6 +63,13 @@ def test_panel_of_each_sample_parts_untested_from_wild_type(maf: Path) -> None:
         read_maf(maf, sequenced="ABCD", panel=dict.fromkeys("ABC"))
     with pytest.raises(InputError, match=r"1 mutated samples are not .* C"):
         read_maf(maf, sequenced="AB")
+
+
+def test_a_gene_read_thinly_is_not_tested(maf: Path) -> None:
+    depth = OmicsTable("ABCD", ("IDH1", "TP53"), [[99, 5], [12, 80], [50, 50], [np.nan, 31]],
+                       "other", "depth")  # fmt: skip
+    table = read_maf(maf, sequenced="ABCD", panel=covered_genes(depth, 30), genes=["IDH1", "TP53"])
+    np.testing.assert_array_equal(table.values, [[1, np.nan], [np.nan, 1], [0, 0], [np.nan, 0]])
 
 
 def test_maf_and_list_of_mutations_give_the_same_calls(maf: Path) -> None:

@@ -99,7 +99,7 @@ def protected(seed: int) -> tuple[float, float]:
     """Keep the outcome as a covariate of ComBat on all rows."""
     x, y = noise(seed, p=150)
     rng = np.random.default_rng(seed)
-    site = (rng.random(N) < np.where(y > 0.5, 0.75, 0.25)).astype(int)
+    site = (rng.random(N) < np.where(y > 0.5, 0.8, 0.2)).astype(int)
     flat = ComBat().fit(x, batch=site, covariates=y).transform(x, batch=site, covariates=y)
     right = ours(x, y, seed, harmonise="combat", sites=[f"site{k}" for k in site])
     return right, naive(flat, y, seed)
@@ -195,7 +195,7 @@ def harmonise_then_search(seed: int) -> tuple[float, float]:
     """Style of WORC: ComBat of all rows keeps the outcome, then random splits, search, ensemble."""
     x, y = noise(seed, p=150)
     rng = np.random.default_rng(seed)
-    site = (rng.random(N) < np.where(y > 0.5, 0.75, 0.25)).astype(int)
+    site = (rng.random(N) < np.where(y > 0.5, 0.8, 0.2)).astype(int)
     flat = ComBat().fit(x, batch=site, covariates=y).transform(x, batch=site, covariates=y)
     scores = []
     for split in range(8):

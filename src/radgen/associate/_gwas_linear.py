@@ -20,11 +20,21 @@ from radgen.associate._gwas_design import TOGETHER, TraitGroup, group_traits
 from radgen.associate._gwas_rows import HIST_BINS, TestRows, join_rows
 from radgen.genome._blocks import BlockProduct, BlockSource, CentredBlock
 
-__all__ = ["LinearScan", "exact_tests"]
+__all__ = [
+    "FLAT",
+    "FULL_RANK",
+    "SCREENED",
+    "LinearScan",
+    "exact_tests",
+    "moments_inside",
+    "recompute",
+]
 
 Array = NDArray[np.float64]
-_FLAT = 1e-9
-_FULL_RANK = 0.9
+FLAT = 1e-9
+FULL_RANK = 0.9
+SCREENED = 0.01
+"""Thresholds up to which a scan screens in single precision."""
 _EPS32 = float(np.finfo(np.float32).eps)
 
 
@@ -99,6 +109,8 @@ class LinearScan:
         For the single-precision screen, where there is one.
     backend : object
         Offers ``product(g, weights)``.
+    short : bool
+        All tests are kept, as quantised t; those up to the threshold exactly.
     """
 
     groups: tuple[TraitGroup, ...]
@@ -106,21 +118,34 @@ class LinearScan:
     threshold: float | None
     screen: Screen | None
     backend: Any
+    short: bool = False
 
     @classmethod
     def build(
-        cls, values: Array, covariates: Array, *, threshold: float | None, backend: Any
+        cls,
+        values: Array,
+        covariates: Array,
+        *,
+        threshold: float | None,
+        backend: Any,
+        short: bool = False,
     ) -> LinearScan:
         """Return the scan of traits (n_samples, n_traits), NaN = missing."""
-        everything = threshold is None or threshold > 0.01
+        everything = not short and (threshold is None or threshold > SCREENED)
         groups = tuple(group_traits(values, covariates, keep=everything))
         if everything:
             return cls(groups, values.shape[1], threshold, None, backend)
-        return cls(groups, values.shape[1], threshold, Screen.build(groups), backend)
+        return cls(groups, values.shape[1], threshold, Screen.build(groups), backend, short)
 
     def scan(self, source: BlockSource) -> TestRows:
         """Return the tests of one block that are kept, and the counts of all."""
-        return self._everything(source) if self.screen is None else self._screened(source)
+        if self.screen is None:
+            return self._everything(source)
+        if self.short:
+            from radgen.associate._gwas_short import short_rows
+
+            return short_rows(self, source)
+        return self._screened(source)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:
         """Return of each trait its samples and its residual degrees of freedom."""
@@ -146,7 +171,7 @@ class LinearScan:
             at += group.rank + len(group.traits)
             hist[group.traits] += counts
             if len(rows):
-                found.append(_recompute(source, group, rows, columns))
+                found.append(recompute(source, group, rows, columns))
         return join_rows(found, source.start, self.n_traits, self.threshold, hist)
 
     def _screen_group(
@@ -155,7 +180,7 @@ class LinearScan:
         assert self.screen is not None
         group, screen = self.groups[number], self.screen
         rank, k = group.rank, len(group.traits)
-        n, spread, gg = _moments_inside(block, source, group)
+        n, _, spread, gg = moments_inside(block, source, group)
         b = block.product[:, first - rank : first].astype(np.float64)
         bb = np.einsum("mi,mi->m", b, b)
         leverage, gaps = np.zeros(len(n)), group.n_samples - n
@@ -163,8 +188,8 @@ class LinearScan:
             leverage = block.lost(screen.leverage[number])
         room = np.maximum(1.0 - leverage, 1e-3)
         residual = gg - bb / room
-        usable = (spread > _FLAT) & (residual > 1e-6 * spread) & (leverage < _FULL_RANK)
-        dubious = (spread > _FLAT) & ~usable
+        usable = (spread > FLAT) & (residual > 1e-6 * spread) & (leverage < FULL_RANK)
+        dubious = (spread > FLAT) & ~usable
         df = np.maximum(n - rank - 1.0, 0.0)
         limit = np.where(usable & (df > 0), _least_r2(df, self.threshold or 0.0), 2.0)
         limit[dubious] = 0.0
@@ -180,19 +205,19 @@ class LinearScan:
         return hist, rows[:count].copy(), columns[:count].copy()
 
 
-def _moments_inside(
+def moments_inside(
     block: BlockProduct, source: BlockSource, group: TraitGroup
-) -> tuple[Array, Array, Array]:
-    """Return calls in a group and two sums of squares: about its mean, and the block's."""
+) -> tuple[Array, Array, Array, Array]:
+    """Return calls and mean in a group, and two sums of squares: about its mean, the block's."""
     if not len(group.off):
-        return block.n_known, block.squares, block.squares
+        return block.n_known, block.mean, block.squares, block.squares
     away = source.among(group.off)
     n = block.n_known - away[:, 0]
     total = block.mean * block.n_known - away[:, 1]
     squares = block.squares + block.mean * block.mean * block.n_known - away[:, 2]
     about_block = np.maximum(squares - 2.0 * block.mean * total + n * block.mean**2, 0.0)
     about_own = np.maximum(squares - total * total / np.maximum(n, 1.0), 0.0)
-    return n, about_own, about_block
+    return n, total / np.maximum(n, 1.0), about_own, about_block
 
 
 def _least_r2(df: Array, threshold: float) -> Array:
@@ -240,8 +265,9 @@ def exact_tests(
     Returns
     -------
     dict of ndarray
-        trait (k,), n and freq (n_variants,), beta, se, t, log10p (n_variants, k). NaN where a
-        variant does not vary beside the covariates, or a trait does not.
+        trait (k,); n, freq, df and spread (sum of squares of the dosage beside the covariates)
+        (n_variants,); beta, se, t, log10p (n_variants, k). NaN where a variant does not vary
+        beside the covariates, or a trait does not.
     """
     from radgen.stats.tail import t_log10p  # loads scipy.special: not before the first block
 
@@ -258,7 +284,7 @@ def exact_tests(
         num, bb, yy, rank = _drop_missing(block, group.q, y, b, num)
     residual = gg - bb
     df = n - rank - 1.0
-    usable = (spread > _FLAT) & (residual > _FLAT * spread) & (df > 0)
+    usable = (spread > FLAT) & (residual > FLAT * spread) & (df > 0)
     residual = np.where(usable, residual, np.nan)[:, None]
     dof = np.where(usable, df, np.nan)[:, None]
     scale = np.where(norm > 0, norm, np.nan)
@@ -268,7 +294,8 @@ def exact_tests(
         t = beta / se
     tests = {"beta": beta * scale, "se": se * scale, "t": np.where(norm > 0, t, np.nan)}
     tests["log10p"] = t_log10p(tests["t"], np.broadcast_to(dof, t.shape))
-    return tests | {"trait": traits, "n": n, "freq": np.where(n > 0, mean / 2.0, np.nan), "df": df}
+    each = {"n": n, "freq": np.where(n > 0, mean / 2.0, np.nan), "df": df}
+    return tests | each | {"trait": traits, "spread": residual[:, 0]}
 
 
 def _drop_missing(
@@ -282,7 +309,7 @@ def _drop_missing(
     )
     a = np.eye(c) - qq
     rank = np.full(m, float(c))
-    full = np.trace(qq, axis1=1, axis2=2) < _FULL_RANK
+    full = np.trace(qq, axis1=1, axis2=2) < FULL_RANK
     inverse = np.empty_like(a)
     inverse[full] = np.linalg.inv(a[full])
     for row in np.flatnonzero(~full):
@@ -297,7 +324,7 @@ def _drop_missing(
     return num, (x * b).sum(axis=1), yy, rank
 
 
-def _recompute(
+def recompute(
     source: BlockSource, group: TraitGroup, rows: NDArray[np.int32], columns: NDArray[np.int32]
 ) -> dict[str, NDArray[Any]]:
     """Return exact tests of the pairs that the screen let through, one entry a pair."""

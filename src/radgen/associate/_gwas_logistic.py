@@ -8,21 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen._core.blocks import block_ranges
-from radgen._native import _genotype
 from radgen.associate._gwas_design import basis
-from radgen.associate._gwas_rows import TestRows, join_rows
+from radgen.associate._gwas_rows import HIST_BINS, TestRows, join_rows
+from radgen.associate._gwas_score import ScoreNull, ScoreScreen, known_mask, one_step
 from radgen.errors import InputError
 from radgen.genome._blocks import BlockSource, CentredBlock
 from radgen.stats.logistic_scan import NullLogistic, firth_block, fit_null, wald_block
-from radgen.stats.saddle import saddle_log10p
+from radgen.stats.saddle import ResidualLaw
 from radgen.stats.tail import normal_log10p
 
 __all__ = ["LOGISTIC_TESTS", "LogisticScan", "binary", "narrow"]
 
 Array = NDArray[np.float64]
 LOGISTIC_TESTS = ("hybrid", "firth", "score")
-_SADDLE_BELOW = np.log10(0.05)
 _ROOM = 4 << 20
+_SCREENED = 0.01
+"""Thresholds up to which scores are screened: far from p = 0.05, where the saddle point starts."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,6 +32,7 @@ class LogisticTrait:
 
     used: NDArray[np.int64]
     null: NullLogistic | None
+    score: ScoreNull | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,6 +42,7 @@ class LogisticScan:
     traits: tuple[LogisticTrait, ...]
     threshold: float | None
     test: str
+    screen: ScoreScreen | None
 
     @classmethod
     def build(
@@ -69,11 +72,15 @@ class LogisticScan:
             used = np.flatnonzero(np.isfinite(column))
             known = None if offsets is None else offsets[used, number]
             if known is not None and np.isnan(known).any():
-                traits.append(LogisticTrait(used, None))
+                traits.append(LogisticTrait(used, None, None))
                 continue
             y = binary(name, column[used])
-            traits.append(LogisticTrait(used, fit_null(y, basis(covariates[used]), known)))
-        return cls(tuple(traits), threshold, test)
+            null = fit_null(y, basis(covariates[used]), known)
+            traits.append(LogisticTrait(used, null, score_null(null) if test == "score" else None))
+        scored = [(trait.used, trait.score) for trait in traits if trait.score is not None]
+        screened = scored and threshold is not None and threshold <= _SCREENED
+        screen = ScoreScreen.build(scored, len(values)) if screened else None
+        return cls(tuple(traits), threshold, test, screen)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:
         """Return of each trait its samples, and infinity: the statistics are normal."""
@@ -83,32 +90,42 @@ class LogisticScan:
 
     def scan(self, source: BlockSource) -> TestRows:
         """Return the tests of one block that are kept, and the counts of all."""
+        if self.screen is not None:
+            return self._screened(source, self.screen)
         block = source.centred(np.float64)
         parts = []
         for number, trait in enumerate(self.traits):
             own = narrow(block, trait.used)
-            tests = self._tests(own, trait.null)
-            each = {name: item[:, None] for name, item in tests.items()}
-            parts.append(
-                each
-                | {
-                    "trait": np.array([number]),
-                    "n": own.n_known,
-                    "freq": np.where(own.n_known > 0, own.mean / 2.0, np.nan),
-                }
-            )
+            each = {name: item[:, None] for name, item in self._tests(own, trait).items()}
+            parts.append(each | {"trait": np.array([number])} | _who(own))
         return join_rows(parts, source.start, len(self.traits), self.threshold)
 
-    def _tests(self, block: CentredBlock, null: NullLogistic | None) -> dict[str, Array]:
-        if null is None:
+    def _screened(self, source: BlockSource, screen: ScoreScreen) -> TestRows:
+        block = source.product(screen.weights, screen.totals, np.matmul)
+        squares = source.weighted_squares(screen.squares)
+        hist = np.zeros((len(self.traits), HIST_BINS), np.int64)
+        parts = []
+        scored = (item for item in enumerate(self.traits) if item[1].score is not None)
+        for number, (at, trait) in enumerate(scored):
+            rows, hist[at : at + 1] = screen.candidates(block, squares, number)
+            for low, high in block_ranges(len(rows), max(1, _ROOM // len(trait.used))):
+                own = narrow(source.centred(np.float64, rows[low:high]), trait.used)
+                place = {"trait": np.full(high - low, at), "variant": rows[low:high]}
+                parts.append(self._tests(own, trait) | place | _who(own))
+        return join_rows(parts, source.start, len(self.traits), self.threshold, hist)
+
+    def _tests(self, block: CentredBlock, trait: LogisticTrait) -> dict[str, Array]:
+        if trait.null is None:
             return {name: np.full(len(block.g), np.nan) for name in ("beta", "se", "t", "log10p")}
-        return _score(block, null) if self.test == "score" else self._fits(block, null)
+        if trait.score is not None:
+            return one_step(block, trait.score)
+        return self._fits(block, trait.null)
 
     def _fits(self, block: CentredBlock, null: NullLogistic) -> dict[str, Array]:
         m, n = block.g.shape
         beta, se = np.full(m, np.nan), np.full(m, np.nan)
         varies = np.flatnonzero(block.squares > 1e-9)
-        known = _known(block) if block.any_missing else None
+        known = known_mask(block) if block.any_missing else None
         size = max(1, _ROOM // n)
         for low, high in block_ranges(len(varies), size):
             rows = varies[low:high]
@@ -123,6 +140,17 @@ class LogisticScan:
                 beta[rows], se[rows] = fit.beta, fit.se
         z = beta / se
         return {"beta": beta, "se": se, "t": z, "log10p": normal_log10p(z)}
+
+
+def score_null(null: NullLogistic) -> ScoreNull:
+    """Return what the score test needs of a logistic model without the variant."""
+    weight = null.mu * (1.0 - null.mu)
+    return ScoreNull.build(null.x, weight, null.y - null.mu, ResidualLaw.binary(null.mu))
+
+
+def _who(block: CentredBlock) -> dict[str, Array]:
+    freq = np.where(block.n_known > 0, block.mean / 2.0, np.nan)
+    return {"n": block.n_known, "freq": freq}
 
 
 def binary(name: str, y: Array) -> Array:
@@ -147,7 +175,7 @@ def narrow(block: CentredBlock, used: NDArray[np.int64]) -> CentredBlock:
     n = block.g.shape[1]
     if len(used) == n:
         return block
-    known = _known(block)[:, used]
+    known = known_mask(block)[:, used]
     dosage = np.where(known, block.g[:, used] + block.mean[:, None], 0.0)
     count = known.sum(axis=1).astype(float)
     mean = dosage.sum(axis=1) / np.maximum(count, 1.0)
@@ -156,58 +184,3 @@ def narrow(block: CentredBlock, used: NDArray[np.int64]) -> CentredBlock:
     ends = np.searchsorted(row, np.arange(len(g)), side="right").astype(np.int64)
     squares = np.einsum("mn,mn->m", g, g)
     return CentredBlock(block.start, g, count, mean, squares, column.astype(np.int32), ends)
-
-
-def _known(block: CentredBlock) -> NDArray[np.bool_]:
-    known = np.ones(block.g.shape, bool)
-    counts = np.diff(np.concatenate([[0], block.ends]))
-    known[np.repeat(np.arange(len(counts)), counts), block.missing] = False
-    return known
-
-
-def _score(block: CentredBlock, null: NullLogistic) -> dict[str, Array]:
-    """Return one-step estimates and score tests, the saddle point below p = 0.05.
-
-    A missing call drops its sample; the covariates' coefficients take one Newton step on the
-    samples that are left.
-    """
-    weight = null.mu * (1.0 - null.mu)
-    root = np.sqrt(weight)
-    q = np.linalg.qr(null.x * root[:, None])[0]
-    residual = null.y - null.mu
-    both = block.g @ np.column_stack([q * root[:, None], residual])
-    b, u = both[:, :-1], both[:, -1]
-    projection = b
-    if block.any_missing:
-        m, c = b.shape
-        qq, qy, lost = np.empty((m, c, c)), np.empty((m, c, 1)), np.empty((m, 1))
-        scaled = np.ascontiguousarray((residual / root)[:, None])
-        _genotype.missing_terms(
-            block.missing, block.ends, len(q), c, np.ascontiguousarray(q), 1, scaled, qq, qy, lost
-        )
-        a = np.eye(c) - qq
-        projection = np.linalg.solve(a, b[:, :, None])[:, :, 0]
-        u = u + (projection * qy[:, :, 0]).sum(axis=1)
-    variance = np.einsum("mn,mn,n->m", block.g, block.g, weight) - (projection * b).sum(axis=1)
-    usable = (block.squares > 1e-9) & (variance > 1e-9 * block.squares * weight.max())
-    variance = np.where(usable, variance, np.nan)
-    z = u / np.sqrt(variance)
-    log10p = normal_log10p(z)
-    rows = np.flatnonzero(log10p < _SADDLE_BELOW)
-    for low, high in block_ranges(len(rows), max(1, _ROOM // block.g.shape[1])):
-        some = rows[low:high]
-        clean = block.g[some] - (projection[some] @ q.T) / root
-        if block.any_missing:
-            clean[~_known(block)[some]] = 0.0
-        better, good = saddle_log10p(u[some], clean, null.mu)
-        log10p[some[good]] = np.minimum(better[good], 0.0)
-    beta = u / variance
-    return {"beta": beta, "se": _matching_se(beta, log10p), "t": z, "log10p": log10p}
-
-
-def _matching_se(beta: Array, log10p: Array) -> Array:
-    """Return the standard error at which beta / se has the p of the test."""
-    from radgen.stats.tail import log10p_to_z
-
-    z = log10p_to_z(log10p)
-    return np.abs(beta) / np.where(z > 0, z, np.nan)

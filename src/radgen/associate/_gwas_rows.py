@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 __all__ = [
     "COLUMNS",
     "HIST_BINS",
+    "KEPT_P",
+    "QUANTA",
+    "UNDEFINED",
+    "Grid",
     "TestRows",
     "bin_counts",
     "bin_edges",
@@ -40,7 +44,41 @@ COLUMNS = (
 HIST_BINS = 640
 _PER_OCTAVE = 16
 _LOW = -24
+_ASIDE = ("df", "spread")
 _VALUES = ("beta", "se", "t", "log10p")
+
+
+KEPT_P = 1e-5
+"""Largest p of the rows that stay in memory when a scan is streamed to a file."""
+UNDEFINED = -32768
+"""Quantised t of a test that is not defined."""
+QUANTA = 1024
+"""Steps of a quantised t: it is t times this, rounded, at most 32767 in size."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Grid:
+    """All tests of a block in short.
+
+    Attributes
+    ----------
+    start : int
+        First variant.
+    t : ndarray of int16 (n_variants, n_traits)
+        t statistics in steps of 1 / QUANTA.
+    n : ndarray of int32 (n_variants, n_groups)
+        Samples of each group of traits with the same missing people.
+    freq : ndarray of float32 (n_variants, n_groups)
+        ALT frequency.
+    spread : ndarray of float64 (n_variants, n_groups)
+        Sum of squares of the dosage beside the covariates.
+    """
+
+    start: int
+    t: NDArray[np.int16]
+    n: NDArray[np.int32]
+    freq: NDArray[np.float32]
+    spread: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,12 +91,15 @@ class TestRows:
         variant (row of the genotypes), trait, n, freq, beta, se, t, log10p.
     hist : ndarray of int64 (n_traits, HIST_BINS)
         Number of tests by squared statistic, on the scale of `bin_edges`.
+    grid : Grid or None
+        All tests in short, where they are asked for.
     """
 
     __test__ = False
 
     columns: dict[str, NDArray[Any]]
     hist: NDArray[np.int64]
+    grid: Grid | None = None
 
 
 def bin_edges() -> NDArray[np.float64]:
@@ -84,6 +125,8 @@ def join_rows(
     n_traits: int,
     threshold: float | None,
     hist: NDArray[np.int64] | None = None,
+    *,
+    extra: tuple[str, ...] = (),
 ) -> TestRows:
     """Return the tests of one block, sorted, those above the threshold left out.
 
@@ -99,22 +142,24 @@ def join_rows(
         Largest p kept; None keeps all, also undefined tests.
     hist : ndarray or None
         Counts where they are known already.
+    extra : tuple of str
+        Further columns of the parts.
     """
     counts = np.zeros((n_traits, HIST_BINS), np.int64) if hist is None else hist
     flat: list[dict[str, NDArray[Any]]] = []
     for part in parts:
         if "variant" in part:
-            flat.append({name: item for name, item in part.items() if name != "df"})
+            flat.append({name: item for name, item in part.items() if name not in _ASIDE})
             continue
         traits = part["trait"]
         m, k = part["t"].shape
         if hist is None:
             counts[traits] += bin_counts(np.square(part["t"]))
         each = {name: np.repeat(part[name], k) for name in ("n", "freq")}
-        grid = {name: part[name].ravel() for name in _VALUES}
+        grid = {name: part[name].ravel() for name in (*_VALUES, *extra)}
         where = {"variant": np.repeat(np.arange(m), k), "trait": np.tile(traits, m)}
         flat.append(where | each | grid)
-    names = ("variant", "trait", "n", "freq", *_VALUES)
+    names = ("variant", "trait", "n", "freq", *_VALUES, *extra)
     columns = {
         name: np.concatenate([part[name] for part in flat]) if flat else np.empty(0)
         for name in names
@@ -131,12 +176,15 @@ def join_rows(
 
 
 def to_frame(
-    rows: Sequence[TestRows], variants: pl.DataFrame, names: Sequence[str]
+    rows: Sequence[TestRows],
+    variants: pl.DataFrame,
+    names: Sequence[str],
+    extra: tuple[str, ...] = (),
 ) -> pl.DataFrame:
-    """Return kept tests as a frame with `COLUMNS`."""
+    """Return kept tests as a frame with `COLUMNS` and further ones."""
     merged = {
         name: np.concatenate([row.columns[name] for row in rows]) if rows else np.empty(0)
-        for name in ("variant", "trait", "n", "freq", *_VALUES)
+        for name in ("variant", "trait", "n", "freq", *_VALUES, *extra)
     }
     at = pl.Series(merged["variant"].astype(np.int64))
     where = variants.select("chrom", "pos", "id", "ref", "alt")[at]
@@ -151,8 +199,8 @@ def to_frame(
         "t": merged["t"],
         "log10p": merged["log10p"],
         "p": p,
-    }
+    } | {name: merged[name] for name in extra}
     return pl.DataFrame(
         [phenotype.alias("phenotype"), *where.get_columns()]
         + [pl.Series(name, item) for name, item in numbers.items()]
-    ).select(COLUMNS)
+    ).select(*COLUMNS, *extra)

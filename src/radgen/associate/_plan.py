@@ -20,13 +20,16 @@ from radgen.stats.rank import normal_scores
 from radgen.types import Alignment, Covariates, OmicsTable, PhenotypeTable, align
 
 __all__ = [
+    "BEYOND",
     "Matched",
     "families_of",
     "layer_labels",
     "match",
+    "no_outcome",
     "scaled",
     "types_of",
     "units_of",
+    "without_sentinels",
 ]
 
 Array = NDArray[np.float64]
@@ -54,13 +57,17 @@ _OUTCOME = {
 }
 _OF_COUNTS = ("negbinom", "spearman", "mann_whitney", "kruskal")
 _PAIRS = 1 << 18
+LARGEST = 1e100
+"""Numbers beyond this are marks of a program that failed, and would overflow."""
+BEYOND = "{} cells of {} lie beyond 1e100 and were taken as missing: they are no measurements."
 
 
 @dataclass(frozen=True, eq=False)
 class Matched:
     """Rows common to the images, a layer and whatever else a test needs.
 
-    `clusters` numbers the patient of each row, `modifier` is the effect modifier.
+    `clusters` numbers the patient of each row, `modifier` is the effect modifier, `beyond` counts
+    the cells beyond `LARGEST`, which are missing here.
     """
 
     samples: tuple[str, ...]
@@ -69,6 +76,7 @@ class Matched:
     covariates: Array | None
     clusters: NDArray[np.int64] | None = None
     modifier: Array | None = None
+    beyond: int = 0
 
 
 def match(
@@ -143,8 +151,29 @@ def match(
     if clusters is not None:
         named = [str(clusters[item]) for item in samples]
         codes = np.unique(named, return_inverse=True)[1].astype(np.int64)
-    traits, values = phenotypes.values[rows["images"]], layer.values[rows[label]]
-    return Matched(samples, traits, values, z, codes, effect)
+    traits, n_traits = without_sentinels(phenotypes.values[rows["images"]])
+    values, n_values = without_sentinels(layer.values[rows[label]])
+    return Matched(samples, traits, values, z, codes, effect, n_traits + n_values)
+
+
+def without_sentinels(values: Array) -> tuple[Array, int]:
+    """Return values with what is beyond `LARGEST` missing, and how many cells that are.
+
+    Parameters
+    ----------
+    values : ndarray of float64 (n_samples, n_columns)
+        NaN = missing.
+
+    Returns
+    -------
+    values : ndarray of float64 (n_samples, n_columns)
+        The same array where nothing lies beyond.
+    count : int
+        Cells that became missing.
+    """
+    beyond = np.abs(values) > LARGEST
+    count = int(np.count_nonzero(beyond))
+    return (np.where(beyond, np.nan, values), count) if count else (values, 0)
 
 
 def _enough(
@@ -235,12 +264,12 @@ def units_of(
     for kind in dict.fromkeys(types):
         rows = np.array([i for i, item in enumerate(types) if item == kind], dtype=np.int64)
         for omics_kind in dict.fromkeys(omics_types):
-            name, swapped = _choose(test, kind, omics_kind, layer)
+            name, swapped, fits = _choose(test, kind, omics_kind, layer)
             columns = np.array(
                 [j for j, item in enumerate(omics_types) if item == omics_kind], dtype=np.int64
             )
             side = None
-            if name == "linear" and not swapped and matched.modifier is None:
+            if name == "linear" and fits and not swapped and matched.modifier is None:
                 side = prepare(traits[:, rows], matched.covariates)
             for start, stop in block_ranges(len(columns), _size(name, rows, columns, block_size)):
                 block = columns[start:stop]
@@ -254,6 +283,7 @@ def units_of(
                     limits,
                     (rows, block + first),
                     swapped=swapped,
+                    fits=fits,
                     offset=offset,
                     side=side,
                     clusters=matched.clusters,
@@ -270,23 +300,29 @@ def _size(
     return wanted or max(_PAIRS // max(len(rows), 1), 1)
 
 
-def _choose(test: str, kind: str, omics_kind: str, layer: OmicsTable) -> tuple[str, bool]:
+def _choose(test: str, kind: str, omics_kind: str, layer: OmicsTable) -> tuple[str, bool, bool]:
+    """Return the test, whether the feature is the outcome, and whether the types suit it."""
     if omics_kind == "count" and test not in _OF_COUNTS:
         raise InputError(
             f"The {layer.layer} layer holds raw counts. Normalise it first (log2 of counts per "
             "million, say), or ask for test='negbinom' or test='spearman'."
         )
     if test == "auto":
-        return _AUTO[kind, omics_kind]
+        return *_AUTO[kind, omics_kind], True
     if test in _OUTCOME:
         for swapped, side in ((True, omics_kind), (False, kind)):
             if side in _OUTCOME[test]:
-                return test, swapped
-        raise InputError(
-            f"test={test!r} needs a {' or '.join(_OUTCOME[test])} outcome; the pair is a "
-            f"{kind} phenotype with a {omics_kind} feature of layer {layer.layer!r}."
-        )
-    return test, False
+                return test, swapped, True
+        return test, False, False
+    return test, False, True
+
+
+def no_outcome(test: str) -> str:
+    """Return what to say where no pair has the outcome that a test needs."""
+    return (
+        f"test={test!r} needs a {' or '.join(_OUTCOME[test])} outcome, and no pair has one. "
+        "Declare types (phenotype_types), or choose another test; 'auto' fits each pair."
+    )
 
 
 def _omics_types(layer: OmicsTable, values: Array) -> list[str]:

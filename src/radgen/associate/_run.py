@@ -27,8 +27,9 @@ LEAST_SQUARES = ("linear", "linear_hc3", "moderated", "mixed")
 class Unit:
     """Pairs that share a test.
 
-    `limits` holds the confidence, the fewest samples and the fewest samples of either group;
-    `place` the numbers of the phenotypes and of the molecular features.
+    `fits` is False where the test needs data of another type; `limits` holds the confidence, the
+    fewest samples and the fewest samples of either group; `place` the numbers of the phenotypes
+    and of the molecular features.
     """
 
     traits: Array
@@ -38,6 +39,7 @@ class Unit:
     limits: tuple[float, int, int]
     place: tuple[NDArray[np.int64], NDArray[np.int64]]
     swapped: bool = False
+    fits: bool = True
     offset: Array | None = None
     side: TraitSide | None = None
     clusters: NDArray[np.int64] | None = None
@@ -86,6 +88,9 @@ def _few_clusters(unit: Unit, min_group: int) -> NDArray[np.bool_]:
 
 def _block(unit: Unit) -> _pairs.PairBlock:
     confidence = unit.limits[0]
+    if not unit.fits:
+        block = _pairs.blank_block(unit.predictors, unit.traits)
+        return block.refuse(np.ones(block.code.shape, dtype=bool), _pairs.WRONG_TYPE)
     if unit.modifier is not None:
         return interaction_block(
             KERNELS[unit.test],

@@ -20,10 +20,12 @@ from radgen.associate._kernels import KERNELS, MODIFIED, PERMUTED, UNADJUSTED
 from radgen.associate._maxt import Permuted, max_t_blocks
 from radgen.associate._pairs import ruled_by_one
 from radgen.associate._plan import (
+    BEYOND,
     Matched,
     families_of,
     layer_labels,
     match,
+    no_outcome,
     types_of,
     units_of,
 )
@@ -261,11 +263,16 @@ class _Plan:
 
     def units(self) -> Iterator[Unit]:
         """Yield all units, stratum by stratum and layer by layer."""
+        fitted = not self.strata
         for number, (stratum, only) in enumerate(self.strata.items()):
             first = 0
             for label, layer in zip(self.labels, self.layers, strict=True):
-                yield from self._layer(number, stratum, only, label, layer, first)
+                for unit in self._layer(number, stratum, only, label, layer, first):
+                    fitted |= unit.fits
+                    yield unit
                 first += layer.n_features
+        if not fitted and self.tests:
+            raise InputError(no_outcome(self.options.test))
 
     def _layer(  # noqa: PLR0917
         self,
@@ -295,6 +302,8 @@ class _Plan:
             return
         self.used.update(matched.samples)
         self._outliers(matched, label, layer)
+        if matched.beyond:
+            self.notes += (BEYOND.format(matched.beyond, f"the phenotypes or of {label}"),)
         for unit in units_of(
             matched,
             layer,

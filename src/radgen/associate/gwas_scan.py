@@ -8,27 +8,24 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
-from radgen.associate._gwas_backend import Backend, open_backend
+from radgen.associate._gwas_backend import open_backend
+from radgen.associate._gwas_compact import CompactStore
 from radgen.associate._gwas_input import GwasInput, prepare
+from radgen.associate._gwas_layouts import LAYOUTS, ScanKind
 from radgen.associate._gwas_linear import LinearScan
 from radgen.associate._gwas_mixed import related_rows
+from radgen.associate._gwas_plan import dead_notes, linear, linear_notes, logistic, mixed
 from radgen.associate._gwas_run import Scan, cut, run_blocks
 from radgen.associate._gwas_store import Store
-from radgen.associate.gwas_background import offsets, take_off
+from radgen.associate.gwas_background import offsets
 from radgen.associate.gwas_result import GwasResult, summarise
-from radgen.errors import InputError, shown
+from radgen.errors import InputError
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, Outcome, PhenotypeTable
 
 if TYPE_CHECKING:
-    from radgen.associate._gwas_logistic import LogisticScan
-    from radgen.associate._gwas_mixed import MixedScan
     from radgen.associate.gwas_ridge import RidgeResult
-
-Offsets = dict[str, Any] | None
 
 __all__ = ["gwas"]
 
@@ -47,6 +44,7 @@ def gwas(
     traits: Sequence[str] | None = None,
     threshold: float | None = None,
     out: str | Path | None = None,
+    layout: Literal["table", "compact", "plink", "regenie", "gwas-ssf"] = "table",
     block_size: int | None = None,
     jobs: int | None = None,
     executor: Executor | None = None,
@@ -88,8 +86,14 @@ def gwas(
     threshold : float or None
         Keep tests with p <= threshold; None keeps all, also undefined ones (NaN).
     out : str, Path or None
-        Parquet file that the tests are streamed to; an interrupted run is taken up where it
-        stopped. None keeps them in memory.
+        Parquet file (of the compact layout, folder) that the tests are streamed to; an
+        interrupted run is taken up where it stopped. None keeps them in memory.
+    layout : {"table", "compact", "plink", "regenie", "gwas-ssf"}
+        How tests are stored. "table": Parquet, a row a test. "plink", "regenie", "gwas-ssf":
+        text with the columns of PLINK 2, REGENIE or the GWAS catalog, one file a trait whose
+        name begins with `out`. "compact", linear model only: all tests,
+        two bytes each, a row a variant and a column a trait; hits (p <= threshold, or 1e-5)
+        are kept beside them in double precision, see `read_compact`.
     block_size : int or None
         Variants read at a time; None = about 32 MiB decoded.
     jobs : int or None
@@ -139,21 +143,27 @@ def gwas(
         raise InputError("A kinship goes with model='lmm', and that model needs one.")
     if loco is not None and model == "lmm":
         raise InputError("loco goes with model='linear' or 'logistic'.")
+    require_choice(layout, LAYOUTS, what="layout")
+    if layout != "table" and out is None:
+        raise InputError(f"The layout {layout!r} is one of files: say where with out.")
+    short = layout == "compact"
+    if short and (model != "linear" or loco is not None):
+        raise InputError("The compact layout is for model='linear' without loco.")
     engine = open_backend(backend)
     if kinship is not None:
         genotypes = genotypes.take_samples(related_rows(kinship, genotypes.samples))
     data = prepare(genotypes, phenotypes, covariates, traits)
     background = None if loco is None else offsets(loco, data, model)
     if kinship is not None:
-        plan = _mixed(data, kinship, threshold)
+        plan = mixed(data, kinship, threshold)
     elif model == "linear":
-        plan = _linear(data, background, threshold, engine)
+        plan = linear(data, background, threshold, engine, short=short)
     else:
-        plan = _logistic(data, background, threshold, test)
+        plan = logistic(data, background, threshold, test)
     scan, scan_of, beside = plan
-    notes = _linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
+    notes = linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
     if background is not None:
-        notes = (*notes, *_dead_notes(data, background))
+        notes = (*notes, *dead_notes(data, background))
     params: dict[str, Any] = {
         "model": model,
         "test": test if model == "logistic" else "t" if model == "linear" else "lmm",
@@ -164,14 +174,15 @@ def gwas(
         "threshold": threshold,
         "loco": loco is not None or isinstance(kinship, Mapping),
         "screened": isinstance(scan, LinearScan) and scan.screen is not None,
+        "layout": layout,
         "out": None if out is None else str(out),
     }
     return _run(
         data,
+        scan,
         scan_of,
         params,
         notes,
-        scan.dof(),
         beside=beside,
         out=out,
         block_size=block_size,
@@ -180,110 +191,12 @@ def gwas(
     )
 
 
-Plan = tuple[Any, Callable[[str], Scan], Any]
-
-
-def _linear(data: GwasInput, known: Offsets, threshold: float | None, engine: Backend) -> Plan:
-    """Return the scan, that of each chromosome, and what they depend on beside the data."""
-
-    def build(values: Any) -> LinearScan:
-        return LinearScan.build(values, data.covariates, threshold=threshold, backend=engine)
-
-    scan = build(data.values)
-    if known is None:
-        return scan, lambda _chrom: scan, None
-    return scan, _by_chromosome(lambda chrom: build(take_off(data.values, known[chrom]))), known
-
-
-def _logistic(data: GwasInput, known: Offsets, threshold: float | None, test: str) -> Plan:
-    from radgen.associate._gwas_logistic import LogisticScan
-
-    def build(beside: Any) -> LogisticScan:
-        return LogisticScan.build(
-            data.names,
-            data.values,
-            data.covariates,
-            threshold=threshold,
-            test=test,
-            offsets=beside,
-        )
-
-    if known is None:
-        scan = build(None)
-        return scan, lambda _chrom: scan, None
-    scan = build(next(iter(known.values())))
-    return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
-
-
-def _mixed(
-    data: GwasInput, kinship: Kinship | Mapping[str, Kinship], threshold: float | None
-) -> Plan:
-    from radgen.associate._gwas_mixed import MixedScan, related_values
-
-    def build(one: Kinship) -> MixedScan:
-        matrix = related_values(one, data.genotypes.samples)
-        return MixedScan.build(data.values, data.covariates, matrix, threshold=threshold)
-
-    if isinstance(kinship, Kinship):
-        scan = build(kinship)
-        return scan, lambda _chrom: scan, related_values(kinship, data.genotypes.samples)
-    chroms = data.genotypes.variants["chrom"].unique(maintain_order=True).to_list()
-    lost = [chrom for chrom in chroms if chrom not in kinship]
-    if lost:
-        raise InputError(f"There is no kinship without the chromosomes {shown(lost)}.")
-    beside = {name: one.values for name, one in kinship.items()}
-    scan = build(kinship[chroms[0]])
-    return scan, _by_chromosome(lambda chrom: build(kinship[chrom])), beside
-
-
-def _by_chromosome(build: Callable[[str], Scan]) -> Callable[[str], Scan]:
-    """Return the scan of a chromosome beside what stands for the others, the last one kept."""
-    last: dict[str, Scan] = {}
-
-    def scan_of(chrom: str) -> Scan:
-        if chrom not in last:
-            last.clear()
-            last[chrom] = build(chrom)
-        return last[chrom]
-
-    return scan_of
-
-
-def _dead_notes(data: GwasInput, known: dict[str, Any]) -> tuple[str, ...]:
-    first = next(iter(known.values()))
-    dead = [name for name, column in zip(data.names, first.T, strict=True) if np.isnan(column[0])]
-    if len(dead) == len(data.names):
-        raise InputError("No trait has a polygenic background in the loco table.")
-    if not dead:
-        return ()
-    return (f"Traits without a polygenic background have no test: {shown(dead)}.",)
-
-
-def _linear_notes(data: GwasInput, scan: LinearScan) -> tuple[str, ...]:
-    notes = list(data.notes)
-    flat = [data.names[trait] for group in scan.groups for trait in group.traits[group.norm == 0]]
-    if len(flat) == len(data.names):
-        raise InputError(f"No trait varies beside the covariates: {shown(flat)}.")
-    if flat:
-        notes.append(f"Traits that do not vary beside the covariates have no test: {shown(flat)}.")
-    if len(scan.groups) > 1:
-        notes.append(
-            f"Traits miss different people: {len(scan.groups)} patterns of missing values, each "
-            "analysed with its own design."
-        )
-    full = len(data.covariate_names) + 1
-    if any(group.rank < full for group in scan.groups):
-        low = min(group.rank for group in scan.groups)
-        notes.append(f"The {full} columns of the design have rank {low} only.")
-    return tuple(notes)
-
-
 def _run(
     data: GwasInput,
-    scan_of: Any,
+    scan: Any,
+    scan_of: Callable[[str], Scan],
     params: dict[str, Any],
     notes: tuple[str, ...],
-    size: tuple[Any, Any],
     *,
     beside: Any,
     out: str | Path | None,
@@ -298,19 +211,25 @@ def _run(
         genotypes.n_variants,
         len(data.names),
     )
-    key = (
-        digest(params, block_size or 0, data.values, data.covariates, genotypes.samples, beside)
-        if out
-        else ""
-    )
+    store: Store | CompactStore
+    if out is None:
+        store = Store(genotypes.variants, data.names, None, "")
+    else:
+        places = genotypes.variants.hash_rows().to_numpy()
+        known = data.values, data.covariates, genotypes.samples, places, beside
+        key = digest({**params, "out": ""}, block_size or 0, *known)
+        variants, target = genotypes.variants, Path(out)
+        if params["layout"] == "compact":
+            store = CompactStore(variants, data.names, scan.groups, target, key)
+        else:
+            kind = ScanKind(params["model"], params["test"], params["build"])
+            store = Store(variants, data.names, target, key, layout=params["layout"], kind=kind)
     blocks = cut(genotypes, block_size)
-    target = None if out is None else Path(out)
-    store = Store(genotypes.variants, data.names, target, key)
     todo = store.todo(blocks)
     for rows in run_blocks(scan_of, genotypes, todo, jobs=jobs, executor=executor):
         store.add(rows)
     frame = store.finish()
-    n, df = size
+    n, df = scan.dof()
     summary, qq = summarise(data.names, store.hist, frame, store.best, n=n, df=df)
     return GwasResult(
         frame, params, genotypes.n_samples, data.dropped, notes, summary=summary, qq=qq

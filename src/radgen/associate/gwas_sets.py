@@ -8,16 +8,23 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radgen._core.naming import require_choice
 from radgen._core.progress import progress
-from radgen.associate._gwas_input import prepare
+from radgen.associate._gwas_input import GwasInput, prepare
 from radgen.associate._gwas_logistic import binary
 from radgen.errors import InputError, shown
-from radgen.genome.burden import beta_weights, null_binary, null_continuous, set_test
+from radgen.genome.burden import RareNull, beta_weights, null_binary, null_continuous, set_test
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, PhenotypeTable, Result
 
 __all__ = ["BurdenResult", "burden"]
+
+
+_FEW = 0.2
+_Z95 = 1.959963984540054
+_EFFECT = ("beta_mask", "se_mask", "ci_low", "ci_high")
+_P = ("p_mask", "p_burden", "p_skat", "p_skato", "rho", "p_acatv", "p_acato")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +34,9 @@ class BurdenResult(Result):
     Attributes
     ----------
     frame : polars.DataFrame
-        phenotype, set, n, n_variants, p_burden, p_skat, p_skato, rho, p_acatv, p_acato; the
-        traits in order, then the sets.
+        phenotype, set, max_maf, n, n_variants, n_carriers, beta_mask, se_mask, ci_low, ci_high,
+        p_mask (the largest dosage over the set as one genotype), p_burden, p_skat, p_skato, rho,
+        p_acatv, p_acato; the traits in order, then the sets, then the bounds of the frequency.
     """
 
     kind: ClassVar[str] = "burden"
@@ -44,7 +52,9 @@ class BurdenResult(Result):
         ]
         words += [
             f"{row['set']} and {row['phenotype']}: SKAT-O p = {row['p_skato']:.2g}, burden p = "
-            f"{row['p_burden']:.2g}, {row['n_variants']} variants."
+            f"{row['p_burden']:.2g}, {row['n_variants']} variants, {row['n_carriers']} carriers, "
+            f"effect of carrying {row['beta_mask']:.3g} ({row['ci_low']:.3g} to "
+            f"{row['ci_high']:.3g})."
             for row in hits.head(5).iter_rows(named=True)
         ]
         return tuple(words)
@@ -52,11 +62,18 @@ class BurdenResult(Result):
     def methods(self) -> str:
         """Return the methods paragraph, generated from the parameters."""
         p = self.params
+        bounds = ", ".join(f"{bound:g}" for bound in p["max_maf"])
+        which = "a minor" if p["allele"] == "minor" else "an ALT"
+        saddle = (
+            " Variances of scores were set by saddle-point approximation."
+            if p["variance"] == "saddle"
+            else ""
+        )
         return (
-            f"Variants with a minor allele frequency of at most {p['max_maf']:g} were tested by "
+            f"Variants with {which} allele frequency of at most {bounds} were tested by "
             f"set with burden, SKAT, SKAT-O and ACAT-V under a {p['model']} model, weighted by "
             f"{p['weighting']}, adjusted for {len(p['covariates'])} covariates; p-values are those "
-            "of the exact chi-square mixture. Missing calls were taken at the mean."
+            f"of the exact chi-square mixture.{saddle} Missing calls were taken at the mean."
         )
 
 
@@ -70,9 +87,11 @@ def burden(
     traits: Sequence[str] | None = None,
     weights: Mapping[str, float] | None = None,
     beta: tuple[float, float] = (1.0, 25.0),
-    max_maf: float = 1.0,
+    max_maf: float | Sequence[float] = 1.0,
+    allele: Literal["minor", "alt"] = "minor",
     min_mac: float = 10.0,
     quadrature: Literal["exact", "skat"] = "exact",
+    variance: Literal["auto", "score", "saddle"] = "auto",
 ) -> BurdenResult:
     """Return burden, SKAT, SKAT-O and ACAT-V of sets of variants with traits.
 
@@ -96,12 +115,18 @@ def burden(
         density of the minor allele frequency.
     beta : (float, float), default (1, 25)
         Parameters of the Beta density.
-    max_maf : float, default 1
-        Largest minor allele frequency over the samples at hand.
+    max_maf : float or sequence of float, default 1
+        Largest frequency over the samples at hand; several bounds give a row each.
+    allele : {"minor", "alt"}
+        Whose frequency counts: that of the rarer allele, which is then counted; or that of ALT,
+        to which annotations refer.
     min_mac : float, default 10
         ACAT-V tests variants with fewer minor alleles together.
     quadrature : {"exact", "skat"}
         See `radgen.genome.burden.set_test`.
+    variance : {"auto", "score", "saddle"}
+        Of binary traits: "saddle" sets the variance of scores by saddle-point approximation;
+        "auto" does so where fewer than 1 in 5 people are cases, or controls.
 
     Returns
     -------
@@ -119,6 +144,11 @@ def burden(
     """
     require_choice(model, ("linear", "logistic"), what="model")
     require_choice(quadrature, ("exact", "skat"), what="quadrature")
+    require_choice(allele, ("minor", "alt"), what="allele")
+    require_choice(variance, ("auto", "score", "saddle"), what="variance")
+    bounds = [float(max_maf)] if isinstance(max_maf, int | float) else sorted(max_maf)
+    if not bounds or not all(0 < bound <= 1 for bound in bounds):
+        raise InputError(f"max_maf is {max_maf}; needed are frequencies in (0, 1].")
     if not sets:
         raise InputError("There is no set of variants.")
     data = prepare(genotypes, phenotypes, covariates, traits)
@@ -130,18 +160,7 @@ def burden(
             raise InputError(f"The genotypes hold two variants called {name!r}: make ids unique.")
         if name in wanted:
             place[name] = row
-    models = []
-    for name, column in zip(data.names, data.values.T, strict=True):
-        used = np.flatnonzero(np.isfinite(column))
-        x = np.column_stack([np.ones(len(used)), data.covariates[used]])
-        y = column[used]
-        models.append(
-            (
-                name,
-                used,
-                null_continuous(y, x) if model == "linear" else null_binary(binary(name, y), x),
-            )
-        )
+    models = _models(data, model, variance)
     rows: list[dict[str, Any]] = []
     empty = [name for name, members in sets.items() if not any(item in place for item in members)]
     with progress("Testing sets", len(sets)) as tick:
@@ -150,15 +169,17 @@ def burden(
             view = data.genotypes.take_variants(known)
             dosage = np.asarray(view.read(0, len(known)), float)
             mean = np.nanmean(dosage, axis=1) if known else np.empty(0)
-            rare = np.minimum(mean, 2.0 - mean) / 2.0 <= max_maf
-            own = np.array([ids[i] for i in known])[rare]
-            weight = None if weights is None else np.array([weights.get(i, 0.0) for i in own])
-            for trait, used, null in models:
-                g = dosage[rare][:, used]
-                rows.append(
-                    {"phenotype": trait, "set": label, "n": len(used)}
-                    | _tests(g, null, weight, beta, (min_mac, quadrature))
-                )
+            share = (np.minimum(mean, 2.0 - mean) if allele == "minor" else mean) / 2.0
+            for bound in bounds:
+                rare = share <= bound
+                own = np.array([ids[i] for i in known])[rare]
+                weight = None if weights is None else np.array([weights.get(i, 0.0) for i in own])
+                for trait, used, null, how in models:
+                    g = dosage[rare][:, used]
+                    rows.append(
+                        {"phenotype": trait, "set": label, "max_maf": bound, "n": len(used)}
+                        | _tests(g, null, weight, beta, (min_mac, quadrature, how))
+                    )
             tick(1)
     order = {name: number for number, name in enumerate(data.names)}
     rows.sort(key=lambda row: order[row["phenotype"]])
@@ -171,7 +192,9 @@ def burden(
         "covariates": data.covariate_names,
         "n_sets": len(sets),
         "weighting": "supplied weights" if weights is not None else f"Beta{beta} of the frequency",
-        "max_maf": max_maf,
+        "max_maf": tuple(bounds),
+        "allele": allele,
+        "variance": "saddle" if any(how == "saddle" for *_, how in models) else "score",
         "min_mac": min_mac,
         "quadrature": quadrature,
     }
@@ -179,17 +202,39 @@ def burden(
     return BurdenResult(frame, params, data.genotypes.n_samples, data.dropped, tuple(notes))
 
 
+def _models(
+    data: GwasInput, model: str, variance: str
+) -> list[tuple[str, NDArray[np.int64], RareNull, str]]:
+    """Return of each trait its name, people, model without a set, and kind of variance."""
+    models = []
+    for name, column in zip(data.names, data.values.T, strict=True):
+        used = np.flatnonzero(np.isfinite(column))
+        x = np.column_stack([np.ones(len(used)), data.covariates[used]])
+        y = column[used]
+        if model == "linear":
+            models.append((name, used, null_continuous(y, x), "score"))
+            continue
+        cases = binary(name, y)
+        rare = min(cases.mean(), 1 - cases.mean()) < _FEW
+        how = ("saddle" if rare else "score") if variance == "auto" else variance
+        models.append((name, used, null_binary(cases, x), how))
+    return models
+
+
 def _tests(
-    g: Any, null: Any, weight: Any, beta: tuple[float, float], rest: tuple[Any, Any]
+    g: Any, null: Any, weight: Any, beta: tuple[float, float], rest: tuple[Any, Any, Any]
 ) -> dict[str, int | float | None]:
-    names = ("p_burden", "p_skat", "p_skato", "rho", "p_acatv", "p_acato")
     if not len(g):
-        return {"n_variants": 0} | dict.fromkeys(names)
+        return {"n_variants": 0, "n_carriers": 0} | dict.fromkeys((*_EFFECT, *_P))
     if weight is None:
         mean = np.nanmean(g, axis=1)
         weight = beta_weights(np.minimum(mean, 2.0 - mean) / 2.0, *beta)
-    min_mac, quadrature = rest
-    found = set_test(g, null, weights=weight, min_mac=min_mac, quadrature=quadrature)
-    values = {name: getattr(found, name) for name in names}
-    clean = {name: None if np.isnan(value) else value for name, value in values.items()}
-    return {"n_variants": found.n_variants} | clean
+    min_mac, quadrature, variance = rest
+    found = set_test(
+        g, null, weights=weight, min_mac=min_mac, quadrature=quadrature, variance=variance
+    )
+    values = {name: getattr(found, name) for name in ("beta_mask", "se_mask", *_P)}
+    half = _Z95 * found.se_mask
+    values |= {"ci_low": found.beta_mask - half, "ci_high": found.beta_mask + half}
+    clean = {name: None if np.isnan(values[name]) else values[name] for name in (*_EFFECT, *_P)}
+    return {"n_variants": found.n_variants, "n_carriers": found.n_carriers} | clean

@@ -13,7 +13,7 @@ from radgen.associate import _pairs
 from radgen.associate._interaction import interaction_block
 from radgen.associate._kernels import KERNELS, MODIFIED
 from radgen.associate._pairs import PairBlock
-from radgen.associate._plan import families_of, scaled
+from radgen.associate._plan import BEYOND, families_of, scaled, without_sentinels
 from radgen.associate._summary import tally
 from radgen.associate._survival import cox_block
 from radgen.associate._table import Names, Piece, assemble, n_effective
@@ -139,7 +139,7 @@ def screen(
         z = z[keep]
     if keep.sum() < 3:
         raise InputError(f"Only {int(keep.sum())} samples have outcome and covariates.")
-    x = phenotypes.values[rows["images"]][keep]
+    x, beyond = without_sentinels(phenotypes.values[rows["images"]][keep])
     if standardise:
         x = scaled(x, ~_pairs.is_binary(x))
     events = None if outcome.events is None else outcome.events[rows["outcome"]][keep]
@@ -190,6 +190,7 @@ def screen(
             {"sample": list(reasons), "reason": list(reasons.values())},
             schema={"sample": pl.String, "reason": pl.String},
         ),
+        warnings=(BEYOND.format(beyond, "the phenotypes"),) if beyond else (),
         provenance={"step": "associate.screen", "version": 2},
         summary=tally(frame) | {"n_effective": count},
     )

@@ -21,7 +21,7 @@ __all__ = ["associate", "link", "replicate"]
 
 _NAMES = ("by", "sequenced", "panel", "gene_sets", "counts", "tcga")
 _OPTIONS = ("test", "modifier", "transform", "standardise", "permutations", "min_n", "min_group",
-            "jobs", "seed", "lock_by", "level", "at_most")  # fmt: skip
+            "jobs", "seed", "lock_by", "level", "at_most", "combine")  # fmt: skip
 _LISTS = ("adjust", "adjust_phenotypes", "traits", "features", "ordinal")
 
 
@@ -119,7 +119,8 @@ def _parted(text: str) -> list[str]:
 
 
 def _show(run: AssociationRun) -> None:
-    for line in (*run.notes, *run.result.statements()):
+    across = () if run.evidence is None else run.evidence.statements()
+    for line in (*run.notes, *run.result.statements(), *across):
         typer.echo(line)
     typer.echo(f"All pairs: {run.pairs}")
     typer.echo(f"Report: {run.report}")

@@ -104,23 +104,41 @@ def run_gwas(
         )
 
 
-def burden_of(genotypes: Path, phenotypes: Path, sets: Path, **options: Any) -> Result:
-    """Return the set tests of a two-column file: set, variant id."""
-    from radgen.associate import burden
-    from radgen.errors import FormatError
-    from radgen.io import open_genotypes
+def burden_of(
+    genotypes: Path,
+    phenotypes: Path,
+    sets: Path,
+    *,
+    annotations: Path | None,
+    masks: Path | None,
+    max_maf: str,
+    **options: Any,
+) -> Result:
+    """Return the set tests of a file of sets, or of the masks of annotated variants.
 
-    members: dict[str, list[str]] = {}
-    for number, line in enumerate(sets.read_text("utf-8").splitlines(), 1):
-        fields = line.split()
-        if len(fields) not in (0, 2):
-            raise FormatError(
-                "needs two fields a line: set and variant id.", path=sets, line=number
-            )
-        if fields:
-            members.setdefault(fields[0], []).append(fields[1])
+    Raises
+    ------
+    InputError
+        If only one of annotations and masks is given, or a frequency is no number.
+    """
+    from radgen.associate import burden
+    from radgen.errors import InputError
+    from radgen.io import open_genotypes, read_gene_masks, read_gene_sets
+
+    if (annotations is None) != (masks is None):
+        raise InputError("Masks need annotations, and annotations masks: give both files.")
+    try:
+        bounds = [float(item) for item in parted(max_maf) or ["1"]]
+    except ValueError as error:
+        raise InputError(
+            f"--max-maf is {max_maf!r}; needed are numbers parted by commas."
+        ) from error
+    if annotations is not None and masks is not None:
+        members = read_gene_masks(annotations, sets, masks)
+    else:
+        members = read_gene_sets(sets)
     people = read_sample_table(phenotypes)
-    return burden(open_genotypes(genotypes), people, members, **options)
+    return burden(open_genotypes(genotypes), people, members, max_maf=bounds, **options)
 
 
 def write_kinship(kinship: Kinship, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     from radgen.predict import AuditResult
     from radgen.study.models import ModelRun
 
-__all__ = ["evaluate", "ids_of", "show_audit", "show_predictions", "sites_of", "validate"]
+__all__ = [
+    "environments",
+    "evaluate",
+    "ids_of",
+    "show_audit",
+    "show_predictions",
+    "sites_of",
+    "validate",
+]
 
 
 def _parted(text: str) -> list[str]:
@@ -31,7 +40,7 @@ def evaluate(given: Mapping[str, Any]) -> None:
     from radgen.study.models import evaluate_inputs, evaluate_many
 
     features, genomic = given["features"] or [], given["genomic"] or []
-    inputs = [_inputs(given, target) for target in given["target"]]
+    inputs = [_inputs(given, target) for target in _targets(given)]
     files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
     options = _settings(given) | {"files": files}
     if len(inputs) == 1:
@@ -41,17 +50,64 @@ def evaluate(given: Mapping[str, Any]) -> None:
     _show(run, "Frozen model")
 
 
+def environments(given: Mapping[str, Any]) -> None:
+    """Do what ``radgen environments`` asks for, print the findings and write the tables."""
+    from radgen.cli._genetics import write_table
+    from radgen.predict import invariant_prediction, leave_environment_out
+
+    whole = {"target": [given["target"]], "unit": "", "event": None, "patient": None,
+             "one_site": None}  # fmt: skip
+    inputs = _inputs({**given, **whole}, given["target"])
+    sites = inputs.sites or {}
+    level = given["alpha"]
+    found = invariant_prediction(
+        inputs.blocks, inputs.outcome, sites, alpha=level, max_candidates=given["candidates"]
+    )
+    away = leave_environment_out(
+        inputs.blocks, inputs.outcome, sites, seed=given["seed"], alpha=level,
+        methods=_parted(given["methods"]),
+    )  # fmt: skip
+    tables = {
+        "invariance": found.table, "sets": found.sets, "environments": away.table,
+        "differences": away.differences,
+    }  # fmt: skip
+    for name, table in tables.items():
+        write_table(table, given["out"] / f"{name}.csv")
+    notes = dict.fromkeys((*inputs.notes, *found.warnings, *away.warnings))
+    for line in (*notes, *found.statements(), *away.statements(), f"Tables: {given['out']}"):
+        typer.echo(line)
+
+
+def _targets(given: Mapping[str, Any]) -> list[str]:
+    """Return all targets; ``subtype=*`` stands for each value against the rest."""
+    from radgen.predict.inputs import against_the_rest
+
+    out = []
+    for target in given["target"]:
+        name, _, positive = target.partition("=")
+        if positive != "*":
+            out.append(target)
+            continue
+        values = against_the_rest(given["outcomes"], name, id_name=given["id_"])
+        out += [f"{name}={value}" for value in values]
+    return out
+
+
 def _inputs(given: Mapping[str, Any], target: str) -> Any:
     from radgen.predict import read_inputs
 
     name, _, positive = target.partition("=")
     outcome = _outcome(given) | ({"positive": positive} if positive else {})
-    return read_inputs(
+    found = read_inputs(
         given["outcomes"], name, features=given["features"] or [],
         genomic=given["genomic"] or [], clinical=_parted(given["clinical"]), unit=given["unit"],
         exclude=[*_parted(given["exclude"]), *(t.partition("=")[0] for t in given["target"])],
         **outcome,
     )  # fmt: skip
+    same = sum(t.partition("=")[0] == name for t in _targets(given))
+    if same < 2:
+        return found
+    return replace(found, outcome=replace(found.outcome, name=target))
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:

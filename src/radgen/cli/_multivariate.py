@@ -48,8 +48,8 @@ def read_blocks(
 
 def compared(data: TwoBlockData, *, methods: str, jobs: int, **options: Any) -> ComparisonResult:
     """Return the comparison, over `jobs` processes."""
+    from radgen._core.executors import executor as opened
     from radgen.multivariate import compare
-    from radgen.study.executors import executor as opened
 
     with opened(jobs) as executor:
         found = compare(

@@ -43,6 +43,7 @@ _SEQUENCED = "Of a MAF: text file of all sequenced ids; without it nobody is wil
 _PANEL = "Of a MAF: text file of the genes that the assay covers."
 _SETS = "GMT file: score gene sets instead of genes."
 _COUNTS = "Raw counts: tmm, median_ratio, cpm, or none (for negbinom)."
+_COMBINE = "Combine layers of a gene: cauchy, joint, brown, stouffer, harmonic …"
 _TCGA = "Molecular ids are TCGA barcodes: keep one tumour a patient."
 _PERMUTED = "Max-T permutations (linear, spearman)."
 _LOCK = "Adjusted value that decides what is locked: q_bh, p_bonferroni, p_maxt …"
@@ -78,6 +79,7 @@ def associate(
     lock_by: Annotated[str, typer.Option(help=_LOCK)] = "q_bh",
     level: Annotated[float, typer.Option(help="Its largest value.")] = 0.05,
     at_most: Annotated[int | None, typer.Option(help="Lock at most so many.")] = None,
+    combine: Annotated[str, typer.Option(help=_COMBINE)] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
     seed: Annotated[int, typer.Option(help="Of the permutations.")] = 0,
 ) -> None:

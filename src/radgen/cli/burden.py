@@ -9,23 +9,31 @@ import typer
 
 __all__ = ["burden"]
 
+_SETS = "Set and variant a line, or REGENIE's set list (set, chromosome, position, variants)."
+_MAX_MAF = "Largest frequency; several, parted by commas, give a row each."
+
 
 def burden(
     *,
     genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
-    sets: Annotated[Path, typer.Option(help="Two fields a line: set, variant id.")],
+    sets: Annotated[Path, typer.Option(help=_SETS)],
     out: Annotated[Path, typer.Option(help="Results: .parquet, .tsv or .csv.")],
+    annotations: Annotated[Path | None, typer.Option(help="Variant, set, annotation.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Mask and its annotations a line.")] = None,
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
     traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
     model: Annotated[str, typer.Option(help="linear or logistic.")] = "linear",
-    max_maf: Annotated[float, typer.Option(help="Largest minor allele frequency.")] = 0.01,
+    max_maf: Annotated[str, typer.Option(help=_MAX_MAF)] = "0.01",
+    allele: Annotated[str, typer.Option(help="Count the minor allele, or alt.")] = "minor",
 ) -> None:
-    """Test sets of rare variants: burden, SKAT, SKAT-O, ACAT-V."""
+    """Test sets of rare variants: burden, SKAT, SKAT-O, ACAT-V, and carriers."""
     from radgen.cli import _genetics
 
     beside, names = _genetics.optional_table(covariates), _genetics.parted(traits)
-    options = {"covariates": beside, "traits": names, "model": model, "max_maf": max_maf}
-    result = _genetics.burden_of(genotypes, phenotypes, sets, **options)
+    result = _genetics.burden_of(
+        genotypes, phenotypes, sets, annotations=annotations, masks=masks, max_maf=max_maf,
+        covariates=beside, traits=names, model=model, allele=allele,
+    )  # fmt: skip
     _genetics.write_table(result.table, out)
     _genetics.report(result, out)

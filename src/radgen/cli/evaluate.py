@@ -29,7 +29,10 @@ that learns (imputation, harmonisation, selection, tuning, threshold) sees train
 The report is OUT/report.html. Exit codes: 0 done, 2 input must be mended."""
 }
 
-_TARGET = "Column of the outcome or time; with its positive value: IDH=mutant. Repeat for several."
+_TARGET = (
+    "Column of the outcome or time. IDH=mutant names the positive value, subtype=* takes each "
+    "value against the rest. Repeat for several."
+)
 _POSITIVE = "Value of the target that counts as positive; the others are negative."
 _EVENT = "Column that says whether the event happened; the target is then the time."
 _CLINICAL = "Columns of the outcomes table to use as predictors, parted by commas."

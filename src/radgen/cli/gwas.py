@@ -14,7 +14,7 @@ def gwas(
     *,
     genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
-    out: Annotated[Path, typer.Option(help="Results, Parquet.")],
+    out: Annotated[Path, typer.Option(help="Results: a .parquet, or what --layout says.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
     traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
     model: Annotated[str, typer.Option(help="linear, logistic or lmm.")] = "linear",
@@ -28,6 +28,13 @@ def gwas(
         bool, typer.Option(help="lmm: leave each chromosome out of the kinship of genotypes.")
     ] = False,
     threshold: Annotated[float | None, typer.Option(help="Keep tests with p at most this.")] = None,
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="table (Parquet, a row a test); compact (a folder of Parquet files with all "
+            "tests, two bytes each); plink, regenie or gwas-ssf (text, one file a trait)."
+        ),
+    ] = "table",
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
@@ -38,7 +45,7 @@ def gwas(
     result = _genetics.run_gwas(
         genotypes, phenotypes, covariates,
         traits=traits, model=model, test=test, kinship=kinship, threshold=threshold, out=out,
-        loco=loco, loco_kinship=loco_kinship,
+        loco=loco, loco_kinship=loco_kinship, layout=layout,
         build=build, jobs=jobs, cluster=cluster,
     )  # fmt: skip
     _genetics.report(result, out)

@@ -8,7 +8,10 @@ from typing import Any
 _HOMES = {
     "GenotypePCA": "radgen.genome.components",
     "GenotypeQC": "radgen.genome.quality",
+    "adaptation_index": "radgen.genome.codon_usage",
+    "adaptiveness": "radgen.genome.codon_usage",
     "clump": "radgen.genome.linkage",
+    "codon_counts": "radgen.genome.codon_usage",
     "duplicates": "radgen.genome.relatedness",
     "genotype_qc": "radgen.genome.quality",
     "grm": "radgen.genome.relatedness",
@@ -17,31 +20,19 @@ _HOMES = {
     "ld_matrix": "radgen.genome.linkage",
     "loco_grms": "radgen.genome.relatedness",
     "match_variants": "radgen.genome.matching",
+    "pedigree_families": "radgen.genome.pedigree",
+    "pedigree_kinship": "radgen.genome.pedigree",
     "polygenic_score": "radgen.genome.polygenic",
     "prune": "radgen.genome.linkage",
     "related_pairs": "radgen.genome.relatedness",
+    "rscu": "radgen.genome.codon_usage",
     "sample_statistics": "radgen.genome.frequency",
+    "synonymous_weights": "radgen.genome.codon_usage",
+    "trna_adaptiveness": "radgen.genome.codon_usage",
     "variant_statistics": "radgen.genome.frequency",
 }
 
-__all__ = [
-    "GenotypePCA",
-    "GenotypeQC",
-    "clump",
-    "duplicates",
-    "genotype_qc",
-    "grm",
-    "hardy_weinberg",
-    "king",
-    "ld_matrix",
-    "loco_grms",
-    "match_variants",
-    "polygenic_score",
-    "prune",
-    "related_pairs",
-    "sample_statistics",
-    "variant_statistics",
-]
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:

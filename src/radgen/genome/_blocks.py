@@ -168,6 +168,26 @@ class BlockSource:
         missing, ends = self._missing(bed, raw, stats, n)
         return BlockProduct(out, *_moments(stats), missing, ends)
 
+    def weighted_squares(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return sums of squares of the centred dosages, weighted (n_variants, n_columns).
+
+        Parameters
+        ----------
+        weights : ndarray of float32 (n_columns, n_samples)
+            C-contiguous. The sums are good to about single precision.
+        """
+        bed, raw = self.bed, self.raw
+        if bed is None:
+            g = centre(raw, self.start, dtype=np.float32).g
+            return np.asarray((g * g) @ weights.T, np.float64)
+        stats, dense = np.empty((len(raw), 3)), np.empty(len(raw), np.uint8)
+        out = np.empty((len(raw), len(weights)))
+        packed = raw, bed.n_samples, self.columns, bed.alt_last
+        none = np.empty(0, np.float32)
+        _genotype.bed_products(*packed, 0, none, np.empty(0), none, stats, dense)
+        _genotype.bed_squares(*packed, stats, weights, out)
+        return out
+
     def _missing(
         self, bed: BedReader, raw: NDArray[Any], stats: NDArray[np.float64], n: int
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

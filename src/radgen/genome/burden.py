@@ -43,11 +43,14 @@ class RareNull:
         Variance of y: the residual variance, or mu (1 - mu).
     q : ndarray of float64 (n_samples, rank)
         Orthonormal basis of sqrt(weight) times intercept and covariates.
+    mu : ndarray of float64 (n_samples,) or None
+        Fitted probabilities of a binary trait.
     """
 
     residual: Array
     weight: Array
     q: Array
+    mu: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class SetTest:
         SKAT-O p, and the mixing of burden and SKAT that gave the least p.
     p_acatv, p_acato : float
         ACAT-V, and the Cauchy combination of SKAT, burden and ACAT-V.
+    n_carriers : int
+        People with at least one minor (or counted) allele of the set.
+    beta_mask, se_mask, p_mask : float
+        Effect of the largest dosage over the set (0, 1, 2: the mask of REGENIE), its standard
+        error, and the score test's p.
     """
 
     n_variants: int
@@ -77,6 +85,10 @@ class SetTest:
     rho: float
     p_acatv: float
     p_acato: float
+    n_carriers: int
+    beta_mask: float
+    se_mask: float
+    p_mask: float
 
 
 def null_continuous(y: Array, x: Array) -> RareNull:
@@ -115,7 +127,7 @@ def null_binary(y: Array, x: Array) -> RareNull:
 
     fit = fit_null(y, _basis(x))
     weight = fit.mu * (1.0 - fit.mu)
-    return RareNull(y - fit.mu, weight, _basis(x * np.sqrt(weight)[:, None]))
+    return RareNull(y - fit.mu, weight, _basis(x * np.sqrt(weight)[:, None]), fit.mu)
 
 
 def _basis(x: Array) -> Array:
@@ -179,6 +191,7 @@ def set_test(
     weights: Array | None = None,
     min_mac: float = 10.0,
     quadrature: Literal["exact", "skat"] = "exact",
+    variance: Literal["score", "saddle"] = "score",
 ) -> SetTest:
     """Return burden, SKAT, SKAT-O and ACAT-V of one set of variants.
 
@@ -195,6 +208,9 @@ def set_test(
     quadrature : {"exact", "skat"}
         Of SKAT-O's integral: piecewise Gauss-Legendre, or the adaptive rule of the R package
         with its tolerance of 1.2e-4, which repeats its p to 1e-6.
+    variance : {"score", "saddle"}
+        Of a binary trait: "saddle" rescales the variance of each score, and of the burden, so
+        that its test has the saddle-point p, which rare variants of few cases need.
 
     Returns
     -------
@@ -216,7 +232,8 @@ def set_test(
     References
     ----------
     Wu et al. (2011), doi:10.1016/j.ajhg.2011.05.029; Lee et al. (2012),
-    doi:10.1093/biostatistics/kxs014; Liu et al. (2019), doi:10.1016/j.ajhg.2019.01.002.
+    doi:10.1093/biostatistics/kxs014; Liu et al. (2019), doi:10.1016/j.ajhg.2019.01.002; Zhao et
+    al. (2020), doi:10.1016/j.ajhg.2019.11.012 (saddle-point variance).
     """
     g = np.asarray(dosage, dtype=np.float64)
     if g.ndim != 2 or g.shape[1] != len(null.residual):
@@ -234,13 +251,16 @@ def set_test(
     use = (g.max(axis=1) - g.min(axis=1) > 1e-9) & (w > 0)
     if not use.any():
         nan = float("nan")
-        return SetTest(0, nan, nan, nan, nan, nan, nan, nan, nan)
+        return SetTest(0, nan, nan, nan, nan, nan, nan, nan, nan, 0, nan, nan, nan)
     g, w, maf = g[use], w[use], maf[use]
-    z = (g * w[:, None] * np.sqrt(null.weight)).T
+    z = (g * np.sqrt(null.weight)).T
     z -= null.q @ (null.q.T @ z)
-    score = (g * w[:, None]) @ null.residual
+    score = g @ null.residual
+    if variance == "saddle" and null.mu is not None:
+        z = _saddle_scaled(g, z, score, w, null)
+    z, score = z * w, score * w
     # A quantitative trait: Q is over the variance, its mixture over unit-variance genotypes.
-    scale = float(null.weight[0]) if np.ptp(null.weight) == 0 else 1.0
+    scale = float(null.weight[0]) if null.mu is None else 1.0
     score, z = score / math.sqrt(scale), z / math.sqrt(scale)
     q_skat, q_burden = float(score @ score) / 2.0, float(score.sum()) ** 2 / 2.0
     z /= math.sqrt(2.0)
@@ -250,8 +270,59 @@ def set_test(
     p_acatv = _acat_v(g, w, maf, z, score, min_mac=min_mac)
     return SetTest(
         len(g), q_skat, p_skat, q_burden, p_burden, p_skato, rho, p_acatv,
-        acat([p_skat, p_burden, p_acatv]),
+        acat([p_skat, p_burden, p_acatv]), int((g > 0.5).any(axis=0).sum()),
+        *_mask_test(g.max(axis=0), null, variance),
     )  # fmt: skip
+
+
+def _mask_test(mask: Array, null: RareNull, variance: str) -> tuple[float, float, float]:
+    """Return effect, standard error and p of one collapsed genotype by its score."""
+    z = mask * np.sqrt(null.weight)
+    z -= null.q @ (null.q.T @ z)
+    spread, score = float(z @ z), float(mask @ null.residual)
+    if spread <= 1e-9 * float(mask @ mask):
+        nan = float("nan")
+        return nan, nan, nan
+    if null.mu is None:
+        variance_of_y = float(null.weight[0])
+        spread /= variance_of_y
+        beta, se = score / spread, math.sqrt(variance_of_y / spread)
+        return beta, se, 10.0 ** float(chi2_log10p((beta / se) ** 2, 1))
+    ratio = 1.0
+    if variance == "saddle":
+        ratio = float(_saddle_ratio(z[:, None], np.array([score]), null)[0])
+    chi2 = score**2 / (spread * ratio)
+    return score / spread, 1.0 / math.sqrt(spread / ratio), 10.0 ** float(chi2_log10p(chi2, 1))
+
+
+def _saddle_ratio(z: Array, score: Array, null: RareNull) -> Array:
+    """Return by how much variances must grow for the tests to have their saddle-point p."""
+    from radgen.stats.saddle import saddle_log10p
+    from radgen.stats.tail import log10p_to_z
+
+    assert null.mu is not None
+    spread = np.einsum("nm,nm->m", z, z)
+    ratio = np.ones(len(score))
+    far = np.flatnonzero(np.square(score) > 4.0 * spread)
+    if len(far):
+        g = (z[:, far] / np.sqrt(null.weight)[:, None]).T
+        log10p, good = saddle_log10p(score[far], g, null.mu)
+        deviate = log10p_to_z(np.where(good, log10p, -1.0))
+        found = np.square(score[far]) / (spread[far] * np.square(deviate))
+        ratio[far] = np.where(good & np.isfinite(found), found, 1.0)
+    return ratio
+
+
+def _saddle_scaled(g: Array, z: Array, score: Array, w: Array, null: RareNull) -> Array:
+    """Return genotypes whose scores, and weighted sum, have saddle-point variances."""
+    z = z * np.sqrt(_saddle_ratio(z, score, null))
+    plain = (g * np.sqrt(null.weight)).T @ w
+    plain -= null.q @ (null.q.T @ plain)
+    wanted = float(plain @ plain) * float(
+        _saddle_ratio(plain[:, None], np.array([float(score @ w)]), null)[0]
+    )
+    have = float(np.square(z @ w).sum())
+    return z * math.sqrt(max(1.0, wanted / have)) if have > 0 else z
 
 
 def _spectrum(z: Array) -> Array:

@@ -83,7 +83,7 @@ def read_omics(
         raise InputError(
             f"{path}: no column {shown(unknown)}. Columns: {shown(frame.columns, 10)}."
         )
-    first = text_of(frame[frame.columns[0]], path=path)
+    first = text_of(_names(frame), path=path)
     other = [name for name in frame.columns[1:] if name not in drop]
     if samples_in == "auto":
         samples_in = _orientation(first, other, known_samples, rule, Path(path))
@@ -105,6 +105,20 @@ def read_omics(
     return _oriented(first, other, values, samples_in, layer, scale, rule, duplicates, path)
 
 
+def _names(frame: pl.DataFrame) -> pl.Series:
+    """Return the first column; where it is blank, another id of the same row (Entrez, say)."""
+    ids = [name for name in frame.columns[1:] if _plain(name) in _ANNOTATIONS]
+    column = frame.columns[0]
+    if not frame[column].null_count() or not ids:
+        return frame[column]
+    cells = [pl.col(name).cast(pl.String) for name in (column, *ids)]
+    return frame.select(pl.coalesce(cells).alias(column))[column]
+
+
+def _plain(name: str) -> str:
+    return "".join(ch for ch in name.lower() if ch.isalnum())
+
+
 def _oriented(  # noqa: PLR0917
     first: Sequence[str],
     other: Sequence[str],
@@ -123,7 +137,7 @@ def _oriented(  # noqa: PLR0917
 
 def _is_annotation(column: pl.Series, *, words: bool = False) -> bool:
     """Return whether a column beside samples describes the features; values may be `words`."""
-    plain = "".join(ch for ch in column.name.lower() if ch.isalnum())
+    plain = _plain(column.name)
     if plain in _ANNOTATIONS or words:
         return plain in _ANNOTATIONS
     numbers, dirty = to_numbers(column)

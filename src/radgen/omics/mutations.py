@@ -12,7 +12,7 @@ from radgen.errors import InputError, shown
 from radgen.io.maf import PROTEIN_CHANGING, Panel, blank_untested
 from radgen.types import OmicsTable
 
-__all__ = ["call_hotspots", "call_pathways", "mutation_burden"]
+__all__ = ["call_hotspots", "call_pathways", "covered_genes", "mutation_burden"]
 
 _HOTSPOT = re.compile(r"^(\S+)\s+(?:p\.)?([A-Z*])(\d+)(?:_([A-Z*])?(\d+))?([A-Za-z*=]*)$")
 
@@ -121,6 +121,35 @@ def call_pathways(
         raise InputError(f"No pathway shares genes with the calls ({shown(genes.features, 3)}).")
     values = np.column_stack(columns)
     return OmicsTable(genes.samples, tuple(names), values, "mutation", "binary")
+
+
+def covered_genes(depth: OmicsTable, least: float) -> dict[str, tuple[str, ...]]:
+    """Return which genes were read deeply enough in each sample.
+
+    Parameters
+    ----------
+    depth : OmicsTable
+        Mean depth of each gene, or the share of its bases above a depth; NaN = not covered.
+    least : float
+        Smallest value at which a gene without a mutation counts as wild-type.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Genes by sample, as `radgen.io.read_maf`, `radgen.io.call_genes` and `call_hotspots` take
+        them for `panel`.
+
+    Examples
+    --------
+    >>> depth = OmicsTable(("a", "b"), ("TP53", "IDH1"), [[90, 12], [40, 55]], "other", "depth")
+    >>> covered_genes(depth, 30)
+    {'a': ('TP53',), 'b': ('TP53', 'IDH1')}
+    """
+    enough = depth.values >= least
+    return {
+        sample: tuple(name for name, yes in zip(depth.features, row, strict=True) if yes)
+        for sample, row in zip(depth.samples, enough, strict=True)
+    }
 
 
 def mutation_burden(

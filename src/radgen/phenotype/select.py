@@ -15,7 +15,13 @@ from radgen.errors import InputError
 from radgen.phenotype._combat import tie_share
 from radgen.stats.reliability import IccForm, icc_columns
 
-__all__ = ["CorrelationFilter", "RankNormaliser", "ReliabilityFilter", "VarianceFilter"]
+__all__ = [
+    "CorrelationFilter",
+    "RankNormaliser",
+    "ReliabilityFilter",
+    "VarianceFilter",
+    "reliability_columns",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -186,7 +192,7 @@ class ReliabilityFilter(SelectorMixin, BaseEstimator):
             raise InputError(
                 f"The repeats have shape {repeats.shape}; X has {values.shape[1]} features."
             )
-        self.estimate_, self.lower_ = _reliability(repeats, self.form, self.confidence)
+        self.estimate_, self.lower_, _ = reliability_columns(repeats, self.form, self.confidence)
         self.support_ = np.nan_to_num(self.lower_, nan=-np.inf) >= self.threshold
         if not self.support_.any():
             raise InputError(
@@ -266,11 +272,19 @@ def _correlation(values: FloatArray) -> FloatArray:
     return centred.T @ centred
 
 
-def _reliability(
-    repeats: FloatArray, form: IccForm, confidence: float
-) -> tuple[FloatArray, FloatArray]:
+def reliability_columns(repeats: FloatArray, form: IccForm, confidence: float) -> FloatArray:
+    """Return ICC, lower and upper bound of each feature, (3, p).
+
+    Parameters
+    ----------
+    repeats : float64 (n_subjects, n_repeats, p)
+        Subjects with a missing value in a feature are left out of that feature; NaN where
+        fewer than three are left or nothing varies.
+    form, confidence
+        As in `radgen.stats.reliability.icc`.
+    """
     p = repeats.shape[2]
-    estimate, lower = np.full(p, np.nan), np.full(p, np.nan)
+    out = np.full((3, p), np.nan)
     complete = np.isfinite(repeats).all(axis=1)
     patterns, place = np.unique(complete.T, axis=0, return_inverse=True)
     for level, rows in enumerate(patterns):
@@ -278,5 +292,5 @@ def _reliability(
         if rows.sum() < 3:
             continue
         found = icc_columns(repeats[rows][:, :, columns], form, confidence=confidence)
-        estimate[columns], lower[columns] = found.estimate, found.ci_low
-    return estimate, lower
+        out[:, columns] = found.estimate, found.ci_low, found.ci_high
+    return out

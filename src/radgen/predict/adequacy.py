@@ -14,7 +14,7 @@ from radgen.errors import InputError
 from radgen.predict.design import Design
 from radgen.predict.engine import ModelPlan
 from radgen.predict.result import MAIN_METRIC
-from radgen.predict.scores import Estimate, std_error
+from radgen.predict.scores import Estimate, honest_error, std_error
 from radgen.stats.discrimination import minimum_detectable_auc
 from radgen.stats.sample_size import riley_binary, riley_continuous, riley_survival
 
@@ -32,15 +32,16 @@ def detectable_value(design: Design, influence: FloatArray) -> float:
 
     Notes
     -----
-    AUC: Hanley and McNeil, by patients. C: from the error of the model at hand. R²: Fisher's z of
-    the correlation of predicted and observed values.
+    AUC: Hanley and McNeil, by patients, for a score that is fixed. C: from the error of the model
+    at hand with the part that training adds at chance. R²: Fisher's z of the correlation of
+    predicted and observed values.
     """
     if design.kind == "binary":
         positive = len(np.unique(design.patients[design.target > 0.5]))
         negative = len(np.unique(design.patients[design.target < 0.5]))
         return minimum_detectable_auc(positive, negative)
     if design.kind == "censored":
-        error = std_error(influence, design.patients)
+        error = honest_error(std_error(influence, design.patients), 1.0, 0.0)
         return float(min(0.5 + POWER_FACTOR * error, 1.0))
     n = len(design.patient_names)
     return float(np.tanh(POWER_FACTOR / np.sqrt(n - 3)) ** 2) if n > 3 else float("nan")

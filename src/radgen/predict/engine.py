@@ -92,6 +92,7 @@ class ModelOutput:
     setting: str
     brier: FloatArray
     risk: FloatArray
+    rank: FloatArray
 
 
 @dataclass(eq=False)
@@ -406,7 +407,13 @@ def _output(task: FoldTask, found: PlanFit) -> ModelOutput:
     brier, risk = np.full(n, np.nan), np.full(n, np.nan)
     if task.kind == "censored":
         brier, risk = _survival_loss(task, found)
-    return ModelOutput(found.score, found.decision, found.threshold, found.setting, brier, risk)
+    known = np.sort(found.on_train if found.held is None else found.held.score)
+    below = np.searchsorted(known, found.score, side="left")
+    upto = np.searchsorted(known, found.score, side="right")
+    rank = (below + upto) / (2 * len(known))
+    return ModelOutput(
+        found.score, found.decision, found.threshold, found.setting, brier, risk, rank
+    )
 
 
 def _survival_loss(task: FoldTask, found: PlanFit) -> tuple[FloatArray, FloatArray]:

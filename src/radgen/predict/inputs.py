@@ -18,7 +18,7 @@ from radgen.io.tables import read_table, text_of
 from radgen.predict.fitting import FittedModel
 from radgen.types import Outcome, align
 
-__all__ = ["ModelInputs", "model_tables", "read_inputs", "read_plain"]
+__all__ = ["ModelInputs", "against_the_rest", "model_tables", "read_inputs", "read_plain"]
 
 _TRUE = {"1", "1.0", "true", "yes", "y", "dead", "deceased", "event", "died"}
 _FALSE = {"0", "0.0", "false", "no", "n", "alive", "censored", "living"}
@@ -232,6 +232,36 @@ def _censored(frame: pl.DataFrame, target: str, event: str, unit: str) -> Outcom
     values[np.array([cell is None for cell in flags])] = np.nan
     samples = tuple(frame["sample"].to_list())
     return Outcome(target, "censored", samples, values, np.array(happened), unit=unit)
+
+
+def against_the_rest(
+    outcomes: str | Path, target: str, *, id_name: str | None = None
+) -> tuple[str, ...]:
+    """Return the values of a category, each to be modelled against all others.
+
+    Parameters
+    ----------
+    outcomes : str or Path
+        Table with the category.
+    target : str
+        Its column.
+    id_name : str or None
+        Column of sample ids.
+
+    Raises
+    ------
+    InputError
+        If the column does not exist, or has fewer than two or more than twenty values.
+    """
+    frame, _ = read_plain(outcomes, id_name=_known(outcomes, id_name))
+    if target not in frame.columns:
+        raise InputError(
+            f"{outcomes}: no column {target!r}. {did_you_mean(target, frame.columns[1:])}"
+        )
+    values = frame[target].drop_nulls().unique().sort().to_list()
+    if not 2 <= len(values) <= 20:
+        raise InputError(f"{target!r} has {len(values)} values; needed are two to twenty.")
+    return tuple(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
 
 
 def model_tables(

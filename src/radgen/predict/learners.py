@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +22,7 @@ __all__ = ["MODELS", "Fitted", "Learner", "loss", "make_learner"]
 FloatArray = NDArray[np.float64]
 
 MODELS: Mapping[str, tuple[str, ...]] = {
-    "binary": ("logistic", "elastic_net", "lasso", "forest", "boosting", "blocks"),
+    "binary": ("logistic", "elastic_net", "lasso", "forest", "boosting", "blocks", "blocks_lasso"),
     "censored": (
         "cox",
         "elastic_net",
@@ -34,8 +33,9 @@ MODELS: Mapping[str, tuple[str, ...]] = {
         "lognormal",
         "loglogistic",
         "blocks",
+        "blocks_lasso",
     ),
-    "continuous": ("ridge", "elastic_net", "lasso", "forest", "boosting", "blocks"),
+    "continuous": ("ridge", "elastic_net", "lasso", "forest", "boosting", "blocks", "blocks_lasso"),
 }
 """Names of models by kind of outcome; the first is the default."""
 
@@ -119,79 +119,6 @@ class RidgeLearner:
         else:
             beta, intercept = linear_path(x, y, penalties)
         return [LinearFit(beta[k], float(intercept[k]), self.kind) for k in range(len(which))]
-
-
-WEIGHTS = (1.0, 4.0, 16.0)
-"""Penalty factors of the blocks of `BlockRidgeLearner`; one block at least has the first."""
-_MOST_BLOCKS = 4
-
-
-@dataclass(frozen=True)
-class BlockRidgeLearner:
-    """Ridge regression whose penalty may differ between blocks; inner folds choose how.
-
-    Notes
-    -----
-    Settings are all combinations of `WEIGHTS` over blocks (with more than four blocks those that
-    favour one block alone) times the penalties. A block that carries nothing is then shrunk
-    harder than one that does.
-
-    References
-    ----------
-    Boulesteix et al. 2017, doi:10.1155/2017/7691937 (integrative lasso with penalty factors).
-    van de Wiel et al. 2016, doi:10.1002/sim.6732 (group ridge).
-    """
-
-    kind: str
-    n_blocks: int = 2
-
-    def for_blocks(self, n_blocks: int) -> Learner:
-        """Return the learner for this many blocks; plain ridge for one."""
-        if n_blocks < 2:
-            return RidgeLearner(self.kind)
-        return BlockRidgeLearner(self.kind, n_blocks)
-
-    @property
-    def factors(self) -> tuple[tuple[float, ...], ...]:
-        """Penalty factors of the blocks, equal ones first."""
-        if self.n_blocks <= _MOST_BLOCKS:
-            found = [f for f in product(WEIGHTS, repeat=self.n_blocks) if min(f) == WEIGHTS[0]]
-        else:
-            found = [(1.0,) * self.n_blocks]
-            for weight in WEIGHTS[1:]:
-                for j in range(self.n_blocks):
-                    found.append(tuple(1.0 if k == j else weight for k in range(self.n_blocks)))
-        return tuple(sorted(found, key=lambda f: (max(f), f)))
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """Factors and penalty per row."""
-        return tuple(
-            f"factors {':'.join(f'{w:g}' for w in factor)}, {text}"
-            for factor in self.factors
-            for text in RidgeLearner(self.kind).settings
-        )
-
-    def fit(
-        self,
-        x: FloatArray,
-        y: FloatArray,
-        which: NDArray[np.int64],
-        seed: int,
-        widths: Sequence[int] = (),
-    ) -> list[Fitted]:
-        """Return the fits of the settings `which`; a path for each set of factors."""
-        n = len(PENALTY_STEPS)
-        ridge = RidgeLearner(self.kind)
-        found: dict[int, Fitted] = {}
-        for number in np.unique(which // n):
-            scale = np.repeat(1 / np.sqrt(self.factors[int(number)]), widths)
-            steps = which[which // n == number]
-            fits = ridge.fit(x * scale, y, steps % n, seed)
-            for k, fit in zip(steps.tolist(), fits, strict=True):
-                assert isinstance(fit, LinearFit)
-                found[k] = LinearFit(fit.beta * scale, fit.intercept, fit.kind)
-        return [found[k] for k in which.tolist()]
 
 
 @dataclass(frozen=True)
@@ -381,8 +308,13 @@ def _named(model: str, kind: str) -> Learner:
         from radgen.predict.trees import BoostLearner
 
         return BoostLearner(kind)
-    if model == "blocks":
-        return BlockRidgeLearner(kind)
+    if model in ("blocks", "blocks_lasso"):
+        from radgen.predict.block_penalty import BlockLearner
+        from radgen.predict.elastic_net import ElasticNetLearner
+
+        if model == "blocks":
+            return BlockLearner(RidgeLearner(kind), 0.5)
+        return BlockLearner(ElasticNetLearner(kind, l1_ratio=1.0), 1.0)
     return ParametricLearner(model)
 
 

@@ -40,9 +40,10 @@ class PredictionResult(Result):
     frame : polars.DataFrame
         ``model, blocks, metric, estimate, std_error, ci_low, ci_high, n, n_patients, events``.
     predictions : polars.DataFrame
-        ``sample, patient, repeat, fold, model, y, event, score, high, risk``: out-of-fold
+        ``sample, patient, repeat, fold, model, y, event, score, high, risk, rank``: out-of-fold
         predictions. `score` is a probability, a log relative hazard or a value; `high` is the
-        decision at the training threshold; `risk` the predicted risk at the horizon (survival).
+        decision at the training threshold; `risk` the predicted risk at the horizon (survival);
+        `rank` the share of held-out training scores below.
         `y` is the class, time or value; `event` is null unless survival.
     differences : polars.DataFrame
         ``first, second, metric, difference, std_error, ci_low, ci_high, p_value, detectable``:
@@ -80,7 +81,7 @@ class PredictionResult(Result):
     """
 
     kind: ClassVar[str] = "prediction"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     plots: ClassVar[tuple[str, ...]] = ("models", "roc", "calibration", "decision", "km")
 
     predictions: pl.DataFrame = field(default_factory=_frame)

@@ -211,6 +211,7 @@ def prediction_table(design: Design, outputs: Sequence[FoldOutput]) -> pl.DataFr
                         "score": model.score,
                         "high": model.decision,
                         "risk": model.risk,
+                        "rank": model.rank,
                     }
                 )
             )

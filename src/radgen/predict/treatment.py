@@ -56,10 +56,11 @@ class TreatmentResult(Result):
         """Return which markers are predictive, which only prognostic."""
         out = []
         known = self.frame.filter(pl.col("interaction_p").is_finite())
+        arms = f"{self.arms[1]} against {self.arms[0]}"
         predictive = known.filter(pl.col("interaction_p_adjusted") < 0.05)
         for row in predictive.sort("interaction_p").iter_rows(named=True):
             out.append(
-                f"{row['marker']} is predictive: {self.effect} of {self.arms[1]} is "
+                f"{row['marker']} is predictive: {self.effect} of {arms} is "
                 f"{row['treatment_low']:.2f} where it is low and {row['treatment_high']:.2f} where "
                 f"it is high (interaction p {row['interaction_p_adjusted']:.2g}, adjusted for "
                 f"{known.height} markers)."

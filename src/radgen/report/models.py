@@ -33,6 +33,7 @@ _CAPTIONS: Mapping[str, Mapping[str, str]] = {
         "regression": "Effects on the incidence (Fine–Gray) and on the rate (Cox) of each cause",
         "curves": "Cumulative incidence",
     },
+    "risk_groups": {"tests": "Tests between the groups, a row a repeat"},
     "categories": {"confusion": "Measured against predicted category"},
 }
 

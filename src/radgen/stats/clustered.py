@@ -9,14 +9,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import InputError
 from radgen.stats._linear_parts import RANK_RTOL, covariate_basis, residualise, spread
-from radgen.stats.linear import COLLINEAR, CONSTANT_PREDICTOR, CONSTANT_TRAIT, OK, TOO_FEW
+from radgen.stats.linear import (
+    COLLINEAR,
+    CONSTANT_PREDICTOR,
+    CONSTANT_TRAIT,
+    EXPLAINED_TRAIT,
+    OK,
+    PERFECT_FIT,
+    TOO_FEW,
+    regress,
+)
 from radgen.stats.tail import t_log10p
 
 __all__ = ["InterceptFit", "random_intercept"]
 
 Array = NDArray[np.float64]
 
-_GRID = np.concatenate([[0.0], np.logspace(-4, 4, 33)])
+_GRID = np.concatenate([[0.0], np.logspace(-4, 6, 41)])
+_WITHIN = 1e-7
 _STEPS = 60
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 
@@ -29,7 +39,8 @@ class InterceptFit:
     ----------
     effect, se, t, df : ndarray of float64 (n_predictors,)
         Generalised least squares at the restricted maximum; degrees of freedom by
-        Satterthwaite. NaN where `status` is not `OK` of `radgen.stats.linear`.
+        Satterthwaite. NaN where `status` is not `OK` of `radgen.stats.linear`;
+        `PERFECT_FIT` has the effect, without error.
     log10p : ndarray of float64 (n_predictors,)
         Two-sided.
     between, within : ndarray of float64 (n_predictors,)
@@ -80,7 +91,8 @@ def random_intercept(
     sections on the ratio's logarithm). Satterthwaite's degrees of freedom use the observed
     information of both variances; where the intercepts have no variance they are those of least
     squares. The covariance of a cluster of k samples has the inverse I - J w, w = r/(1 + k r), so
-    that all is made of sums over clusters.
+    that all is made of sums over clusters. A trait that does not vary within clusters is fitted
+    by least squares to the means of the clusters, which is the limit of the model.
 
     References
     ----------
@@ -101,19 +113,32 @@ def random_intercept(
     n = len(target)
     if len(x) != n or len(code) != n or (z is not None and len(z) != n):
         raise InputError("Trait, predictors, covariates and clusters have different lengths.")
+    if n < 3 or len(np.unique(code)) < 2:
+        return _fitted(np.full((7, x.shape[1]), np.nan), TOO_FEW)
+    sizes = np.bincount(code)
+    own = np.bincount(code, target) / sizes
+    total_y = spread(target[:, None])[1][0]
+    if total_y > 0 and np.sum((target - own[code]) ** 2) <= _WITHIN * total_y:
+        return _of_clusters(own, x, z, code, sizes)
     basis = covariate_basis(z, n)
+    out = np.full((7, x.shape[1]), np.nan)
     status = np.zeros(x.shape[1], dtype=np.int8)
     x_left, total = residualise(x, basis), spread(x)[1]
     xx = np.einsum("ij,ij->j", x_left, x_left)
     status[xx <= RANK_RTOL**2 * total] = COLLINEAR
     status[total == 0] = CONSTANT_PREDICTOR
-    if spread(target[:, None])[1][0] == 0:
-        status[:] = CONSTANT_TRAIT
-    spare = n - basis.shape[1] - 1
-    if spare < 1 or len(np.unique(code)) < 2:
+    y_left = residualise(target[:, None], basis)[:, 0]
+    yy, usable = float(y_left @ y_left), status == OK
+    slack = yy - (x_left[:, usable].T @ y_left) ** 2 / xx[usable]
+    status[usable] = np.where(slack <= 1e-14 * total_y, PERFECT_FIT, OK)
+    if yy <= RANK_RTOL**2 * total_y:
+        status[:] = EXPLAINED_TRAIT if total_y > 0 else CONSTANT_TRAIT
+    if n - basis.shape[1] - 1 < 1:
         status[:] = TOO_FEW
+    exact = np.flatnonzero(status == PERFECT_FIT)
+    out[0, exact] = x_left[:, exact].T @ (target - target.mean()) / xx[exact]
+    out[1, exact], out[4, exact] = 0.0, -np.inf
     good = np.flatnonzero(status == OK)
-    out = np.full((7, x.shape[1]), np.nan)
     if good.size:
         scale = np.sqrt(xx[good] / n)
         unit = float(np.sqrt(spread(target[:, None])[1][0] / n))
@@ -123,8 +148,28 @@ def random_intercept(
         t = slope / error
         values = (slope * unit / scale, error * unit / scale, t, df, t_log10p(t, df))
         out[:, good] = [*values, between * unit**2, within * unit**2]
+    return _fitted(out, status)
+
+
+def _fitted(out: Array, status: NDArray[np.int8] | int) -> InterceptFit:
     effect, se, t, df, log10p, between, within = out
-    return InterceptFit(effect, se, t, df, log10p, between, within, status)
+    code = np.broadcast_to(np.asarray(status, dtype=np.int8), effect.shape)
+    return InterceptFit(effect, se, t, df, log10p, between, within, np.array(code))
+
+
+def _of_clusters(
+    y: Array, x: Array, z: Array | None, code: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> InterceptFit:
+    """Least squares on the means of clusters: samples of a cluster say nothing of their own."""
+
+    def means(values: Array) -> Array:
+        return np.column_stack([np.bincount(code, column) / sizes for column in values.T])
+
+    fit = regress(y[:, None], means(x), None if z is None else means(z))
+    columns = [getattr(fit, name)[:, 0] for name in ("effect", "se", "t", "df", "log10p")]
+    between = columns[1] ** 2 * fit.predictor_ss[:, 0]
+    within = np.where(np.isfinite(between), 0.0, np.nan)
+    return _fitted(np.stack([*columns, between, within]), fit.status[:, 0])
 
 
 class _Sums:

@@ -12,11 +12,21 @@ from scipy import special
 from radgen.errors import InputError
 from radgen.stats.tail import chi2_log10p
 
-__all__ = ["brown", "cauchy", "empirical_brown", "fisher", "harmonic_mean", "stouffer", "tippett"]
+__all__ = [
+    "brown",
+    "cauchy",
+    "empirical_brown",
+    "fisher",
+    "harmonic_mean",
+    "landau_tail",
+    "stouffer",
+    "tippett",
+]
 
 Array = NDArray[np.float64]
 
 _LN10 = math.log(10.0)
+_AT_ONCE = 2000
 
 
 def fisher(p: ArrayLike, *, n_effective: float | None = None) -> float:
@@ -254,7 +264,8 @@ def harmonic_mean(p: ArrayLike, *, weights: ArrayLike | None = None) -> float:
     Returns
     -------
     float
-        log10 p from the Landau distribution of 1/(harmonic mean); NaN where no p is known.
+        log10 p from the Landau distribution of 1/(harmonic mean); a single p is itself; NaN where
+        no p is known.
 
     Raises
     ------
@@ -275,29 +286,56 @@ def harmonic_mean(p: ArrayLike, *, weights: ArrayLike | None = None) -> float:
         return math.nan
     if value.min() == 0:
         return -math.inf
+    if len(value) == 1:
+        return math.log10(value[0])
     weight = weight / weight.sum()
     inverse = float(weight @ (1.0 / value))
     # 1/HMP of k uniform p-values is Landau with location log k + 1 - Euler's gamma.
     location = math.log(len(value)) + 1 - np.euler_gamma
-    return math.log10(_landau_tail(inverse - location))
+    return math.log10(landau_tail(inverse - location))
 
 
-def _landau_tail(x: float) -> float:
-    """P(X > x) of Landau's distribution: (1/pi) int exp(-t log t - x t) sin(pi t)/t dt.
+def landau_tail(x: ArrayLike) -> Array:
+    """Return the upper tail of Landau's distribution in its standard form.
 
-    The substitution t = T u**3 smooths t log t at 0; below x = -4 the lower tail is under 1e-9.
+    Parameters
+    ----------
+    x : array_like of float64
+        Any shape.
+
+    Returns
+    -------
+    ndarray of float64
+        P(X > x), same shape, to about 1e-7 of itself; 1 below -4, where the lower tail is
+        under 1e-9.
+
+    Notes
+    -----
+    (1/pi) int exp(-t log t - x t) sin(pi t)/t dt; the substitution t = T u**3 smooths t log t at 0.
+
+    Examples
+    --------
+    >>> landau_tail([0.0, 100.0]).round(4).tolist()
+    [0.7132, 0.0104]
     """
-    if x < -4.0:
-        return 1.0
+    value = np.asarray(x, dtype=np.float64)
+    flat = np.maximum(value.ravel(), -4.0)
+    out = np.empty(len(flat))
+    for start in range(0, len(flat), _AT_ONCE):
+        out[start : start + _AT_ONCE] = _landau_integral(flat[start : start + _AT_ONCE])
+    return np.where(value < -4.0, 1.0, out.reshape(value.shape))
+
+
+def _landau_integral(x: Array) -> Array:
     # Beyond `stop` the exponent is below -45.
-    stop = 45.0
+    stop = np.full(len(x), 45.0)
     for _ in range(60):
-        stop = 45.0 / max(x + math.log(stop), 45.0 / 60.0)
+        stop = 45.0 / np.maximum(x + np.log(stop), 45.0 / 60.0)
     nodes, weights = _legendre()
     u = 0.5 * (nodes + 1)
-    t = stop * u**3
-    height = np.exp(-t * np.log(t) - x * t) * np.sinc(t) * 3 * stop * u**2
-    return float(np.clip(0.5 * np.sum(weights * height), 1e-300, 1.0))
+    t = stop[:, None] * u**3
+    height = np.exp(-t * np.log(t) - x[:, None] * t) * np.sinc(t) * u**2
+    return np.asarray(np.clip(1.5 * stop * (height @ weights), 1e-300, 1.0))
 
 
 @lru_cache(maxsize=1)

@@ -422,7 +422,9 @@ def _newton(
             raise _not_converged(z, beta, step) from None
         for _ in range(30):
             candidate = beta + move
-            value, gradient, information = _total(z, rows, sets, candidate)
+            # A step too far leaves nobody at risk; it is halved.
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                value, gradient, information = _total(z, rows, sets, candidate)
             trial = value - 0.5 * float(penalty @ candidate**2)
             if np.isfinite(trial) and trial >= objective - 1e-10 * (1 + abs(objective)):
                 break

@@ -326,7 +326,7 @@ def spu_p(observed: Array, null: Array) -> tuple[Array, float]:
     References
     ----------
     Pan et al. (2014), doi:10.1534/genetics.114.165035; Kim et al. (2015),
-    doi:10.1093/bioinformatics/btv083.
+    doi:10.1002/gepi.21931.
     """
     m = len(null)
     ranked = np.sort(null, axis=0)

@@ -67,7 +67,23 @@ class WithinSubject:
 
 @dataclass(frozen=True)
 class BlandAltman:
-    """Mean difference (second minus first) and limits of agreement, with their intervals."""
+    """Mean difference (second minus first) and limits of agreement, with their intervals.
+
+    Attributes
+    ----------
+    bias, bias_low, bias_high : float
+        Mean difference and its t interval.
+    sd : float
+        Standard deviation of the differences.
+    lower_limit, upper_limit : float
+        Bias - 1.96 SD and bias + 1.96 SD.
+    limit_std_error : float
+        Standard error of either limit.
+    trend : float
+        Correlation of difference and mean.
+    lower_limit_low, lower_limit_high, upper_limit_low, upper_limit_high : float
+        Intervals of the limits (t quantile times the standard error).
+    """
 
     bias: float
     bias_low: float
@@ -77,6 +93,10 @@ class BlandAltman:
     upper_limit: float
     limit_std_error: float
     trend: float
+    lower_limit_low: float
+    lower_limit_high: float
+    upper_limit_low: float
+    upper_limit_high: float
 
 
 def _check(ratings: Any, ndim: int) -> FloatArray:
@@ -314,7 +334,7 @@ def bland_altman(first: Any, second: Any, *, confidence: float = 0.95) -> BlandA
     first, second : float (n,)
         Paired measurements.
     confidence : float, default 0.95
-        Level of the interval of the bias.
+        Level of the intervals of bias and limits.
 
     Returns
     -------
@@ -329,7 +349,8 @@ def bland_altman(first: Any, second: Any, *, confidence: float = 0.95) -> BlandA
 
     References
     ----------
-    Bland & Altman 1986, doi:10.1016/S0140-6736(86)90837-8.
+    Bland & Altman 1986, doi:10.1016/S0140-6736(86)90837-8; 1999, doi:10.1177/096228029900800204,
+    section 2.4.
     """
     from scipy.special import stdtrit
 
@@ -342,10 +363,11 @@ def bland_altman(first: Any, second: Any, *, confidence: float = 0.95) -> BlandA
     t = float(stdtrit(n - 1, 0.5 + confidence / 2))
     half = t * sd / np.sqrt(n)
     trend = float(np.corrcoef(gap, mean)[0, 1]) if sd > 0 and np.ptp(mean) > 0 else 0.0
-    limit_error = sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+    error = float(sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1))))
+    lower, upper, reach = bias - 1.96 * sd, bias + 1.96 * sd, t * error
     return BlandAltman(
-        bias, bias - half, bias + half, sd, bias - 1.96 * sd, bias + 1.96 * sd,
-        float(limit_error), trend,
+        bias, bias - half, bias + half, sd, lower, upper, error, trend,
+        lower - reach, lower + reach, upper - reach, upper + reach,
     )  # fmt: skip
 
 

@@ -11,19 +11,24 @@ from radgen._core.digest import digest_file
 from radgen._core.files import atomic_path
 from radgen.associate import (
     AssociationResult,
+    EvidenceResult,
     Hypotheses,
     ReplicationResult,
     ScanInputs,
+    evidence,
     lock,
     replicate,
     scan,
 )
+from radgen.errors import InputError
 from radgen.report import ReportInput, Section, write_report
 from radgen.study.provenance import environment
+from radgen.types import Result
 
 __all__ = ["AssociationRun", "associate_inputs", "replicate_inputs"]
 
 _LISTED = 10_000
+_TESTED = ("test", "transform", "standardise", "min_n", "min_group", "jobs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +49,8 @@ class AssociationRun:
         How many hypotheses that are.
     notes : tuple of str
         What a reader must know.
+    evidence : EvidenceResult or None
+        Genes over all layers, where asked for.
     """
 
     result: AssociationResult | ReplicationResult
@@ -52,6 +59,7 @@ class AssociationRun:
     hypotheses: Path | None = None
     n_locked: int = 0
     notes: tuple[str, ...] = ()
+    evidence: EvidenceResult | None = None
 
 
 def associate_inputs(
@@ -62,6 +70,7 @@ def associate_inputs(
     lock_by: str = "q_bh",
     level: float = 0.05,
     at_most: int | None = None,
+    combine: str = "",
     **options: Any,
 ) -> AssociationRun:
     """Test all pairs, write them and a report, and lock what was found.
@@ -76,6 +85,9 @@ def associate_inputs(
         Input files, for the provenance.
     lock_by, level, at_most
         As `radgen.associate.lock` takes them.
+    combine : str, default ""
+        Where not "", genes are combined over layers by this method of `radgen.associate.evidence`
+        in ``evidence.parquet``.
     **options
         As `radgen.associate.scan` takes them.
 
@@ -89,6 +101,9 @@ def associate_inputs(
     InputError, AlignmentError
         As `radgen.associate.scan`.
     """
+    if combine and (inputs.by or inputs.clusters or options.get("modifier")):
+        raise InputError("Layers are combined for whole cohorts of patients, not with strata, "
+                         "lesions or a modifier.")  # fmt: skip
     pairs = out / "pairs.parquet"
     streamed = not options.get("permutations")
     result = scan(
@@ -109,8 +124,19 @@ def associate_inputs(
     found.save(out / "hypotheses.json")
     notes = (*inputs.notes, *result.warnings)
     question = "Which image phenotypes go with which molecular features?"
-    report = _write("Associations", question, result, out, notes, files)
-    return AssociationRun(result, pairs, report, out / "hypotheses.json", len(found), notes)
+    across = None
+    if combine:
+        across = evidence(
+            inputs.phenotypes, inputs.layers, inputs.covariates, method=combine,
+            phenotype_types=inputs.types,
+            **{key: options[key] for key in _TESTED if key in options},
+        )  # fmt: skip
+        with atomic_path(out / "evidence.parquet") as path:
+            across.frame.write_parquet(path)
+    results = (result,) if across is None else (result, across)
+    report = _write("Associations", question, results, out, notes, files)
+    place = out / "hypotheses.json"
+    return AssociationRun(result, pairs, report, place, len(found), notes, across)
 
 
 def replicate_inputs(
@@ -155,14 +181,14 @@ def replicate_inputs(
         result.frame.write_parquet(path)
     notes = (*inputs.notes, *result.warnings)
     question = "Do the locked findings hold in another cohort?"
-    report = _write("Replication", question, result, out, notes, files)
+    report = _write("Replication", question, (result,), out, notes, files)
     return AssociationRun(result, table, report, notes=notes)
 
 
 def _write(  # noqa: PLR0917
     name: str,
     question: str,
-    result: AssociationResult | ReplicationResult,
+    results: tuple[Result, ...],
     out: Path,
     notes: tuple[str, ...],
     files: Mapping[str, Path],
@@ -170,11 +196,11 @@ def _write(  # noqa: PLR0917
     report = ReportInput(
         study=name,
         question=question,
-        sections=(Section(name, (result,), result.methods()),),
+        sections=(Section(name, results, " ".join(item.methods() for item in results)),),
         limitations=notes,
         provenance={
             "inputs": {key: digest_file(path) for key, path in files.items()},
-            "settings": dict(result.params),
+            "settings": dict(results[0].params),
             "environment": environment(),
         },
     )

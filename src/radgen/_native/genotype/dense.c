@@ -69,6 +69,12 @@ static inline int bin_of(float value)
     return bin < 0 ? 0 : (bin >= HIST_BINS ? HIST_BINS - 1 : bin);
 }
 
+void count_bins(const float *t2, Py_ssize_t k, int64_t *hist)
+{
+    for (Py_ssize_t b = 0; b < k; b++)
+        hist[b * HIST_BINS + bin_of(t2[b])]++;
+}
+
 static void count_row(const screen_rows *rows, const float *num, float share, float even,
                       float df, int64_t *hist, float *t2)
 {
@@ -77,8 +83,7 @@ static void count_row(const screen_rows *rows, const float *num, float share, fl
         float r2 = num[b] * num[b] * even * share;
         t2[b] = df * r2 / (r2 < 0.999999f ? 1.0f - r2 : 1e-6f);
     }
-    for (Py_ssize_t b = 0; b < rows->k; b++)
-        hist[b * HIST_BINS + bin_of(t2[b])]++;
+    count_bins(t2, rows->k, hist);
 }
 
 /* Sums of squares of the traits over the missing calls of a row. */

@@ -53,6 +53,9 @@ void sparse_product(const int32_t *index, const uint8_t *code, Py_ssize_t found,
                     int flip, Py_ssize_t n, const float *weights, Py_ssize_t k,
                     const double *totals, float *out, double stats[3]);
 
+void bed_squares_row(const uint8_t *row, Py_ssize_t n, const float lut[4], const float *weights,
+                     Py_ssize_t k, double *out);
+
 void centre_f32(const float *in, Py_ssize_t n, float *out, double stats[3]);
 void centre_f64(const float *in, Py_ssize_t n, double *out, double stats[3]);
 
@@ -84,6 +87,15 @@ typedef struct {
     const double *gaps;   /* (n_rows) missing calls among those who have the traits */
     const double *n;      /* (n_rows) calls among those who have the traits */
 } screen_rows;
+
+#define QUANTA 1024.0f /* steps of a stored t */
+
+void count_bins(const float *t2, Py_ssize_t k, int64_t *hist);
+void drop_missing(const int32_t *index, const float *by, Py_ssize_t n_missing, const float *y,
+                  Py_ssize_t stride, Py_ssize_t k, float *num, float *lost);
+Py_ssize_t quantise_row(const float *num, const float *lost, Py_ssize_t k, double inverse,
+                        double df, double limit, float *work, int16_t *out, int64_t *hist,
+                        int32_t *found);
 
 #define SCREEN_BOUNDS 8
 

@@ -141,16 +141,25 @@ static void bed_stats(const uint8_t *row, Py_ssize_t n, int flip, double stats[3
     stats[2] = 4.0 * two + (double)counts[2];
 }
 
+/* Centred dosages of the four codes. */
+static void centred_codes(int flip, const double stats[3], double lut[4])
+{
+    double mean = stats[0] > 0 ? stats[1] / stats[0] : 0.0;
+    lut[0] = (flip ? 0.0 : 2.0) - mean;
+    lut[1] = 0.0;
+    lut[2] = 1.0 - mean;
+    lut[3] = (flip ? 2.0 : 0.0) - mean;
+}
+
 static void bed_fill(const uint8_t *row, Py_ssize_t n, int flip, Py_ssize_t item,
                      const double stats[3], void *out)
 {
-    double mean = stats[0] > 0 ? stats[1] / stats[0] : 0.0;
-    double first = (flip ? 0.0 : 2.0) - mean, last = (flip ? 2.0 : 0.0) - mean;
+    double lut[4];
+    centred_codes(flip, stats, lut);
     if (item == (Py_ssize_t)sizeof(float)) {
-        float lut[4] = {(float)first, 0.0f, (float)(1.0 - mean), (float)last};
-        bed_fill_f32(row, n, lut, out);
+        float single[4] = {(float)lut[0], 0.0f, (float)lut[2], (float)lut[3]};
+        bed_fill_f32(row, n, single, out);
     } else {
-        double lut[4] = {first, 0.0, 1.0 - mean, last};
         bed_fill_f64(row, n, lut, out);
     }
 }
@@ -350,6 +359,54 @@ static PyObject *bed_rows(PyObject *self, PyObject *args)
     bed_close(&input);
     if (!ok) {
         PyErr_SetString(PyExc_ValueError, "bed_rows: the shapes or rows disagree");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(bed_squares_doc,
+             "bed_squares(packed, n_file, columns, flip, stats, weights, out)\n\n"
+             "Write the sums of squares of the centred dosages, weighted by float32 weights (k,\n"
+             "samples), as float64 (rows, k); stats is that of bed_products.");
+
+static PyObject *bed_squares(PyObject *self, PyObject *args)
+{
+    PyObject *packed, *columns, *objects[3];
+    const int writable[3] = {0, 0, 1};
+    Py_ssize_t n_file;
+    int flip;
+    bed_input input;
+    Py_buffer views[3];
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OnOpOOO", &packed, &n_file, &columns, &flip, &objects[0],
+                          &objects[1], &objects[2]))
+        return NULL;
+    if (bed_open(&input, packed, columns, n_file) < 0)
+        return NULL;
+    if (take_all(objects, views, writable, 3) < 0) {
+        bed_close(&input);
+        return NULL;
+    }
+    const Py_ssize_t rows = input.block.n_rows, n = input.block.n_columns;
+    const Py_ssize_t k = n ? views[1].len / (n * (Py_ssize_t)sizeof(float)) : 0;
+    int ok = views[0].len == rows * 3 * (Py_ssize_t)sizeof(double) &&
+             views[1].len == k * n * (Py_ssize_t)sizeof(float) &&
+             views[2].len == rows * k * (Py_ssize_t)sizeof(double);
+    if (ok) {
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            double lut[4];
+            centred_codes(flip, (const double *)views[0].buf + 3 * row, lut);
+            float single[4] = {(float)lut[0], 0.0f, (float)lut[2], (float)lut[3]};
+            bed_squares_row(bed_row(&input.block, row), n, single, views[1].buf, k,
+                            (double *)views[2].buf + row * k);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    release_all(views, 3);
+    bed_close(&input);
+    if (!ok) {
+        PyErr_SetString(PyExc_ValueError, "bed_squares: the shapes disagree");
         return NULL;
     }
     Py_RETURN_NONE;
@@ -612,16 +669,87 @@ static PyObject *screen(PyObject *self, PyObject *args)
     return PyLong_FromSsize_t(found);
 }
 
+PyDoc_STRVAR(quantise_doc,
+             "quantise(product, first, k, weights, indices, ends, by, bounds, out, hist, rows,\n"
+             "         columns) -> int\n\n"
+             "Write the t of every test times 1024 as int16 out (rows, k); -32768 = undefined.\n"
+             "The traits are the columns first to first + k of float32 product (rows, width) and\n"
+             "weights (samples, width). by holds a float32 coefficient for each missing call. Count\n"
+             "all tests in hist, int64 (k, 640), and write (row, column) of those with t^2 at or\n"
+             "above the limit. bounds is float64 (3, rows): inverse, df, limit of t^2.");
+
+static PyObject *quantise(PyObject *self, PyObject *args)
+{
+    PyObject *objects[10];
+    Py_buffer views[10];
+    const int writable[10] = {1, 0, 0, 0, 0, 0, 1, 1, 1, 1};
+    Py_ssize_t k, first, found = 0;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OnnOOOOOOOOO", &objects[0], &first, &k, &objects[1], &objects[2],
+                          &objects[3], &objects[4], &objects[5], &objects[6], &objects[7],
+                          &objects[8], &objects[9]))
+        return NULL;
+    if (take_all(objects, views, writable, 10) < 0)
+        return NULL;
+    const Py_ssize_t single = sizeof(float);
+    const Py_ssize_t n_rows = views[5].len / (3 * (Py_ssize_t)sizeof(double));
+    const Py_ssize_t width = n_rows ? views[0].len / (n_rows * single) : 0;
+    const Py_ssize_t n = width ? views[1].len / (width * single) : 0;
+    int ok = k > 0 && first >= 0 && first + k <= width && views[9].len == views[8].len &&
+             views[8].len / (Py_ssize_t)sizeof(int32_t) >= k * n_rows &&
+             views[0].len == n_rows * width * single && views[1].len == n * width * single &&
+             views[3].len == n_rows * (Py_ssize_t)sizeof(int64_t) &&
+             views[4].len == views[2].len &&
+             views[6].len == n_rows * k * (Py_ssize_t)sizeof(int16_t) &&
+             views[7].len == k * HIST_BINS * (Py_ssize_t)sizeof(int64_t) &&
+             valid_index(&views[3], &views[2], n);
+    float *work = ok ? malloc(2 * (size_t)k * sizeof(float)) : NULL;
+    if (work != NULL) {
+        const double *inverse = views[5].buf, *df = inverse + n_rows, *limit = df + n_rows;
+        const int64_t *ends = views[3].buf;
+        int32_t *row_out = views[8].buf, *column_out = views[9].buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t row = 0; row < n_rows; row++) {
+            float *num = (float *)views[0].buf + row * width + first, *lost = NULL;
+            const int64_t from = row ? ends[row - 1] : 0;
+            if (ends[row] > from) {
+                lost = work + k;
+                drop_missing((const int32_t *)views[2].buf + from,
+                             (const float *)views[4].buf + from, ends[row] - from,
+                             (const float *)views[1].buf + first, width, k, num, lost);
+            }
+            Py_ssize_t more = quantise_row(num, lost, k, inverse[row], df[row], limit[row], work,
+                                           (int16_t *)views[6].buf + row * k, views[7].buf,
+                                           column_out + found);
+            for (Py_ssize_t i = 0; i < more; i++)
+                row_out[found + i] = (int32_t)row;
+            found += more;
+        }
+        Py_END_ALLOW_THREADS
+        free(work);
+    }
+    release_all(views, 10);
+    if (!ok) {
+        PyErr_SetString(PyExc_ValueError, "quantise: the shapes disagree");
+        return NULL;
+    }
+    if (work == NULL)
+        return PyErr_NoMemory();
+    return PyLong_FromSsize_t(found);
+}
+
 static PyMethodDef methods[] = {
     {"bed_dosage", bed_dosage, METH_VARARGS, bed_dosage_doc},
     {"bed_centre", bed_centre, METH_VARARGS, bed_centre_doc},
     {"bed_products", bed_products, METH_VARARGS, bed_products_doc},
     {"bed_rows", bed_rows, METH_VARARGS, bed_rows_doc},
+    {"bed_squares", bed_squares, METH_VARARGS, bed_squares_doc},
     {"bed_missing", bed_missing, METH_VARARGS, bed_missing_doc},
     {"centre", centre, METH_VARARGS, centre_doc},
     {"missing_terms", missing_terms, METH_VARARGS, missing_terms_doc},
     {"missing_sums", missing_sums, METH_VARARGS, missing_sums_doc},
     {"sums_at", sums_at, METH_VARARGS, sums_at_doc},
+    {"quantise", quantise, METH_VARARGS, quantise_doc},
     {"screen", screen, METH_VARARGS, screen_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AnchorRegression": "invariant",
     "BorutaSelector": "boruta",
+    "InvariantSelector": "invariant",
     "RelevanceSelector": "relevance",
     "SparseSelector": "sparse",
     "StabilitySelector": "stability",
@@ -14,7 +16,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnchorRegression",
     "BorutaSelector",
+    "InvariantSelector",
     "RelevanceSelector",
     "SparseSelector",
     "StabilitySelector",

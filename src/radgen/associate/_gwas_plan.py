@@ -1,0 +1,125 @@
+"""The scan of each model, ready to test blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from radgen.associate._gwas_backend import Backend
+from radgen.associate._gwas_input import GwasInput
+from radgen.associate._gwas_linear import LinearScan
+from radgen.associate._gwas_run import Scan
+from radgen.associate.gwas_background import take_off
+from radgen.errors import InputError, shown
+from radgen.types import Kinship
+
+__all__ = ["Offsets", "Plan", "dead_notes", "linear", "linear_notes", "logistic", "mixed"]
+
+Offsets = dict[str, Any] | None
+Plan = tuple[Any, Callable[[str], Scan], Any]
+
+
+def linear(
+    data: GwasInput,
+    known: Offsets,
+    threshold: float | None,
+    engine: Backend,
+    *,
+    short: bool = False,
+) -> Plan:
+    """Return the scan, that of each chromosome, and what they depend on beside the data."""
+
+    def build(values: Any) -> LinearScan:
+        return LinearScan.build(
+            values, data.covariates, threshold=threshold, backend=engine, short=short
+        )
+
+    scan = build(data.values)
+    if known is None:
+        return scan, lambda _chrom: scan, None
+    return scan, _by_chromosome(lambda chrom: build(take_off(data.values, known[chrom]))), known
+
+
+def logistic(data: GwasInput, known: Offsets, threshold: float | None, test: str) -> Plan:
+    from radgen.associate._gwas_logistic import LogisticScan
+
+    def build(beside: Any) -> LogisticScan:
+        return LogisticScan.build(
+            data.names,
+            data.values,
+            data.covariates,
+            threshold=threshold,
+            test=test,
+            offsets=beside,
+        )
+
+    if known is None:
+        scan = build(None)
+        return scan, lambda _chrom: scan, None
+    scan = build(next(iter(known.values())))
+    return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
+
+
+def mixed(
+    data: GwasInput, kinship: Kinship | Mapping[str, Kinship], threshold: float | None
+) -> Plan:
+    from radgen.associate._gwas_mixed import MixedScan, related_values
+
+    def build(one: Kinship) -> MixedScan:
+        matrix = related_values(one, data.genotypes.samples)
+        return MixedScan.build(data.values, data.covariates, matrix, threshold=threshold)
+
+    if isinstance(kinship, Kinship):
+        scan = build(kinship)
+        return scan, lambda _chrom: scan, related_values(kinship, data.genotypes.samples)
+    chroms = data.genotypes.variants["chrom"].unique(maintain_order=True).to_list()
+    lost = [chrom for chrom in chroms if chrom not in kinship]
+    if lost:
+        raise InputError(f"There is no kinship without the chromosomes {shown(lost)}.")
+    beside = {name: one.values for name, one in kinship.items()}
+    scan = build(kinship[chroms[0]])
+    return scan, _by_chromosome(lambda chrom: build(kinship[chrom])), beside
+
+
+def _by_chromosome(build: Callable[[str], Scan]) -> Callable[[str], Scan]:
+    """Return the scan of a chromosome beside what stands for the others, the last one kept."""
+    last: dict[str, Scan] = {}
+
+    def scan_of(chrom: str) -> Scan:
+        if chrom not in last:
+            last.clear()
+            last[chrom] = build(chrom)
+        return last[chrom]
+
+    return scan_of
+
+
+def dead_notes(data: GwasInput, known: dict[str, Any]) -> tuple[str, ...]:
+    first = next(iter(known.values()))
+    dead = [name for name, column in zip(data.names, first.T, strict=True) if np.isnan(column[0])]
+    if len(dead) == len(data.names):
+        raise InputError("No trait has a polygenic background in the loco table.")
+    if not dead:
+        return ()
+    return (f"Traits without a polygenic background have no test: {shown(dead)}.",)
+
+
+def linear_notes(data: GwasInput, scan: LinearScan) -> tuple[str, ...]:
+    notes = list(data.notes)
+    flat = [data.names[trait] for group in scan.groups for trait in group.traits[group.norm == 0]]
+    if len(flat) == len(data.names):
+        raise InputError(f"No trait varies beside the covariates: {shown(flat)}.")
+    if flat:
+        notes.append(f"Traits that do not vary beside the covariates have no test: {shown(flat)}.")
+    if len(scan.groups) > 1:
+        notes.append(
+            f"Traits miss different people: {len(scan.groups)} patterns of missing values, each "
+            "analysed with its own design."
+        )
+    full = len(data.covariate_names) + 1
+    if any(group.rank < full for group in scan.groups):
+        low = min(group.rank for group in scan.groups)
+        notes.append(f"The {full} columns of the design have rank {low} only.")
+    return tuple(notes)
