@@ -91,6 +91,36 @@ def test_two_steps(run, folder, tmp_path):
     assert pl.read_parquet(scan)["p"].is_finite().sum() > 450
 
 
+def test_relatives(run, tmp_path):
+    rng = np.random.default_rng(3)
+    parents = [(f"{i}{who}", "", "") for i in range(20) for who in "pm"]
+    children = [(f"{i}{who}", f"{i}p", f"{i}m") for i in range(20) for who in "ab"]
+    names = [row[0] for row in parents + children]
+    pl.DataFrame(parents + children, schema=["id", "father", "mother"], orient="row").write_csv(
+        tmp_path / "ped.csv"
+    )
+    house = rng.normal(size=20)
+    y = {"id": names} | {
+        f"y{j}": [house[int(n[:-1])] + rng.normal() for n in names] for j in range(2)
+    }
+    pl.DataFrame(y).write_csv(tmp_path / "y.csv")
+    beside = pl.DataFrame(
+        {"id": names, "age": rng.normal(size=80), "home": [n[:-1] for n in names]}
+    )
+    beside.write_csv(tmp_path / "c.csv")
+    base = ("heritability", "--phenotypes", tmp_path / "y.csv", "--out", tmp_path / "h2.tsv")
+    use = (*base, "--pedigree", tmp_path / "ped.csv")
+    text = run(*use, "--covariates", tmp_path / "c.csv", "--household", "home")
+    assert "share of the household" in text
+    assert "genetic correlation" in run(*use, "--correlate")
+    twins = pl.DataFrame({"id": names[40:], "pair": [n[:-1] for n in names[40:]]}).with_columns(
+        zygosity=pl.Series(["MZ"] * 20 + ["DZ"] * 20)
+    )
+    twins.write_csv(tmp_path / "twins.csv")
+    assert "identical" in run(*base, "--twins", tmp_path / "twins.csv")
+    assert pl.read_csv(tmp_path / "h2.tsv", separator="\t").height == 2
+
+
 def test_sets_and_meta(run, folder, tmp_path):
     bed = folder / "example_3chr.bed"
     rng = np.random.default_rng(0)

@@ -18,17 +18,16 @@ from radgen.types import ArrayDosages, GenotypeMatrix, Kinship
 @pytest.fixture(scope="module")
 def mice(data):
     folder = data("genetics/mouse_hs1940")
-    with gzip.open(folder / "mouse_hs1940.geno.txt.gz", "rt") as stream:
-        rows = [line.split(",") for line in stream]
-    calls = np.array([[float(item) for item in row[3:]] for row in rows], np.float32)
+    rows = pl.read_csv(folder / "mouse_hs1940.geno.txt.gz", has_header=False, infer_schema=False)
+    calls = rows[:, 3:].select(pl.all().str.strip_chars().cast(pl.Float32)).to_numpy()
     names = tuple(f"m{i}" for i in range(calls.shape[1]))
     variants = pl.DataFrame(
         {
-            "chrom": ["1"] * len(rows),
-            "pos": range(len(rows)),
-            "id": [row[0].strip() for row in rows],
-            "ref": [row[2].strip() for row in rows],
-            "alt": [row[1].strip() for row in rows],
+            "chrom": ["1"] * rows.height,
+            "pos": range(rows.height),
+            "id": rows.to_series(0).str.strip_chars(),
+            "ref": rows.to_series(2).str.strip_chars(),
+            "alt": rows.to_series(1).str.strip_chars(),
         }
     )
     trait = np.genfromtxt(folder / "mouse_hs1940.pheno.txt")[:, 0]
@@ -98,6 +97,66 @@ def test_equals_dense_algebra():
     for step in (0.98, 1.02):
         assert reml(fit.genetic * step, fit.residual) < top
         assert reml(fit.genetic, fit.residual * step) < top
+
+
+def test_scan_equals_dense_algebra_in_any_company():
+    rng = np.random.default_rng(5)
+    n, m = 50, 12
+    root = rng.normal(size=(n, 70))
+    k = root @ root.T / 70
+    z = rng.normal(size=(n, 2))
+    g = rng.binomial(2, 0.4, (m, n)).astype(np.float32)
+    names = tuple(f"s{i}" for i in range(n))
+    values = np.column_stack(
+        [rng.multivariate_normal(np.zeros(n), h * k + (1 - h) * np.eye(n)) for h in (0, 0.4, 0.9)]
+    )
+    values[3:6, 1] = np.nan
+    columns = {"sample": names} | {f"y{j}": values[:, j] for j in range(3)}
+    table = pl.DataFrame(columns).with_columns(pl.col("y1").fill_nan(None))
+    beside = pl.DataFrame({"sample": names, "a": z[:, 0], "b": z[:, 1]})
+    variants = pl.DataFrame(
+        {"chrom": ["1"] * m, "pos": range(m), "id": [f"v{i}" for i in range(m)]}
+    )
+    variants = variants.with_columns(ref=pl.lit("A"), alt=pl.lit("C"))
+    genotypes = GenotypeMatrix(names, variants, ArrayDosages(g))
+    kinship = Kinship(names, k)
+    found = gwas(genotypes, table, beside, model="lmm", kinship=kinship).frame
+
+    def restricted(ratio, x, y, k):
+        v = ratio * k + np.eye(len(y))
+        inverse = np.linalg.inv(v)
+        xvx = x.T @ inverse @ x
+        beta = np.linalg.solve(xvx, x.T @ inverse @ y)
+        rss = (y - x @ beta) @ inverse @ (y - x @ beta)
+        df = len(y) - x.shape[1]
+        logs = np.linalg.slogdet(v)[1] + np.linalg.slogdet(xvx)[1]
+        return (
+            -0.5 * (logs + df * np.log(rss)),
+            beta[-1],
+            np.sqrt(rss / df * np.linalg.inv(xvx)[-1, -1]),
+        )
+
+    from scipy.optimize import minimize_scalar
+
+    for trait in range(3):
+        rows = np.flatnonzero(np.isfinite(values[:, trait]))
+        own = found.filter(phenotype=f"y{trait}")
+        for variant in range(0, m, 3):
+            x = np.column_stack([np.ones(len(rows)), z[rows], g[variant, rows]])
+            data = x, values[rows, trait], k[np.ix_(rows, rows)]
+            grid = np.linspace(np.log(1e-5), np.log(1e5), 81)
+            top = grid[np.argmax([restricted(np.exp(at), *data)[0] for at in grid])]
+            best = minimize_scalar(
+                lambda at, data=data: -restricted(np.exp(at), *data)[0],
+                bounds=(max(top - 0.3, grid[0]), min(top + 0.3, grid[-1])),
+                method="bounded",
+                options={"xatol": 1e-10},
+            )
+            _, beta, se = restricted(np.exp(best.x), *data)
+            assert own["beta"][variant] == pytest.approx(beta, rel=2e-6, abs=1e-8)
+            assert own["se"][variant] == pytest.approx(se, rel=2e-6)
+    alone = gwas(genotypes, table, beside, model="lmm", kinship=kinship, traits=["y2"]).frame
+    np.testing.assert_allclose(found.filter(phenotype="y2")["t"], alone["t"], rtol=1e-12)
 
 
 def test_simulated_heritability_is_covered():

@@ -14,6 +14,7 @@ import pytest
 
 from radgen import plot
 from radgen.errors import InputError
+from radgen.types import Geometry, ImageVolume
 from report_example import HOSTILE, gwas
 
 RNG = np.random.default_rng(3)
@@ -67,6 +68,17 @@ def _genome(ax: Any, *, mirrored: bool = False) -> Any:
     return plot.manhattan(chrom, pos, log10p, trait=trait, labels=[(3, HOSTILE[0])], ax=ax)
 
 
+def _map(ax: Any) -> Any:
+    array = np.zeros((6, 7, 8), np.float32)
+    array[1:5, 2:6, 2:7] = RNG.normal(size=(4, 4, 5))
+    grid = Geometry.from_spacing((6, 7, 8), (3.0, 2.0, 2.0))
+    behind = ImageVolume(RNG.random((6, 7, 8)), grid)
+    return plot.stat_map(
+        ImageVolume(array, grid), background=behind, threshold=0.5, label=HOSTILE[0],
+        title=HOSTILE[2], ax=ax,
+    )  # fmt: skip
+
+
 DRAWN: dict[str, Callable[[Any], Any]] = {
     "volcano": lambda ax: plot.volcano(
         RNG.normal(size=5), np.log10(RNG.random(5)), significant=[True] * 5, labels=NAMES, ax=ax
@@ -91,6 +103,23 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
         r2=np.where(np.arange(50) % 5, RNG.random(50), np.nan),
         lead_name=HOSTILE[0],
         genes=[("G1", 1, 9000), ("G2", 5000, 30000), (HOSTILE[2], 40000, 49000)],
+        ax=ax,
+    ),
+    "phewas": lambda ax: plot.phewas(
+        NAMES,
+        np.log10([1e-9, 0.2, np.nan, 1e-30, 0.01]),
+        groups=["b", HOSTILE[0], "b", "a", "a"],
+        effects=[1, -1, 0, -2, np.nan],
+        title=HOSTILE[2],
+        ax=ax,
+    ),
+    "stat_map": _map,
+    "surface_map": lambda ax: plot.surface_map(
+        [[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]],
+        [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]],
+        [1.0, -2.0, np.nan, 0.5],
+        label=HOSTILE[0],
+        title=HOSTILE[2],
         ax=ax,
     ),
     "heatmap": lambda ax: plot.heatmap(
@@ -151,7 +180,8 @@ def test_plot_returns_axes_and_writes_svg_with_hostile_names(name: str) -> None:
 
 
 def test_plots_of_arrays_are_all_tried() -> None:
-    others = {"GENOME_WIDE", "cluster_order", "inflation", "short_names"}
+    others = {"GENOME_WIDE", "cluster_order", "genome_positions", "inflation", "short_names"}
+    others |= {"manhattan_stack", "name_points"}  # several Axes; texts on Axes that are there
     images = {"contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
     assert set(plot.__all__) - others - images == set(DRAWN)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -48,6 +48,23 @@ class AspuResult(Result):
     """
 
     kind: ClassVar[str] = "gwas_aspu"
+    plots: ClassVar[tuple[str, ...]] = ("manhattan", "qq")
+
+    def plot(self, kind: str, *, ax: Any = None, **options: Any) -> Any:
+        """Draw one of `plots` and return the matplotlib Axes; options as for `GwasResult.plot`.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot, or the plot no such option.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen.associate import gwas_plot
+
+        return gwas_plot.draw(
+            kind, self.frame.with_columns(log10p=pl.col("p").log10()), ax=ax, options=options
+        )
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

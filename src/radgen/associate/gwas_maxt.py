@@ -50,8 +50,25 @@ class MaxTResult(Result):
     """
 
     kind: ClassVar[str] = "gwas_max_t"
+    plots: ClassVar[tuple[str, ...]] = ("manhattan",)
 
     summary: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def plot(self, kind: str, *, ax: Any = None, **options: Any) -> Any:
+        """Draw one of `plots` and return the matplotlib Axes; options as for `GwasResult.plot`.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot, or the plot no such option.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen.associate import gwas_plot
+
+        whole = self.summary.filter(pl.col("phenotype").is_null())
+        options = {"threshold": float(whole["threshold_p"][0])} | options
+        return gwas_plot.draw(kind, self.frame, ax=ax, options=options)
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

@@ -40,6 +40,21 @@ class OmnibusResult(Result):
     """
 
     kind: ClassVar[str] = "gwas_omnibus"
+    plots: ClassVar[tuple[str, ...]] = ("manhattan", "qq")
+
+    def plot(self, kind: str, *, ax: Any = None, **options: Any) -> Any:
+        """Draw one of `plots` and return the matplotlib Axes; options as for `GwasResult.plot`.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot, or the plot no such option.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen.associate import gwas_plot
+
+        return gwas_plot.draw(kind, self.frame, ax=ax, options=options)
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

@@ -87,7 +87,9 @@ class GwasResult(Result):
 
     kind: ClassVar[str] = "gwas"
     version: ClassVar[int] = 1
-    plots: ClassVar[tuple[str, ...]] = ("manhattan", "qq")
+    plots: ClassVar[tuple[str, ...]] = (
+        "manhattan", "qq", "stacked", "miami", "regional", "forest", "heatmap", "phewas"
+    )  # fmt: skip
 
     summary: pl.DataFrame = field(default_factory=pl.DataFrame)
     qq: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -96,20 +98,30 @@ class GwasResult(Result):
         """Return the tests with p at or below `p`, the smallest first."""
         return self.frame.filter(pl.col("log10p") <= np.log10(p)).sort("log10p")
 
-    def plot(self, kind: str, *, ax: Any = None) -> Any:
-        """Draw "manhattan" or "qq" and return the matplotlib Axes.
+    def plot(self, kind: str, *, ax: Any = None, **options: Any) -> Any:
+        """Draw one of `plots` and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        kind : str
+            "manhattan" (several traits over each other), "qq", "stacked" (a track a trait),
+            "miami" (two traits mirrored), "regional" (around a lead), "forest", "heatmap" (traits
+            by loci) or "phewas" (one variant over all traits).
+        ax : matplotlib Axes or None
+            Where to draw; None = a new figure.
+        **options : object
+            traits, threshold; lead, window_bp, genotypes (for LD) and genes (GTF, GFF3 or BED)
+            of "regional"; lead of "forest" and "phewas"; groups (trait to group) of "phewas".
 
         Raises
         ------
         InputError
-            If this result has no such plot.
+            If this result has no such plot, or the plot no such option.
         """
-        if kind not in self.plots:
-            return super().plot(kind, ax=ax)
         from radgen.associate import gwas_plot
 
-        return (
-            gwas_plot.manhattan(self, ax=ax) if kind == "manhattan" else gwas_plot.qq(self, ax=ax)
+        return gwas_plot.draw(
+            kind, self.frame, ax=ax, options=options, qq_counts=self.qq, summary=self.summary
         )
 
     def statements(self) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ class VoxelTestResult(Result):
     """
 
     kind: ClassVar[str] = "voxel_test"
+    plots: ClassVar[tuple[str, ...]] = ("map",)
 
     clusters: pl.DataFrame = field(default_factory=pl.DataFrame)
     space: dict[str, Any] = field(default_factory=dict)
@@ -111,6 +112,43 @@ class VoxelTestResult(Result):
                 write_map(values, space, path, outside=1.0 if what.startswith("p_") else 0.0)
                 written.append(path)
         return written
+
+    def plot(
+        self, kind: str, *, ax: Any = None, predictor: str | None = None, what: str = "t",
+        **options: Any,
+    ) -> Any:  # fmt: skip
+        """Draw the map of a predictor over anatomy and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        kind : str
+            "map".
+        ax : matplotlib Axes or None
+            Where to draw; None = a new figure.
+        predictor : str or None
+            Which; None = the first.
+        what : str
+            beta, se, t, log10p, tfce, p_voxel, p_tfce.
+        **options : object
+            background (ImageVolume on the same grid), plane, n_slices, threshold, limit; surface
+            and views for surface data.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot, predictor or map.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen.associate import gwas_plot
+
+        name = predictor or self.params["predictors"][0]
+        self.map(name, what)  # says what is unknown
+        frame = self.frame.filter(pl.col("id") == name)
+        return gwas_plot.draw_map(
+            frame, self.space, what, title=name, label=what, ax=ax, options=options,
+            signed=what in ("beta", "t", "tfce"),
+        )  # fmt: skip
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

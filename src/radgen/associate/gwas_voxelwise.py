@@ -14,7 +14,7 @@ from radgen.associate._voxel_input import VoxelInput, prepare_images
 from radgen.associate._voxel_scan import exact_pairs, screen_points
 from radgen.associate.gwas_result import median_inflation
 from radgen.errors import InputError
-from radgen.stats.tail import from_log10p
+from radgen.stats.tail import from_log10p, t_log10p
 from radgen.types import (
     Covariates,
     FrameLike,
@@ -57,12 +57,54 @@ class VoxelwiseResult(Result):
     """
 
     kind: ClassVar[str] = "voxelwise"
+    plots: ClassVar[tuple[str, ...]] = ("manhattan", "qq", "map")
 
     predictors: pl.DataFrame = field(default_factory=pl.DataFrame)
     peaks: pl.DataFrame = field(default_factory=pl.DataFrame)
     points: pl.DataFrame = field(default_factory=pl.DataFrame)
     qq: pl.DataFrame = field(default_factory=pl.DataFrame)
     space: dict[str, Any] = field(default_factory=dict)
+
+    def plot(self, kind: str, *, ax: Any = None, **options: Any) -> Any:
+        """Draw one of `plots` and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        kind : str
+            "manhattan" (each variant at its strongest point), "qq" (all tests) or "map" (the
+            strongest predictor of each point).
+        ax : matplotlib Axes or None
+            Where to draw; None = a new figure.
+        **options : object
+            threshold, genes; of "map" as for `VoxelTestResult.plot`.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot, or the predictors are no variants.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen.associate import gwas_plot
+
+        if kind == "map":
+            frame = self.points.with_columns(pl.col("log10p").neg().fill_null(0.0).alias("best"))
+            return gwas_plot.draw_map(
+                frame, self.space, "best", label="-log10 p", signed=False, ax=ax, options=options
+            )
+        if kind == "manhattan":
+            if "chrom" not in self.predictors.columns:
+                raise InputError("A Manhattan plot needs variants; these predictors have no place.")
+            frame = self.predictors.filter(pl.col("log10p").is_not_null())
+            limit = 0.05 / max(self.params["n_tests"], 1)
+            return gwas_plot.draw(kind, frame, ax=ax, options={"threshold": limit} | options)
+        middle = 0.5 * (self.qq["lower"] + self.qq["upper"]).to_numpy()
+        log10p = t_log10p(np.sqrt(middle), np.full(len(middle), self.params["df"]))
+        counts = pl.DataFrame({"phenotype": "", "log10p": log10p, "count": self.qq["count"]})
+        factor = pl.DataFrame({"phenotype": [""], "lambda_gc": [self.params["lambda_gc"]]})
+        return gwas_plot.draw(
+            kind, self.frame, ax=ax, options=options, qq_counts=counts, summary=factor
+        )
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""
@@ -190,6 +232,7 @@ def voxelwise(
         "n_tests": n_tests,
         "lambda_gc": median_inflation(found.hist, float(df - 1)),
         "n_top": n_top,
+        "df": float(df - 1),
     }
     peaks = _ranked(table, number[1]).filter(pl.col("rank") <= n_top)
     return VoxelwiseResult(

@@ -23,7 +23,7 @@ from radgen.omics.normalise import normalise
 from radgen.types import Covariates, OmicsTable, PhenotypeTable
 from radgen.types.omics import LAYERS
 
-__all__ = ["LayerFile", "ScanInputs", "read_scan_inputs"]
+__all__ = ["LayerFile", "ScanInputs", "adjust_for", "read_scan_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,9 @@ def read_scan_inputs(
         exclude=() if clusters is None else (clusters,),
     )
     covariates = _covariates(frame, adjust, str(clinical))
-    table, covariates = _moved(table, covariates, adjust_phenotypes)
+    if adjust_phenotypes:
+        places = _fit(adjust_phenotypes, table.names, "phenotype")
+        table, covariates = adjust_for(table, covariates, places)
     table = table.take(columns=_fit(traits, table.names, "phenotype"))
     known = {*table.samples, *(() if patients is None else patients.values())}
     layers = []
@@ -316,13 +318,27 @@ def _covariates(frame: pl.DataFrame | None, names: Sequence[str], where: str) ->
     return Covariates(tuple(frame["sample"]), tuple(labels), np.column_stack(parts))
 
 
-def _moved(
-    table: PhenotypeTable, covariates: Covariates | None, names: Sequence[str]
-) -> tuple[PhenotypeTable, Covariates | None]:
-    """Take phenotypes out of the table and put them beside the covariates."""
-    if not names:
-        return table, covariates
-    places = _fit(names, table.names, "phenotype")
+def adjust_for(
+    table: PhenotypeTable, covariates: Covariates | None, places: Sequence[int]
+) -> tuple[PhenotypeTable, Covariates]:
+    """Take phenotypes out of the table and put them beside the covariates.
+
+    Parameters
+    ----------
+    table : PhenotypeTable
+        All phenotypes.
+    covariates : Covariates or None
+        Those there are already.
+    places : sequence of int
+        Numbers of the phenotypes to adjust for.
+
+    Returns
+    -------
+    table : PhenotypeTable
+        The other phenotypes.
+    covariates : Covariates
+        Of the samples of the table; NaN where a sample has none.
+    """
     values, labels = table.values[:, places], tuple(table.names[place] for place in places)
     if covariates is not None:
         row = {item: place for place, item in enumerate(covariates.samples)}

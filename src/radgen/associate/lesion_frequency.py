@@ -33,6 +33,7 @@ class AtlasResult(Result):
     """
 
     kind: ClassVar[str] = "lesion_atlas"
+    plots: ClassVar[tuple[str, ...]] = ("map",)
 
     space: dict[str, Any] = field(default_factory=dict)
 
@@ -55,6 +56,37 @@ class AtlasResult(Result):
             write_map(self.frame[name].to_numpy(), place, path)
             written.append(path)
         return written
+
+    def plot(self, kind: str, *, ax: Any = None, what: str = "frequency", **options: Any) -> Any:
+        """Draw a map over anatomy and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        kind : str
+            "map".
+        ax : matplotlib Axes or None
+            Where to draw; None = a new figure.
+        what : str
+            A column of the table.
+        **options : object
+            background (ImageVolume on the same grid), plane, n_slices, threshold, limit; surface
+            and views for surface data.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot or column.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen._core.naming import require_choice
+        from radgen.associate import gwas_plot
+
+        require_choice(what, self.frame.columns, what="map")
+        return gwas_plot.draw_map(
+            self.frame, self.space, what, title="Lesion frequency", label=what, ax=ax,
+            options=options, signed=False,
+        )  # fmt: skip
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

@@ -67,6 +67,7 @@ class LesionMapResult(Result):
     """
 
     kind: ClassVar[str] = "lesion_map"
+    plots: ClassVar[tuple[str, ...]] = ("map",)
 
     clusters: pl.DataFrame = field(default_factory=pl.DataFrame)
     space: dict[str, Any] = field(default_factory=dict)
@@ -94,6 +95,37 @@ class LesionMapResult(Result):
             write_map(values, place, path, outside=1.0 if name.startswith("p_") else 0.0)
             written.append(path)
         return written
+
+    def plot(self, kind: str, *, ax: Any = None, what: str = "z_score", **options: Any) -> Any:
+        """Draw a map over anatomy and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        kind : str
+            "map".
+        ax : matplotlib Axes or None
+            Where to draw; None = a new figure.
+        what : str
+            A column of the table.
+        **options : object
+            background (ImageVolume on the same grid), plane, n_slices, threshold, limit; surface
+            and views for surface data.
+
+        Raises
+        ------
+        InputError
+            If this result has no such plot or column.
+        """
+        if kind not in self.plots:
+            return super().plot(kind, ax=ax)
+        from radgen._core.naming import require_choice
+        from radgen.associate import gwas_plot
+
+        require_choice(what, self.frame.columns, what="map")
+        return gwas_plot.draw_map(
+            self.frame, self.space, what, title=self.params["outcome"], label=what, ax=ax,
+            options=options, signed=what in ("z_score", "effect", "tfce"),
+        )  # fmt: skip
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from radgen.types import ImageStack, Result
 
 __all__ = [
+    "draw",
     "joint_test",
     "pool",
     "read_images",
@@ -190,3 +191,48 @@ def pool(bundles: list[Path], *, test: str, threshold: float | None, **options: 
     if test == "manova":
         return omnibus_bundles(bundles, **options)
     return pool_bundles(bundles, threshold=threshold, **options)
+
+
+def draw(kind: str, results: Path, out: Path, *, dpi: int, **given: Any) -> None:
+    """Draw the plot of a table of results into a file.
+
+    Raises
+    ------
+    InputError
+        If the table is no scan.
+    """
+    import polars as pl
+
+    from radgen._core.files import atomic_path
+    from radgen.associate.gwas_plot import draw as picture
+    from radgen.errors import InputError
+    from radgen.io import open_genotypes
+
+    if results.is_dir():
+        from radgen.associate import read_compact
+
+        frame = read_compact(results, given.get("traits"))
+    else:
+        frame = read_sample_table(results)
+    missing = [name for name in ("chrom", "pos", "id", "log10p") if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{results} is no table of a scan: it lacks {', '.join(missing)}. Needed is what gwas, "
+            "omnibus, meta or bundle pool wrote."
+        )
+    frame = frame.with_columns(pl.col("chrom", "id").cast(pl.String))
+    if "t" not in frame.columns and "z" in frame.columns:
+        frame = frame.with_columns(pl.col("z").alias("t"))
+    options = {name: value for name, value in given.items() if value is not None}
+    if "genotypes" in options:
+        options["genotypes"] = open_genotypes(options["genotypes"])
+    if kind == "regional" and "traits" in options:
+        options["trait"] = options.pop("traits")[0]
+    axes = picture(kind, frame, options=options)
+    figure = axes.figure
+    figure.patch.set_alpha(1.0)
+    figure.patch.set_facecolor("white")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as path:
+        figure.savefig(path, dpi=dpi, format=out.suffix.lstrip(".") or "png")
+    typer.echo(f"Picture: {out}")

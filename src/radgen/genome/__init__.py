@@ -20,6 +20,8 @@ _HOMES = {
     "ld_matrix": "radgen.genome.linkage",
     "loco_grms": "radgen.genome.relatedness",
     "match_variants": "radgen.genome.matching",
+    "pedigree_families": "radgen.genome.pedigree",
+    "pedigree_kinship": "radgen.genome.pedigree",
     "polygenic_score": "radgen.genome.polygenic",
     "prune": "radgen.genome.linkage",
     "related_pairs": "radgen.genome.relatedness",

@@ -14,8 +14,10 @@ _CODES = {"23": "X", "24": "Y", "25": "PAR", "26": "MT", "M": "MT", "XY": "PAR"}
 _HUMAN = {str(n) for n in range(27)} | {"X", "Y", "XY", "MT", "M", "PAR", "PAR1", "PAR2"}
 
 
-def read_fields(path: Path, names: tuple[str, ...]) -> pl.DataFrame:
+def read_fields(path: Path, names: tuple[str, ...], *, more: bool = False) -> pl.DataFrame:
     """Return a headerless table of white-space separated text fields, all kept as text.
+
+    With `more`, a line may have further fields, which are left aside.
 
     Raises
     ------
@@ -49,13 +51,13 @@ def read_fields(path: Path, names: tuple[str, ...]) -> pl.DataFrame:
         if not line.strip():
             continue
         fields = line.split()
-        if len(fields) != len(names):
+        if len(fields) != len(names) and not (more and len(fields) > len(names)):
             raise FormatError(
                 f"has {len(fields)} fields; needed are {len(names)} ({', '.join(names)}).",
                 path=path,
                 line=number,
             )
-        rows.append(fields)
+        rows.append(fields[: len(names)])
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
 

@@ -111,9 +111,10 @@ def read_fam(path: Path) -> pl.DataFrame:
     Raises
     ------
     FormatError
-        If a line has not six fields.
+        If a line has fewer than six fields. Further ones (GEMMA keeps more traits there) are
+        left aside.
     """
-    table = read_fields(path, ("fid", "iid", "father", "mother", "sex", "phenotype"))
+    table = read_fields(path, ("fid", "iid", "father", "mother", "sex", "phenotype"), more=True)
     sex = table["sex"].replace_strict(
         ["1", "2"], ["male", "female"], default=None, return_dtype=pl.String
     )

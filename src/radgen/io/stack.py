@@ -19,7 +19,7 @@ from radgen.io.images import read_image, write_image
 from radgen.io.sample_table import read_sample_table
 from radgen.types import Geometry, ImageStack, Mask, SurfaceSpace, VoxelSpace
 
-__all__ = ["read_stack", "write_map"]
+__all__ = ["read_stack", "read_surface", "write_map"]
 
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".nhdr")
 _SURFACES = (".gii", ".mgh", ".mgz")
@@ -406,23 +406,38 @@ def _space(
         return VoxelSpace(source.geometry, index)
     if surface is None:
         return SurfaceSpace(source.n_all, index)
-    path = existing(surface, what="surface")
+    return SurfaceSpace(source.n_all, index, *read_surface(surface))
+
+
+def read_surface(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return vertices (LPS millimetres) and triangles of a mesh.
+
+    Parameters
+    ----------
+    path : str or Path
+        GIFTI (``.surf.gii``) or a FreeSurfer surface (``lh.white``).
+
+    Raises
+    ------
+    FormatError
+        If the file is no mesh.
+    """
+    file = existing(path, what="surface")
     import nibabel
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if path.suffix == ".gii":
-                mesh: Any = nibabel.load(path)
+            if file.suffix == ".gii":
+                mesh: Any = nibabel.load(file)
                 vertices = mesh.agg_data("NIFTI_INTENT_POINTSET")
                 faces = mesh.agg_data("NIFTI_INTENT_TRIANGLE")
             else:
-                vertices, faces = nibabel.freesurfer.read_geometry(path)
-        vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
+                vertices, faces = nibabel.freesurfer.read_geometry(file)
+        return np.asarray(vertices, np.float64) * _LPS, np.asarray(faces, np.int64)
     except BROKEN as error:
         raise FormatError(
             f"The surface cannot be read ({type(error).__name__}); needed is a .surf.gii or a "
             "FreeSurfer surface.",
-            path=path,
+            path=file,
         ) from error
-    return SurfaceSpace(source.n_all, index, vertices * _LPS, faces)

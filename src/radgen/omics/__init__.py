@@ -12,8 +12,13 @@ _HOMES = {
     "IndependentPrograms": "metagenes",
     "Metagenes": "metagenes",
     "PlageScorer": "pathways",
+    "SignatureCard": "signatures",
+    "SignatureScores": "signatures",
     "SingScorer": "pathways",
     "SsgseaScorer": "pathways",
+    "card_names": "signatures",
+    "compute": "signatures",
+    "load_card": "signatures",
     "module_table": "modules",
 }
 

@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from radgen.errors import InputError
 from radgen.plot import style
 
-__all__ = ["GENOME_WIDE", "inflation", "manhattan", "miami", "qq", "regional"]
+__all__ = [
+    "GENOME_WIDE",
+    "genome_positions",
+    "inflation",
+    "manhattan",
+    "miami",
+    "qq",
+    "regional",
+]
 
 GENOME_WIDE = 5e-8
 """The usual p of genome-wide significance."""
@@ -20,6 +28,7 @@ GENOME_WIDE = 5e-8
 _VECTOR_POINTS = 4_000
 _BINS_X, _BINS_Y = 1_600, 400
 _MIRRORED = ((style.PALETTE[0], style.PALETTE[6]), (style.PALETTE[1], style.PALETTE[5]))
+_WEAK, _GREY = 3.0, "#c3ccd5"
 _MEDIAN_CHI2 = 0.454936423119572
 
 
@@ -158,6 +167,8 @@ def qq(
     name: str = "",
     band: float = 0.95,
     colour: str = style.PALETTE[0],
+    note: bool = True,
+    back: bool = True,
     ax: Any = None,
 ) -> Any:
     """Draw observed against expected -log10 p with a band under the null; return the Axes.
@@ -176,6 +187,10 @@ def qq(
         Pointwise coverage of the band: quantiles of the order statistics, Beta(k, n + 1 - k).
     colour : str
         Colour of the points.
+    note : bool, default True
+        Print inflation and number of tests.
+    back : bool, default True
+        Draw the band and the diagonal; False for further traits on the same Axes.
     ax : matplotlib.axes.Axes or None
         Where to draw; None = a new figure.
 
@@ -189,36 +204,50 @@ def qq(
     InputError
         If there is no p-value.
     """
-    from scipy.special import betaincinv
-
     values = np.asarray(log10p, float)
-    weight = np.ones(len(values)) if counts is None else np.asarray(counts, float)
-    use = np.isfinite(values) & (weight > 0)
-    order = np.argsort(values[use], kind="stable")
-    observed, weight = -values[use][order], weight[use][order]
+    if counts is None:
+        observed = -np.sort(values[np.isfinite(values)])
+        weight = None
+        n = float(len(observed))
+        kept = _thin(len(observed))
+        rank = kept + 0.5
+    else:
+        size = np.asarray(counts, float)
+        use = np.isfinite(values) & (size > 0)
+        order = np.argsort(values[use], kind="stable")
+        observed, weight = -values[use][order], size[use][order]
+        n = float(weight.sum())
+        kept = _thin(len(observed))
+        rank = (np.cumsum(weight) - 0.5 * weight)[kept]
     if not len(observed):
         raise InputError("A QQ plot needs at least one p-value.")
-    n = float(weight.sum())
-    rank = np.cumsum(weight) - 0.5 * weight
     expected = -np.log10(rank / n)
+    ax = ax or style.axes(4.6, 3.8)
+    if back:
+        _band(ax, n, band)
+    ax.scatter(expected, observed[kept], s=9, color=colour, linewidths=0)
+    style.dress(ax, xlabel="Expected −log₁₀ p", ylabel="Observed −log₁₀ p", title=name)
+    if note:
+        factor = inflation(-observed, weight) if lambda_gc is None else lambda_gc
+        ax.text(0.04, 0.95, f"λ = {factor:.3f}\n{n:,.0f} tests", transform=ax.transAxes,
+                va="top", fontsize=8.5, color=style.INK)  # fmt: skip
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    return ax
+
+
+def _band(ax: Any, n: float, band: float) -> None:
+    """Draw the pointwise band of the order statistics under the null, and the diagonal."""
+    from scipy.special import betaincinv
+
     ranks = np.unique(np.round(np.geomspace(1, max(n, 1), 120)))
     place = -np.log10((ranks - 0.5) / n)
     tail = (1 - band) / 2
     low = -np.log10(betaincinv(ranks, n + 1 - ranks, 1 - tail))
     high = -np.log10(np.maximum(betaincinv(ranks, n + 1 - ranks, tail), 1e-300))
-    ax = ax or style.axes(4.6, 3.8)
     ax.fill_between(place, low, high, color=style.MUTED, alpha=0.18, linewidth=0)
     top = float(place.max())
     ax.plot([0, top], [0, top], color=style.MUTED, linewidth=0.9)
-    kept = _thin(expected, observed)
-    ax.scatter(expected[kept], observed[kept], s=9, color=colour, linewidths=0)
-    style.dress(ax, xlabel="Expected −log₁₀ p", ylabel="Observed −log₁₀ p", title=name)
-    factor = inflation(-observed, weight) if lambda_gc is None else lambda_gc
-    ax.text(0.04, 0.95, f"λ = {factor:.3f}\n{n:,.0f} tests", transform=ax.transAxes,
-            va="top", fontsize=8.5, color=style.INK)  # fmt: skip
-    ax.set_xlim(left=0)
-    ax.set_ylim(bottom=0)
-    return ax
 
 
 def inflation(log10p: ArrayLike, counts: ArrayLike | None = None) -> float:
@@ -248,6 +277,10 @@ def inflation(log10p: ArrayLike, counts: ArrayLike | None = None) -> float:
 
     values = np.asarray(log10p, float)
     weight = np.ones(len(values)) if counts is None else np.asarray(counts, float)
+    if counts is None:
+        known = values[np.isfinite(values)]
+        p = 10.0 ** float(np.median(known)) if len(known) else np.nan
+        return float(np.square(ndtri(p / 2)) / _MEDIAN_CHI2)
     order = np.argsort(values)
     total = np.cumsum(weight[order])
     half = total[-1] / 2
@@ -333,6 +366,23 @@ def regional(
     return ax
 
 
+def genome_positions(chrom: Sequence[str] | NDArray[Any], pos: ArrayLike) -> NDArray[np.float64]:
+    """Return where variants stand on the axis of `manhattan` and `miami`, for texts and marks.
+
+    Parameters
+    ----------
+    chrom : sequence of str (n_variants,)
+        Chromosomes of all variants that are drawn.
+    pos : array of int (n_variants,)
+        Their positions in base pairs.
+
+    Returns
+    -------
+    ndarray of float64 (n_variants,)
+    """
+    return _genome_axis(chrom, pos)[2]
+
+
 def _genome_axis(
     chrom: Sequence[str] | NDArray[Any], pos: ArrayLike
 ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
@@ -358,16 +408,17 @@ def _genome_axis(
 def _coded(
     labels: Sequence[str] | NDArray[Any],
 ) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the distinct labels and the place of each label among them, by hashing."""
-    series = pl.Series("label", labels).cast(pl.String)
-    names = series.unique().sort()
-    codes = pl.DataFrame({"label": series}).join(
-        pl.DataFrame({"label": names, "code": np.arange(len(names))}),
-        on="label",
-        how="left",
-        maintain_order="left",
-    )["code"]
-    return names.to_list(), codes.to_numpy()
+    """Return the distinct labels and the place of each label among them."""
+    series = labels if isinstance(labels, pl.Series) else pl.Series("label", labels)
+    runs = series.cast(pl.String).rle().struct.unnest()
+    if runs.height > max(len(series) // 4, 10_000):
+        names = runs["value"].unique().sort()
+        coded = runs["value"].cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
+    else:
+        names = runs["value"].unique().sort()
+        place = {name: at for at, name in enumerate(names)}
+        coded = np.array([place[name] for name in runs["value"]], np.int64)
+    return names.to_list(), np.repeat(coded, runs["len"].to_numpy())
 
 
 def _chrom_key(name: str) -> tuple[int, int, str]:
@@ -394,13 +445,22 @@ def _points(
         strong = sign * y >= limit
     many = ~strong
     if many.any():
-        counts, x_edges, y_edges = np.histogram2d(x[many], y[many], bins=(_BINS_X, _BINS_Y))
-        column, row = np.nonzero(counts)
-        ax.scatter((x_edges[column] + x_edges[column + 1]) / 2,
-                   (y_edges[row] + y_edges[row + 1]) / 2,
-                   s=3, color=colour, linewidths=0, rasterized=True)  # fmt: skip
+        ax.scatter(*_cells(x[many], y[many]), s=3, color=colour, linewidths=0, rasterized=True)
     ax.scatter(x[strong], y[strong], s=7, color=colour, linewidths=0,
                rasterized=bool(strong.sum() > 1_500))  # fmt: skip
+
+
+def _cells(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the middles of the cells of a fine grid that hold points."""
+    low_x, low_y = float(x.min()), float(y.min())
+    step_x = max(float(x.max()) - low_x, 1e-9) / _BINS_X
+    step_y = max(float(y.max()) - low_y, 1e-9) / _BINS_Y
+    column = np.minimum(((x - low_x) / step_x).astype(np.int32), _BINS_X - 1)
+    row = np.minimum(((y - low_y) / step_y).astype(np.int32), _BINS_Y - 1)
+    used = np.flatnonzero(np.bincount(column * _BINS_Y + row, minlength=_BINS_X * _BINS_Y))
+    return low_x + (used // _BINS_Y + 0.5) * step_x, low_y + (used % _BINS_Y + 0.5) * step_y
 
 
 def _finish_genome(
@@ -447,8 +507,11 @@ def _trait_layers(
     known = np.isfinite(height)
     best = np.zeros(len(levels))
     np.maximum.at(best, codes[known], height[known])
+    # Weak points of all traits are one grey layer: the last trait would hide the others.
+    weak = known & (height < _WEAK)
+    _points(ax, at[weak], height[weak], _GREY, threshold)
     for index in range(len(levels)):
-        use = (codes == index) & known
+        use = (codes == index) & known & ~weak
         _points(ax, at[use], height[use], style.colour(index), threshold)
     named = np.argsort(-best, kind="stable")[:8]
     marks = [
@@ -489,9 +552,9 @@ def _bar(bar: Any, label: str) -> None:
     bar.set_label(style.safe(label), fontsize=8, color=style.INK)
 
 
-def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
-    if len(x) <= 1_500:
-        return np.arange(len(x))
-    cells = np.round(x * 150).astype(np.int64) * 1_000_003 + np.round(y * 150).astype(np.int64)
-    _, first = np.unique(cells, return_index=True)
-    return np.sort(first)
+def _thin(count: int) -> NDArray[np.int64]:
+    """Return which of ranked points to draw: the first thousand, then ever fewer."""
+    if count <= 3_000:
+        return np.arange(count)
+    later = np.geomspace(1_000, count - 1, 2_000).astype(np.int64)
+    return np.unique(np.concatenate([np.arange(1_000), later]))

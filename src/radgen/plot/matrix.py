@@ -59,7 +59,7 @@ def heatmap(
     _cells(ax, matrix, row_names, column_names, label=label, centre=centre)
     if marks is not None:
         rows, columns = np.nonzero(np.asarray(marks, bool))
-        ax.scatter(columns, rows, s=7, color=style.INK, linewidths=0)
+        ax.scatter(columns, rows, s=14, color=style.INK, linewidths=0.7, edgecolors=style.PAPER)
     return ax
 
 

@@ -9,12 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen.errors import FitError, InputError
-from radgen.stats.tail import f_log10p
 
-__all__ = ["MixedModel", "VarianceFit", "fit_variance", "haseman_elston", "mixed_tests"]
+__all__ = [
+    "EDGES",
+    "CrossFit",
+    "MixedModel",
+    "VarianceFit",
+    "fit_variance",
+    "haseman_elston",
+    "haseman_elston_correlation",
+    "restricted_slope",
+    "restricted_value",
+    "weights_of",
+]
 
 Array = NDArray[np.float64]
-_LOW, _HIGH, _REGIONS = 1e-5, 1e5, 10
+EDGES: Array = np.linspace(math.log(1e-5), math.log(1e5), 11)
+"""Edges of the ranges in which the log ratio of the variances is sought."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -96,101 +107,82 @@ class VarianceFit:
     residual_se: float
 
 
-class _Profile:
-    """Log likelihood of many designs at their own lambda, up to shared constants.
+def weights_of(values: Array, ratio: Array) -> tuple[tuple[Array, Array, Array], Array]:
+    """Return the weights of the likelihood at variance ratios, and three sums of each.
 
     Parameters
     ----------
-    values : ndarray (n_samples,)
-        Eigenvalues.
-    x : ndarray (n_samples, c - 1)
-        Columns shared by all designs.
-    y : ndarray (n_samples,)
-        The trait.
-    extra : ndarray (n_variants, n_samples) or None
-        One more column of each design.
-    start : float
-        Where the search of log lambda begins.
+    values : ndarray of float64 (n_samples,)
+        Eigenvalues of the kinship.
+    ratio : ndarray of float64 (k,)
+        Ratios of genetic to residual variance.
+
+    Returns
+    -------
+    tuple of ndarray of float64 (k, n_samples)
+        w = 1 / (h + 1) with h = ratio * value, w d and w d^2 with d = h / (h + 1), minus the
+        derivative of log w in log ratio.
+    ndarray of float64 (k, 3)
+        Sums of d, of d^2 and of log(h + 1).
     """
+    h = ratio[:, None] * values
+    w = 1.0 / (h + 1.0)
+    d = h * w
+    sums = np.stack([d.sum(axis=1), (d * d).sum(axis=1), np.log1p(h).sum(axis=1)], axis=1)
+    return (w, w * d, w * d * d), sums
 
-    def __init__(
-        self, values: Array, x: Array, y: Array, extra: Array | None, start: float = 0.0
-    ) -> None:
-        self.values = values
-        self.start = start
-        self.n = len(y)
-        self.shared = np.column_stack([x, y])
-        self.extra = extra
-        self.extra_squares = None if extra is None else extra * extra
-        self.rank = x.shape[1] + (extra is not None)
-        c = self.shared.shape[1]
-        left, right = np.triu_indices(c)
-        self.pairs = self.shared[:, left] * self.shared[:, right]
-        self.place = np.empty((c, c), np.int64)
-        self.place[left, right] = self.place[right, left] = np.arange(len(left))
 
-    def moments(self, weight: Array, rows: NDArray[np.int64] | None = None) -> Array:
-        """Return the weighted cross-products (m, rank + 1, rank + 1), the trait last."""
-        shared = (weight @ self.pairs)[:, self.place]
-        if self.extra is None:
-            return shared
-        g = self.extra if rows is None else self.extra[rows]
-        m, c = len(g), self.shared.shape[1]
-        out = np.empty((m, c + 1, c + 1))
-        order = [*range(c - 1), c]  # the trait goes last, the extra column before it
-        out[np.ix_(np.arange(m), order, order)] = shared
-        if len(weight) == 1:  # one weight for all: the products are plain matrix products
-            cross, square = g @ (weight[0][:, None] * self.shared), self.squares(rows) @ weight[0]
-        else:
-            weighted = weight * g
-            cross, square = weighted @ self.shared, np.einsum("mn,mn->m", weighted, g)
-        out[:, order, c - 1] = out[:, c - 1, order] = cross
-        out[:, c - 1, c - 1] = square
-        return out
+def restricted_slope(
+    a: tuple[Array, ...], trace1: Array, trace2: Array, df: int
+) -> tuple[Array, Array]:
+    """Return slope and curvature of the restricted log likelihood in log ratio.
 
-    def squares(self, rows: NDArray[np.int64] | None) -> Array:
-        """Return the squares of the extra columns."""
-        assert self.extra_squares is not None
-        return self.extra_squares if rows is None else self.extra_squares[rows]
+    Parameters
+    ----------
+    a : tuple of 3 ndarray of float64 (m, c + 1, c + 1)
+        Cross-products of the design and, last, the trait under the three weights of
+        `weights_of`.
+    trace1, trace2 : ndarray of float64
+        First two sums of `weights_of`.
+    df : int
+        Samples less columns of the design.
+    """
+    a0, a1, a2 = a
+    x0, x1, x2 = (item[:, :-1, :-1] for item in a)
+    inverse = np.linalg.inv(x0)
+    beta = np.einsum("mij,mj->mi", inverse, a0[:, :-1, -1])
+    rss = a0[:, -1, -1] - np.einsum("mi,mi->m", beta, a0[:, :-1, -1])
+    p1 = _residual(a1, beta)
+    u1 = a1[:, :-1, -1] - np.einsum("mij,mj->mi", x1, beta)
+    p2 = _residual(a2, beta) - np.einsum("mi,mij,mj->m", u1, inverse, u1)
+    back = inverse @ x1
+    first = trace1 - np.trace(back, axis1=1, axis2=2)
+    squares = np.einsum("mij,mji->m", back, back)
+    second = trace2 - 2.0 * np.einsum("mij,mji->m", inverse, x2) + squares
+    slope = 0.5 * (df * p1 / rss - first)
+    curve = 0.5 * (second - first) + 0.5 * df * ((p1 - 2.0 * p2) / rss + (p1 / rss) ** 2)
+    return np.asarray(slope), np.asarray(curve)
 
-    def reml(self, ratio: Array, rows: NDArray[np.int64] | None = None) -> tuple[Array, Array]:
-        """Return the slope and curvature of the restricted log likelihood in log lambda."""
-        h = ratio[:, None] * self.values
-        w = 1.0 / (h + 1.0)
-        dw = h * w  # minus the log-derivative of the weight
-        a0, a1, a2 = (self.moments(item, rows) for item in (w, w * dw, w * dw * dw))
-        x0, x1, x2 = (a[:, :-1, :-1] for a in (a0, a1, a2))
-        inverse = np.linalg.inv(x0)
-        beta = np.einsum("mij,mj->mi", inverse, a0[:, :-1, -1])
-        rss = a0[:, -1, -1] - np.einsum("mi,mi->m", beta, a0[:, :-1, -1])
-        e1 = _residual(a1, beta)
-        u1 = a1[:, :-1, -1] - np.einsum("mij,mj->mi", x1, beta)
-        p1 = e1
-        p2 = _residual(a2, beta) - np.einsum("mi,mij,mj->m", u1, inverse, u1)
-        df = self.n - self.rank
-        back = np.einsum("mij,mjk->mik", inverse, x1)
-        trace1 = dw.sum(axis=1) - np.trace(back, axis1=1, axis2=2)
-        squares = np.einsum("mij,mji->m", back, back)
-        mixed = np.trace(np.einsum("mij,mjk->mik", inverse, x2), axis1=1, axis2=2)
-        trace2 = (dw * dw).sum(axis=1) - 2.0 * mixed + squares
-        slope = 0.5 * (df * p1 / rss - trace1)
-        # d/dlog(lambda): each P dV P V-derivative carries its own h.
-        curve = 0.5 * (trace2 - trace1) + 0.5 * df * ((p1 - 2.0 * p2) / rss + (p1 / rss) ** 2)
-        return slope, curve
 
-    def value(self, ratio: Array, rows: NDArray[np.int64] | None = None) -> Array:
-        """Return the restricted log likelihood, with all its constants."""
-        h = ratio[:, None] * self.values + 1.0
-        a0 = self.moments(1.0 / h, rows)
-        beta = np.linalg.solve(a0[:, :-1, :-1], a0[:, :-1, -1:])[:, :, 0]
-        rss = a0[:, -1, -1] - np.einsum("mi,mi->m", beta, a0[:, :-1, -1])
-        logs = np.log(h).sum(axis=1)
-        plain = self.moments(np.ones((1, self.n)), rows)
-        df = self.n - self.rank
-        constant = 0.5 * df * (math.log(df / (2 * math.pi)) - 1.0)
-        base = 0.5 * np.linalg.slogdet(plain[:, :-1, :-1])[1]
-        design = 0.5 * np.linalg.slogdet(a0[:, :-1, :-1])[1]
-        return np.asarray(constant + base - 0.5 * logs - design - 0.5 * df * np.log(rss))
+def restricted_value(a0: Array, design: Array, logs: Array, df: int) -> Array:
+    """Return the restricted log likelihood, with all its constants.
+
+    Parameters
+    ----------
+    a0 : ndarray of float64 (m, c + 1, c + 1)
+        Cross-products under the first weights.
+    design : ndarray of float64
+        Log determinant of the unweighted cross-products of the design.
+    logs : ndarray of float64
+        Third sum of `weights_of`.
+    df : int
+        Samples less columns of the design.
+    """
+    beta = np.linalg.solve(a0[:, :-1, :-1], a0[:, :-1, -1:])[:, :, 0]
+    rss = a0[:, -1, -1] - np.einsum("mi,mi->m", beta, a0[:, :-1, -1])
+    constant = 0.5 * df * (math.log(df / (2 * math.pi)) - 1.0)
+    weighted = np.linalg.slogdet(a0[:, :-1, :-1])[1]
+    return np.asarray(constant + 0.5 * (design - logs - weighted - df * np.log(rss)))
 
 
 def _residual(a: Array, beta: Array) -> Array:
@@ -200,42 +192,53 @@ def _residual(a: Array, beta: Array) -> Array:
     return np.asarray(a[:, -1, -1] - 2.0 * cross + square)
 
 
-def _maximise(profile: _Profile, m: int) -> Array:
-    """Return the lambda of greatest restricted likelihood of each design.
+class _Profile:
+    """Restricted likelihood of a model without a variant, at one log ratio."""
 
-    The range 1e-5 to 1e5 is cut in regions; each sign change of the slope is followed by
-    Newton steps kept inside its bracket, and the best of the roots and the two ends is taken.
-    """
-    grid = np.linspace(math.log(_LOW), math.log(_HIGH), _REGIONS + 1)
-    slopes = np.stack([profile.reml(np.array([math.exp(at)]))[0] for at in grid])
-    best = np.full(m, _LOW)
-    top, other = profile.value(np.array([_LOW])), profile.value(np.array([_HIGH]))
-    best[other > top], top = _HIGH, np.maximum(top, other)
-    for region in range(_REGIONS):
-        rows = np.flatnonzero((slopes[region] > 0) & (slopes[region + 1] <= 0))
-        if not len(rows):
-            continue
-        root = np.exp(_root(profile, rows, grid[region], grid[region + 1]))
-        value = profile.value(root, rows)
-        better = value > top[rows]
-        best[rows[better]], top[rows[better]] = root[better], value[better]
-    return best
+    def __init__(self, model: MixedModel) -> None:
+        self.values = model.values
+        self.columns = np.column_stack([model.x, model.y])
+        self.df = len(model.y) - model.x.shape[1]
+        self.design = np.linalg.slogdet(model.x.T @ model.x)[1]
 
+    def moments(self, at: float) -> tuple[tuple[Array, Array, Array], Array]:
+        """Return the three cross-products (1, c + 1, c + 1) and the sums (3,)."""
+        weights, sums = weights_of(self.values, np.array([math.exp(at)]))
+        a0, a1, a2 = (((self.columns.T * w[0]) @ self.columns)[None] for w in weights)
+        return (a0, a1, a2), sums[0]
 
-def _root(profile: _Profile, rows: NDArray[np.int64], left: float, right: float) -> Array:
-    low, high = np.full(len(rows), left), np.full(len(rows), right)
-    at = np.full(len(rows), np.clip(profile.start, left + 1e-3, right - 1e-3))
-    for _ in range(60):
-        slope, curve = profile.reml(np.exp(at), rows)
-        low, high = np.where(slope > 0, at, low), np.where(slope > 0, high, at)
-        step = at - slope / np.where(curve < 0, curve, -1.0)
-        inside = (curve < 0) & (step > low) & (step < high)
-        new = np.where(inside, step, 0.5 * (low + high))
-        # Newton's error is the square of its step.
-        if np.abs(new - at).max() < 1e-5:
-            return new
-        at = new
-    return at
+    def slope(self, at: float) -> tuple[float, float]:
+        """Return slope and curvature."""
+        a, sums = self.moments(at)
+        slope, curve = restricted_slope(a, sums[0], sums[1], self.df)
+        return float(slope[0]), float(curve[0])
+
+    def value(self, at: float) -> float:
+        """Return the restricted log likelihood."""
+        a, sums = self.moments(at)
+        return float(restricted_value(a[0], self.design, sums[2], self.df)[0])
+
+    def maximise(self) -> float:
+        """Return the log ratio of the greatest likelihood within `EDGES`."""
+        slopes = [self.slope(at)[0] for at in EDGES]
+        places = [float(EDGES[0]), float(EDGES[-1])]
+        for number in range(len(EDGES) - 1):
+            if slopes[number] > 0 >= slopes[number + 1]:
+                places.append(self._root(float(EDGES[number]), float(EDGES[number + 1])))
+        return max(places, key=self.value)
+
+    def _root(self, low: float, high: float) -> float:
+        at = 0.5 * (low + high)
+        for _ in range(60):
+            slope, curve = self.slope(at)
+            low, high = (at, high) if slope > 0 else (low, at)
+            step = at - slope / curve if curve < 0 else math.nan
+            new = step if low < step < high else 0.5 * (low + high)
+            moved, at = abs(new - at), new
+            # Newton's error is the square of its step.
+            if moved < 1e-6:
+                break
+        return at
 
 
 def fit_variance(model: MixedModel) -> VarianceFit:
@@ -246,29 +249,29 @@ def fit_variance(model: MixedModel) -> VarianceFit:
     FitError
         If the covariates explain the trait wholly.
     """
-    profile = _Profile(model.values, model.x, model.y, None)
-    ratio = _maximise(profile, 1)
-    h = ratio[:, None] * model.values + 1.0
-    a0 = profile.moments(1.0 / h)
-    beta = np.linalg.solve(a0[:, :-1, :-1], a0[:, :-1, -1:])[:, :, 0]
-    rss = float(a0[0, -1, -1] - beta[0] @ a0[0, :-1, -1])
-    df = profile.n - profile.rank
+    profile = _Profile(model)
+    at = profile.maximise()
+    ratio = math.exp(at)
+    a0 = profile.moments(at)[0][0][0]
+    beta = np.linalg.solve(a0[:-1, :-1], a0[:-1, -1])
+    rss = float(a0[-1, -1] - beta @ a0[:-1, -1])
+    df = profile.df
     if rss <= 1e-12 * float(model.y @ model.y):
         raise FitError("The covariates explain the trait wholly.", diagnostics={"rss": rss})
     residual = rss / df
-    genetic = residual * float(ratio[0])
+    genetic = residual * ratio
     information = _average_information(model, genetic, residual)
     covariance = np.linalg.inv(information)
     scale = _mean_diagonal(model)
     share = genetic * scale / (genetic * scale + residual)
     # d share / d log lambda = share (1 - share); its variance is that of log lambda.
-    curve = float(profile.reml(ratio)[1][0])
+    curve = profile.slope(at)[1]
     share_se = share * (1.0 - share) / math.sqrt(-curve) if curve < 0 else float("nan")
     return VarianceFit(
-        float(ratio[0]),
+        ratio,
         genetic,
         residual,
-        float(profile.value(ratio)[0]),
+        profile.value(at),
         share,
         share_se,
         float(np.sqrt(covariance[0, 0])),
@@ -297,49 +300,6 @@ def _average_information(model: MixedModel, genetic: float, residual: float) -> 
     return 0.5 * both.T @ project(both)
 
 
-def mixed_tests(model: MixedModel, g: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the Wald test of each variant, lambda fitted anew for each (exact, as GEMMA).
-
-    Parameters
-    ----------
-    model : MixedModel
-        The model without a variant.
-    g : ndarray of float64 (n_variants, n_samples)
-        Dosages without missing values, not rotated.
-
-    Returns
-    -------
-    beta, se, log10p : ndarray of float64 (n_variants,)
-        Effect per allele, its standard error, log10 p of the F test with n - rank - 1 degrees
-        of freedom. NaN where a variant does not vary beside the covariates.
-    ratio : ndarray of float64 (n_variants,)
-        lambda of each variant.
-
-    References
-    ----------
-    Zhou & Stephens (2012), doi:10.1038/ng.2310.
-    """
-    rotated = g @ model.vectors
-    q = np.linalg.qr(model.x)[0]
-    left = rotated - (rotated @ q) @ q.T
-    use = (left * left).sum(axis=1) > 1e-9 * np.maximum((rotated * rotated).sum(axis=1), 1e-300)
-    out = np.full((4, len(g)), np.nan)
-    if not use.any():
-        return out[0], out[1], out[2], out[3]
-    start = float(np.log(_maximise(_Profile(model.values, model.x, model.y, None), 1)[0]))
-    profile = _Profile(model.values, model.x, model.y, np.ascontiguousarray(rotated[use]), start)
-    ratio = _maximise(profile, int(use.sum()))
-    a0 = profile.moments(1.0 / (ratio[:, None] * model.values + 1.0))
-    inverse = np.linalg.inv(a0[:, :-1, :-1])
-    beta = np.einsum("mij,mj->mi", inverse, a0[:, :-1, -1])
-    rss = a0[:, -1, -1] - np.einsum("mi,mi->m", beta, a0[:, :-1, -1])
-    df = profile.n - profile.rank
-    se = np.sqrt(rss / df * inverse[:, -1, -1])
-    out[0, use], out[1, use], out[3, use] = beta[:, -1], se, ratio
-    out[2, use] = f_log10p((beta[:, -1] / se) ** 2, 1, df)
-    return out[0], out[1], out[2], out[3]
-
-
 def haseman_elston(y: Array, x: Array, kinship: Array) -> tuple[float, float]:
     """Return heritability by Haseman-Elston regression, and its jackknife standard error.
 
@@ -362,24 +322,101 @@ def haseman_elston(y: Array, x: Array, kinship: Array) -> tuple[float, float]:
     ----------
     Golan et al. (2014), doi:10.1073/pnas.1419064111.
     """
+    z = _standard_residuals(y[:, None], x)[:, 0]
+    whole, without = _cross_slopes(z, z, kinship)
+    return whole, _jackknife(without)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CrossFit:
+    """Haseman-Elston regression of two traits.
+
+    Attributes
+    ----------
+    heritability, heritability_se : ndarray of float64 (2,)
+        Of each trait.
+    covariance, covariance_se : float
+        Genetic covariance of the standardised traits.
+    correlation, correlation_se : float
+        Genetic correlation; NaN where a heritability is not positive.
+    phenotypic : float
+        Correlation of the residuals.
+    """
+
+    heritability: Array
+    heritability_se: Array
+    covariance: float
+    covariance_se: float
+    correlation: float
+    correlation_se: float
+    phenotypic: float
+
+
+def haseman_elston_correlation(y: Array, x: Array, kinship: Array) -> CrossFit:
+    """Return heritabilities and genetic correlation of two traits from products of residuals.
+
+    Parameters
+    ----------
+    y : ndarray of float64 (n_samples, 2)
+        Traits.
+    x : ndarray of float64 (n_samples, n_columns)
+        Intercept and covariates.
+    kinship : ndarray of float64 (n_samples, n_samples)
+        Relationship matrix with a diagonal of about 1.
+
+    Returns
+    -------
+    CrossFit
+        Standard errors leave out one sample at a time.
+
+    References
+    ----------
+    Bulik-Sullivan (2015), doi:10.1101/018283.
+    """
+    z = _standard_residuals(y, x)
+    (h1, without1), (h2, without2), (g, without12) = (
+        _cross_slopes(z[:, a], z[:, b], kinship) for a, b in ((0, 0), (1, 1), (0, 1))
+    )
+    r, r_se = math.nan, math.nan
+    if h1 > 0 and h2 > 0:
+        r = g / math.sqrt(h1 * h2)
+        room = without1 * without2
+        if (room > 0).all():
+            r_se = _jackknife(without12 / np.sqrt(room))
+    return CrossFit(
+        np.array([h1, h2]),
+        np.array([_jackknife(without1), _jackknife(without2)]),
+        g,
+        _jackknife(without12),
+        r,
+        r_se,
+        float(z[:, 0] @ z[:, 1]) / (len(z) - np.linalg.matrix_rank(x)),
+    )
+
+
+def _standard_residuals(y: Array, x: Array) -> Array:
     q = np.linalg.qr(x)[0]
     residual = y - q @ (q.T @ y)
-    n = len(y)
-    z = residual / math.sqrt(float(residual @ residual) / (n - q.shape[1]))
+    return np.asarray(residual / np.sqrt((residual**2).sum(axis=0) / (len(y) - q.shape[1])))
+
+
+def _cross_slopes(one: Array, two: Array, kinship: Array) -> tuple[float, Array]:
+    """Return the slope of products on relationship over pairs, and without each sample."""
+    n = len(one)
     k = kinship - np.diag(np.diag(kinship))
     own_k, own_kk = k.sum(axis=1), (k * k).sum(axis=1)
-    kz, own_zz = k @ z, z * (z.sum() - z)
-    totals = np.array([own_kk.sum(), own_k.sum(), float(z @ kz), own_zz.sum(), float(n * (n - 1))])
+    # Of each pair of samples both products count: one_i two_j and one_j two_i.
+    own_kz = 0.5 * (one * (k @ two) + two * (k @ one))
+    own_zz = 0.5 * (one * (two.sum() - two) + two * (one.sum() - one))
+    totals = np.array([own_kk.sum(), own_k.sum(), own_kz.sum(), own_zz.sum(), float(n * (n - 1))])
 
     def slope(kk: Array, k1: Array, kzz: Array, zz: Array, pairs: Array) -> Array:
         return np.asarray((kzz - k1 * zz / pairs) / (kk - k1 * k1 / pairs))
 
-    whole = float(slope(*totals))
-    without = slope(
-        totals[0] - 2 * own_kk,
-        totals[1] - 2 * own_k,
-        totals[2] - 2 * z * kz,
-        totals[3] - 2 * own_zz,
-        np.full(n, totals[4] - 2 * (n - 1)),
-    )
-    return whole, float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
+    own = np.stack([own_kk, own_k, own_kz, own_zz, np.full(n, float(n - 1))])
+    return float(slope(*totals)), slope(*(totals[:, None] - 2.0 * own))
+
+
+def _jackknife(without: Array) -> float:
+    n = len(without)
+    return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
