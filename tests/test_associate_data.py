@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from radgen.associate import scan
+from radgen.errors import FormatError
 from radgen.io import read_feature_table, read_omics, read_plain, read_traits
 from radgen.types import OmicsTable, PhenotypeTable
 
@@ -101,6 +102,20 @@ def test_genotypes_in_glioma_and_lung(data: Data, file: str, least: int) -> None
         assert result.table["p_maxt"].min() > 0.05
         assert "no proof of absence" in result.statements()[-1]
         assert "detected with 80 % power" in result.statements()[-1]
+
+
+def test_markers_of_gliomas_and_lung_cancers_are_counted(data: Data) -> None:
+    from radgen.io import read_markers
+
+    path = data("tcga_glioma") / "molecular_ceccarelli.csv"
+    with pytest.raises(FormatError, match="'glioblastoma'"):
+        read_markers(path)
+    table = read_markers(path, missing=["glioblastoma"])
+    idh = table.values[:, table.features.index("IDH=mutant")]
+    assert (int(np.nansum(idh)), int((idh == 0).sum())) == (457, 537)
+    lung = read_markers(data("nsclc_radiogenomics") / "clinical.csv")
+    assert [int(np.nansum(column)) for column in lung.values.T] == [43, 38, 2]
+    assert np.isfinite(lung.values).sum(axis=0).tolist() == [172, 171, 157]
 
 
 def test_glioma_subtypes_have_their_genes(data: Data) -> None:

@@ -135,6 +135,7 @@ def test_inside_the_spread_of_the_teams(
             if (row["subject"], row["modality"]) == (subject, modality) and row["value"]:
                 teams[row["filter_id"], row["feature_tag"]].append(float(row["value"]))
     image = scan(folder / "sts_validation" / f"{subject}_{modality}_image.nii.gz")
+    image = image.with_array(image.array.astype(np.float64))
     mask_array, geometry = read(folder / "sts_validation" / f"{subject}_{modality}_mask.nii.gz")
     mask = Mask(mask_array > 0, geometry)
     code = {"CT": "CT", "MR_T1": "MR", "PET": "PT"}[modality]
@@ -143,8 +144,9 @@ def test_inside_the_spread_of_the_teams(
         found = computed(image, mask, f"ibsi2-p3-{code}-{row}")
         for feature, value in found.items():
             values = [v for v in teams[f"ID_{row}", feature] if np.isfinite(v)]
-            # team files print three to six significant digits
-            slack = 5e-3 * max(abs(v) for v in values)
+            # Team files print four to six significant digits: 940 of 972 values lie strictly
+            # within the spread, the others at most 2.3e-5 of it outside.
+            slack = 3e-5 * max(abs(v) for v in values)
             if not min(values) - slack <= value <= max(values) + slack:
                 wrong.append((row, feature, value, sorted(values)))
     assert wrong == []

@@ -261,14 +261,17 @@ def test_spellings_of_idh_mutant(tmp_path: Path, cell: str, value: float) -> Non
         tmp_path / "c.csv", f"patient,IDH status,MGMT\nA,{cell},methylated\nB,wt,unmeth\n"
     )
     table = read_markers(path)
-    assert table.features == ("IDH", "MGMT")
+    assert table.features == ("IDH=mutant", "MGMT=methylated")
     np.testing.assert_array_equal(table.values, [[value, 1], [0, 0]])
 
 
 def test_an_unknown_spelling_of_a_marker_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "c.csv", "patient,IDH1\nA,maybe\nB,wt\n")
-    with pytest.raises(FormatError, match=r"1 cells are written in no known way.*maybe"):
+    with pytest.raises(
+        FormatError, match=r"1 cells are written in no known way: IDH of A: 'maybe'"
+    ):
         read_markers(path)
+    np.testing.assert_array_equal(read_markers(path, missing=["maybe"]).values, [[np.nan], [0]])
 
 
 SEG = """ID\tchrom\tloc.start\tloc.end\tnum.mark\tseg.mean

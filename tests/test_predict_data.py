@@ -93,14 +93,14 @@ def test_idh_hazard_ratio(gliomas):
     ],
 )
 def test_genotype_benchmarks(data, name, expected, null):
-    """Default model; the tolerance is the spread over seeds (5 repeats where n is small)."""
+    """Default model; the tolerance is the spread over seeds (3 repeats where n is small)."""
     table = _csv(data("genotype_benchmarks") / f"{name}.csv.gz")
     target = table["Target"].cast(float).to_numpy()
     frame = table.drop("Target").with_columns(pl.col("ID").cast(pl.String))
     images = PhenotypeTable.from_frame(frame, sample="ID")
     found = predict.evaluate(
         {"images": images}, Outcome(name, "binary", images.samples, target), seed=1,
-        repeats=1 if len(target) > 150 else 5, baselines=False, bootstrap=0,
+        repeats=1 if len(target) > 150 else 3, baselines=False, bootstrap=0,
     )  # fmt: skip
     row = found.estimate("imaging only")
     assert row["estimate"] == pytest.approx(expected, abs=0.05)

@@ -43,6 +43,7 @@ _HOMES = {
     "TwinResult": "heritability_twin",
     "VoxelTestResult": "gwas_voxel_test",
     "VoxelwiseResult": "gwas_voxelwise",
+    "adjust_for": "inputs",
     "aggregate": "aggregation",
     "aspu": "gwas_aspu",
     "burden": "gwas_sets",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,17 @@ from radgen.types import (
     to_polars,
 )
 
-__all__ = ["GwasInput", "id_column", "prepare", "to_covariates", "to_phenotypes"]
+__all__ = [
+    "GwasInput",
+    "id_column",
+    "prepare",
+    "prepare_survival",
+    "to_covariates",
+    "to_phenotypes",
+]
 
+EVENT = "event"
+"""Column of the events of a censored outcome."""
 _IDS = ("sample", "IID", "#IID", "iid", "id", "ID", "sample_id")
 _FAMILIES = ("FID", "#FID", "fid")
 
@@ -130,11 +139,48 @@ def to_phenotypes(phenotypes: PhenotypeTable | Outcome | FrameLike) -> Phenotype
     if isinstance(phenotypes, PhenotypeTable):
         return phenotypes
     if isinstance(phenotypes, Outcome):
-        phenotypes = {"sample": phenotypes.samples, phenotypes.name: phenotypes.values}
+        columns: dict[str, Any] = {phenotypes.name: phenotypes.values}
+        if phenotypes.events is not None:
+            columns[EVENT] = phenotypes.events.astype(float)
+        phenotypes = {"sample": phenotypes.samples} | columns
     frame = to_polars(phenotypes, what="phenotype table")
     key = id_column(frame, what="phenotype table")
     frame = frame.drop([name for name in _FAMILIES if name in frame.columns])
     return PhenotypeTable.from_frame(frame, sample=key)
+
+
+def prepare_survival(
+    genotypes: GenotypeMatrix,
+    phenotypes: PhenotypeTable | Outcome | FrameLike,
+    covariates: Covariates | FrameLike | None,
+    traits: Sequence[str] | None,
+    event: str | Sequence[str] | None,
+) -> tuple[GwasInput, NDArray[np.float64]]:
+    """Return the input of a scan of survival times, and the events (n_samples, n_traits).
+
+    Raises
+    ------
+    InputError
+        If times and events are not named one for one.
+    """
+    if isinstance(phenotypes, Outcome):
+        traits, event = [phenotypes.name], EVENT
+    if traits is None or event is None:
+        raise InputError(
+            "Survival needs the names of its columns: traits=['time'], event='event' "
+            "(--traits time --event event); an event is 1, a censored time 0."
+        )
+    events = [event] if isinstance(event, str) else list(event)
+    if len(events) != len(traits) or set(events) & set(traits):
+        raise InputError(
+            f"{len(traits)} times ({shown(traits)}) and {len(events)} events ({shown(events)}) are "
+            "named; each time needs an event column of its own."
+        )
+    data = prepare(genotypes, phenotypes, covariates, [*traits, *dict.fromkeys(events)])
+    k = len(traits)
+    order = [data.names.index(name) for name in events]
+    times = replace(data, names=data.names[:k], values=np.ascontiguousarray(data.values[:, :k]))
+    return times, data.values[:, order]
 
 
 def _rows(values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:

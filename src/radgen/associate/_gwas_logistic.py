@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from radgen._core.blocks import block_ranges
 from radgen.associate._gwas_design import basis
 from radgen.associate._gwas_rows import HIST_BINS, TestRows, join_rows
-from radgen.associate._gwas_score import ScoreNull, ScoreScreen, known_mask, one_step
+from radgen.associate._gwas_score import (
+    ScoreNull,
+    ScoreScreen,
+    known_mask,
+    narrow,
+    one_step,
+    people_of,
+)
 from radgen.errors import InputError
 from radgen.genome._blocks import BlockSource, CentredBlock
 from radgen.stats.logistic_scan import NullLogistic, firth_block, fit_null, wald_block
@@ -97,7 +104,7 @@ class LogisticScan:
         for number, trait in enumerate(self.traits):
             own = narrow(block, trait.used)
             each = {name: item[:, None] for name, item in self._tests(own, trait).items()}
-            parts.append(each | {"trait": np.array([number])} | _who(own))
+            parts.append(each | {"trait": np.array([number])} | people_of(own))
         return join_rows(parts, source.start, len(self.traits), self.threshold)
 
     def _screened(self, source: BlockSource, screen: ScoreScreen) -> TestRows:
@@ -111,7 +118,7 @@ class LogisticScan:
             for low, high in block_ranges(len(rows), max(1, _ROOM // len(trait.used))):
                 own = narrow(source.centred(np.float64, rows[low:high]), trait.used)
                 place = {"trait": np.full(high - low, at), "variant": rows[low:high]}
-                parts.append(self._tests(own, trait) | place | _who(own))
+                parts.append(self._tests(own, trait) | place | people_of(own))
         return join_rows(parts, source.start, len(self.traits), self.threshold, hist)
 
     def _tests(self, block: CentredBlock, trait: LogisticTrait) -> dict[str, Array]:
@@ -148,11 +155,6 @@ def score_null(null: NullLogistic) -> ScoreNull:
     return ScoreNull.build(null.x, weight, null.y - null.mu, ResidualLaw.binary(null.mu))
 
 
-def _who(block: CentredBlock) -> dict[str, Array]:
-    freq = np.where(block.n_known > 0, block.mean / 2.0, np.nan)
-    return {"n": block.n_known, "freq": freq}
-
-
 def binary(name: str, y: Array) -> Array:
     """Return a trait as 0 and 1.
 
@@ -168,19 +170,3 @@ def binary(name: str, y: Array) -> Array:
             "0 and 1, or both of 1 (control) and 2 (case)."
         )
     return y - levels[0]
-
-
-def narrow(block: CentredBlock, used: NDArray[np.int64]) -> CentredBlock:
-    """Return the block of some of its samples, centred anew."""
-    n = block.g.shape[1]
-    if len(used) == n:
-        return block
-    known = known_mask(block)[:, used]
-    dosage = np.where(known, block.g[:, used] + block.mean[:, None], 0.0)
-    count = known.sum(axis=1).astype(float)
-    mean = dosage.sum(axis=1) / np.maximum(count, 1.0)
-    g = np.where(known, dosage - mean[:, None], 0.0)
-    row, column = np.nonzero(~known)
-    ends = np.searchsorted(row, np.arange(len(g)), side="right").astype(np.int64)
-    squares = np.einsum("mn,mn->m", g, g)
-    return CentredBlock(block.start, g, count, mean, squares, column.astype(np.int32), ends)

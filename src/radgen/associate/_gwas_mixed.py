@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen.associate._gwas_design import basis
-from radgen.associate._gwas_logistic import narrow
 from radgen.associate._gwas_rows import TestRows, join_rows
+from radgen.associate._gwas_score import narrow
 from radgen.genome._blocks import BlockSource
 from radgen.stats.lmm import MixedModel
 from radgen.stats.lmm_scan import mixed_tests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,74 @@ from radgen.associate.gwas_background import take_off
 from radgen.errors import InputError, shown
 from radgen.types import Kinship
 
-__all__ = ["Offsets", "Plan", "dead_notes", "linear", "linear_notes", "logistic", "mixed"]
+__all__ = ["MODELS", "Options", "Plan", "dead_notes", "linear_notes", "make_plan"]
+
+MODELS = ("linear", "logistic", "ordinal", "cox", "lmm")
 
 Offsets = dict[str, Any] | None
 Plan = tuple[Any, Callable[[str], Scan], Any]
 
 
-def linear(
-    data: GwasInput,
-    known: Offsets,
-    threshold: float | None,
-    engine: Backend,
-    *,
-    short: bool = False,
-) -> Plan:
-    """Return the scan, that of each chromosome, and what they depend on beside the data."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How tests are made and which are kept.
 
+    Attributes
+    ----------
+    threshold : float or None
+        Largest p that is kept.
+    engine : Backend
+        Where single-precision products are computed.
+    test : str
+        Of the logistic model.
+    short : bool
+        Keep all tests of the linear model as quantised t.
+    """
+
+    threshold: float | None
+    engine: Backend
+    test: str
+    short: bool = False
+
+
+def make_plan(
+    model: str,
+    data: GwasInput,
+    options: Options,
+    *,
+    known: Offsets,
+    kinship: Kinship | Mapping[str, Kinship] | None,
+    events: Any,
+) -> Plan:
+    """Return the scan of a model, that of each chromosome, and what it depends on."""
+    if kinship is not None:
+        return _mixed(data, kinship, options.threshold)
+    if model == "linear":
+        return _linear(data, known, options)
+    if model == "logistic":
+        return _logistic(data, known, options)
+    scan: Any
+    if model == "cox":
+        from radgen.associate._gwas_cox import CoxScan
+
+        x = data.covariates
+        scan = CoxScan.build(data.names, data.values, events, x, threshold=options.threshold)
+        return scan, lambda _chrom: scan, events
+    from radgen.associate._gwas_ordinal import OrdinalScan
+
+    x = data.covariates
+    scan = OrdinalScan.build(data.names, data.values, x, threshold=options.threshold)
+    return scan, lambda _chrom: scan, None
+
+
+def _linear(data: GwasInput, known: Offsets, options: Options) -> Plan:
     def build(values: Any) -> LinearScan:
         return LinearScan.build(
-            values, data.covariates, threshold=threshold, backend=engine, short=short
+            values,
+            data.covariates,
+            threshold=options.threshold,
+            backend=options.engine,
+            short=options.short,
         )
 
     scan = build(data.values)
@@ -42,7 +92,7 @@ def linear(
     return scan, _by_chromosome(lambda chrom: build(take_off(data.values, known[chrom]))), known
 
 
-def logistic(data: GwasInput, known: Offsets, threshold: float | None, test: str) -> Plan:
+def _logistic(data: GwasInput, known: Offsets, options: Options) -> Plan:
     from radgen.associate._gwas_logistic import LogisticScan
 
     def build(beside: Any) -> LogisticScan:
@@ -50,8 +100,8 @@ def logistic(data: GwasInput, known: Offsets, threshold: float | None, test: str
             data.names,
             data.values,
             data.covariates,
-            threshold=threshold,
-            test=test,
+            threshold=options.threshold,
+            test=options.test,
             offsets=beside,
         )
 
@@ -62,7 +112,7 @@ def logistic(data: GwasInput, known: Offsets, threshold: float | None, test: str
     return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
 
 
-def mixed(
+def _mixed(
     data: GwasInput, kinship: Kinship | Mapping[str, Kinship], threshold: float | None
 ) -> Plan:
     from radgen.associate._gwas_mixed import MixedScan, related_values

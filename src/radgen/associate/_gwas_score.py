@@ -20,7 +20,16 @@ from radgen.genome._blocks import BlockProduct, CentredBlock
 from radgen.stats.saddle import ResidualLaw, saddle_scores
 from radgen.stats.tail import normal_log10p
 
-__all__ = ["SADDLE_BELOW", "ScoreNull", "ScoreScreen", "known_mask", "matching_se", "one_step"]
+__all__ = [
+    "SADDLE_BELOW",
+    "ScoreNull",
+    "ScoreScreen",
+    "known_mask",
+    "matching_se",
+    "narrow",
+    "one_step",
+    "people_of",
+]
 
 Array = NDArray[np.float64]
 SADDLE_BELOW = float(np.log10(0.05))
@@ -119,6 +128,27 @@ def known_mask(block: CentredBlock) -> NDArray[np.bool_]:
     counts = np.diff(np.concatenate([[0], block.ends]))
     known[np.repeat(np.arange(len(counts)), counts), block.missing] = False
     return known
+
+
+def narrow(block: CentredBlock, used: NDArray[np.int64]) -> CentredBlock:
+    """Return the block of some of its samples, centred anew."""
+    n = block.g.shape[1]
+    if len(used) == n:
+        return block
+    known = known_mask(block)[:, used]
+    dosage = np.where(known, block.g[:, used] + block.mean[:, None], 0.0)
+    count = known.sum(axis=1).astype(float)
+    mean = dosage.sum(axis=1) / np.maximum(count, 1.0)
+    g = np.where(known, dosage - mean[:, None], 0.0)
+    row, column = np.nonzero(~known)
+    ends = np.searchsorted(row, np.arange(len(g)), side="right").astype(np.int64)
+    squares = np.einsum("mn,mn->m", g, g)
+    return CentredBlock(block.start, g, count, mean, squares, column.astype(np.int32), ends)
+
+
+def people_of(block: CentredBlock) -> dict[str, Array]:
+    """Return the calls and the ALT frequency of each variant."""
+    return {"n": block.n_known, "freq": np.where(block.n_known > 0, block.mean / 2.0, np.nan)}
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -29,7 +29,8 @@ _MODELS = {
     "lmm": "the linear mixed model with the relationship matrix as a random effect",
     "linear": "linear regression (ordinary least squares, exact t-tests)",
     "logistic": "logistic regression",
-    "cox": "Cox proportional hazards regression",
+    "ordinal": "proportional-odds regression",
+    "cox": "Cox proportional hazards regression (Efron's ties)",
 }
 
 

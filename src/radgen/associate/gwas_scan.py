@@ -12,11 +12,11 @@ from radgen._core.digest import digest
 from radgen._core.naming import require_choice
 from radgen.associate._gwas_backend import open_backend
 from radgen.associate._gwas_compact import CompactStore
-from radgen.associate._gwas_input import GwasInput, prepare
+from radgen.associate._gwas_input import GwasInput, prepare, prepare_survival
 from radgen.associate._gwas_layouts import LAYOUTS, ScanKind
 from radgen.associate._gwas_linear import LinearScan
 from radgen.associate._gwas_mixed import related_rows
-from radgen.associate._gwas_plan import dead_notes, linear, linear_notes, logistic, mixed
+from radgen.associate._gwas_plan import MODELS, Options, dead_notes, linear_notes, make_plan
 from radgen.associate._gwas_run import Scan, cut, run_blocks
 from radgen.associate._gwas_store import Store
 from radgen.associate.gwas_background import offsets
@@ -37,11 +37,12 @@ def gwas(
     phenotypes: PhenotypeTable | Outcome | FrameLike,
     covariates: Covariates | FrameLike | None = None,
     *,
-    model: Literal["linear", "logistic", "lmm"] = "linear",
+    model: Literal["linear", "logistic", "ordinal", "cox", "lmm"] = "linear",
     test: Literal["hybrid", "firth", "score"] = "hybrid",
     kinship: Kinship | Mapping[str, Kinship] | None = None,
     loco: RidgeResult | FrameLike | None = None,
     traits: Sequence[str] | None = None,
+    event: str | Sequence[str] | None = None,
     threshold: float | None = None,
     out: str | Path | None = None,
     layout: Literal["table", "compact", "plink", "regenie", "gwas-ssf"] = "table",
@@ -62,8 +63,11 @@ def gwas(
     covariates : Covariates, data frame or None
         Text columns become indicators. A sample that misses a covariate is left out. The
         intercept is always there.
-    model : {"linear", "logistic", "lmm"}
-        The regression. "lmm" is the exact linear mixed model with `kinship` as the covariance
+    model : {"linear", "logistic", "ordinal", "cox", "lmm"}
+        The regression. "ordinal" (proportional odds; the values of a trait are ordered classes)
+        and "cox" (proportional hazards, Efron's ties; `traits` are times, `event` names the
+        events) take score tests with the saddle point below p = 0.05, as ``test="score"`` of
+        "logistic" does. "lmm" is the exact linear mixed model with `kinship` as the covariance
         of a polygenic background, its variance fitted anew for each variant; missing calls are
         taken at the mean there. A logistic trait is coded 0/1 or 1/2 (control/case); beta is
         then the log odds ratio of one more ALT allele, and t is a normal statistic.
@@ -83,6 +87,8 @@ def gwas(
         its chromosome is tested.
     traits : sequence of str or None
         Which traits; None = all.
+    event : str, sequence of str or None
+        Of "cox": the column of events (1 = happened, 0 = censored) of each trait.
     threshold : float or None
         Keep tests with p <= threshold; None keeps all, also undefined ones (NaN).
     out : str, Path or None
@@ -133,40 +139,34 @@ def gwas(
     ----------
     Chang CC et al. (2015), doi:10.1186/s13742-015-0047-8 (the same tests in PLINK 2).
     """
-    require_choice(model, ("linear", "logistic", "lmm"), what="model")
-    require_choice(test, ("hybrid", "firth", "score"), what="test")
-    if threshold is not None and not 0 < threshold <= 1:
-        raise InputError(f"threshold is {threshold}; needed is a p in (0, 1].")
-    if block_size is not None and block_size < 1:
-        raise InputError(f"block_size is {block_size}; needed is at least 1.")
-    if (kinship is not None) != (model == "lmm"):
-        raise InputError("A kinship goes with model='lmm', and that model needs one.")
-    if loco is not None and model == "lmm":
-        raise InputError("loco goes with model='linear' or 'logistic'.")
-    require_choice(layout, LAYOUTS, what="layout")
+    _check(model, test, layout, threshold, block_size)
     if layout != "table" and out is None:
         raise InputError(f"The layout {layout!r} is one of files: say where with out.")
-    short = layout == "compact"
-    if short and (model != "linear" or loco is not None):
+    if (kinship is not None) != (model == "lmm"):
+        raise InputError("A kinship goes with model='lmm', and that model needs one.")
+    if loco is not None and model not in ("linear", "logistic"):
+        raise InputError("loco goes with model='linear' or 'logistic'.")
+    if event is not None and model != "cox":
+        raise InputError("event goes with model='cox'.")
+    if layout == "compact" and (model != "linear" or loco is not None):
         raise InputError("The compact layout is for model='linear' without loco.")
     engine = open_backend(backend)
     if kinship is not None:
         genotypes = genotypes.take_samples(related_rows(kinship, genotypes.samples))
-    data = prepare(genotypes, phenotypes, covariates, traits)
-    background = None if loco is None else offsets(loco, data, model)
-    if kinship is not None:
-        plan = mixed(data, kinship, threshold)
-    elif model == "linear":
-        plan = linear(data, background, threshold, engine, short=short)
+    if model == "cox":
+        data, events = prepare_survival(genotypes, phenotypes, covariates, traits, event)
     else:
-        plan = logistic(data, background, threshold, test)
+        data, events = prepare(genotypes, phenotypes, covariates, traits), None
+    background = None if loco is None else offsets(loco, data, model)
+    options = Options(threshold, engine, test, short=layout == "compact")
+    plan = make_plan(model, data, options, known=background, kinship=kinship, events=events)
     scan, scan_of, beside = plan
     notes = linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
     if background is not None:
         notes = (*notes, *dead_notes(data, background))
     params: dict[str, Any] = {
         "model": model,
-        "test": test if model == "logistic" else "t" if model == "linear" else "lmm",
+        "test": {"linear": "t", "lmm": "lmm", "logistic": test}.get(model, "score"),
         "traits": data.names,
         "covariates": data.covariate_names,
         "n_variants": data.genotypes.n_variants,
@@ -189,6 +189,18 @@ def gwas(
         jobs=jobs,
         executor=executor,
     )
+
+
+def _check(
+    model: str, test: str, layout: str, threshold: float | None, block_size: int | None
+) -> None:
+    require_choice(model, MODELS, what="model")
+    require_choice(test, ("hybrid", "firth", "score"), what="test")
+    require_choice(layout, LAYOUTS, what="layout")
+    if threshold is not None and not 0 < threshold <= 1:
+        raise InputError(f"threshold is {threshold}; needed is a p in (0, 1].")
+    if block_size is not None and block_size < 1:
+        raise InputError(f"block_size is {block_size}; needed is at least 1.")
 
 
 def _run(

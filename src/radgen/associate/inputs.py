@@ -23,7 +23,7 @@ from radgen.omics.normalise import normalise
 from radgen.types import Covariates, OmicsTable, PhenotypeTable
 from radgen.types.omics import LAYERS
 
-__all__ = ["LayerFile", "ScanInputs", "read_scan_inputs"]
+__all__ = ["LayerFile", "ScanInputs", "adjust_for", "read_scan_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class LayerFile:
     path : Path
         The file.
     layer : str
-        One of the molecular layers.
+        One of the molecular layers, or "markers" (IDH, MGMT … of a clinical table).
     scale : str
         What the numbers are; "" = not said.
     """
@@ -75,7 +75,7 @@ class LayerFile:
                 f"expression:log2=rna.tsv; layers are {', '.join(LAYERS)}."
             )
         layer, _, scale = kind.partition(":")
-        require_choice(layer, LAYERS, what="molecular layer")
+        require_choice(layer, (*LAYERS, "markers"), what="molecular layer")
         return cls(Path(path), layer, scale)
 
 
@@ -127,6 +127,7 @@ def read_scan_inputs(
     gene_sets: str | Path | None = None,
     counts: str = "tmm",
     tcga: bool = False,
+    missing: Sequence[str] = (),
 ) -> ScanInputs:
     """Return the tables of a scan from files.
 
@@ -166,6 +167,8 @@ def read_scan_inputs(
         How raw counts of expression are made comparable; "none" keeps them for test="negbinom".
     tcga : bool, default False
         Molecular ids are TCGA barcodes: one tumour a patient is kept, under 12 characters.
+    missing : sequence of str
+        Cells of markers to take for missing.
 
     Returns
     -------
@@ -198,12 +201,14 @@ def read_scan_inputs(
         exclude=() if clusters is None else (clusters,),
     )
     covariates = _covariates(frame, adjust, str(clinical))
-    table, covariates = _moved(table, covariates, adjust_phenotypes)
+    if adjust_phenotypes:
+        places = _fit(adjust_phenotypes, table.names, "phenotype")
+        table, covariates = adjust_for(table, covariates, places)
     table = table.take(columns=_fit(traits, table.names, "phenotype"))
     known = {*table.samples, *(() if patients is None else patients.values())}
     layers = []
     for item in omics:
-        layer = _layer(item, known, id_rule, sequenced, panel, tcga=tcga)
+        layer = _layer(item, known, id_rule, sequenced, panel, tcga=tcga, missing=missing)
         layers.append(_ready(layer, gene_sets, counts))
     chosen = tuple(_chosen(layers, features))
     strata = None if by is None else _strata(frame, by, str(clinical))
@@ -226,6 +231,7 @@ def _layer(
     panel: str | Path | None,
     *,
     tcga: bool,
+    missing: Sequence[str],
 ) -> OmicsTable:
     is_list = item.path.name.lower().removesuffix(".gz").endswith((".maf", ".vcf"))
     return read_layer(
@@ -237,6 +243,7 @@ def _layer(
         sequenced=_lines(sequenced) if is_list else None,
         panel=_lines(panel) if is_list else None,
         tumours=tcga,
+        missing=missing if item.layer == "markers" else (),
     )
 
 
@@ -316,13 +323,27 @@ def _covariates(frame: pl.DataFrame | None, names: Sequence[str], where: str) ->
     return Covariates(tuple(frame["sample"]), tuple(labels), np.column_stack(parts))
 
 
-def _moved(
-    table: PhenotypeTable, covariates: Covariates | None, names: Sequence[str]
-) -> tuple[PhenotypeTable, Covariates | None]:
-    """Take phenotypes out of the table and put them beside the covariates."""
-    if not names:
-        return table, covariates
-    places = _fit(names, table.names, "phenotype")
+def adjust_for(
+    table: PhenotypeTable, covariates: Covariates | None, places: Sequence[int]
+) -> tuple[PhenotypeTable, Covariates]:
+    """Take phenotypes out of the table and put them beside the covariates.
+
+    Parameters
+    ----------
+    table : PhenotypeTable
+        All phenotypes.
+    covariates : Covariates or None
+        Those there are already.
+    places : sequence of int
+        Numbers of the phenotypes to adjust for.
+
+    Returns
+    -------
+    table : PhenotypeTable
+        The other phenotypes.
+    covariates : Covariates
+        Of the samples of the table; NaN where a sample has none.
+    """
     values, labels = table.values[:, places], tuple(table.names[place] for place in places)
     if covariates is not None:
         row = {item: place for place, item in enumerate(covariates.samples)}

@@ -44,6 +44,7 @@ _PANEL = "Of a MAF: text file of the genes that the assay covers."
 _SETS = "GMT file: score gene sets instead of genes."
 _COUNTS = "Raw counts: tmm, median_ratio, cpm, or none (for negbinom)."
 _COMBINE = "Combine layers of a gene: cauchy, joint, brown, stouffer, harmonic …"
+_MISSING = "Of markers: cells to take for missing, parted by commas."
 _TCGA = "Molecular ids are TCGA barcodes: keep one tumour a patient."
 _PERMUTED = "Max-T permutations (linear, spearman)."
 _LOCK = "Adjusted value that decides what is locked: q_bh, p_bonferroni, p_maxt …"
@@ -70,6 +71,7 @@ def associate(
     panel: Annotated[Path | None, typer.Option(help=_PANEL)] = None,
     gene_sets: Annotated[Path | None, typer.Option(help=_SETS)] = None,
     counts: Annotated[str, typer.Option(help=_COUNTS)] = "tmm",
+    missing: Annotated[str, typer.Option(help=_MISSING)] = "",
     tcga: Annotated[bool, typer.Option(help=_TCGA)] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
     id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,

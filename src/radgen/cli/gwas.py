@@ -17,7 +17,12 @@ def gwas(
     out: Annotated[Path, typer.Option(help="Results: a .parquet, or what --layout says.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
     traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
-    model: Annotated[str, typer.Option(help="linear, logistic or lmm.")] = "linear",
+    model: Annotated[
+        str, typer.Option(help="linear, logistic, ordinal, cox (times and events) or lmm.")
+    ] = "linear",
+    event: Annotated[
+        str, typer.Option(help="cox: the columns of events, one a trait, parted by commas.")
+    ] = "",
     test: Annotated[str, typer.Option(help="Logistic: hybrid, firth or score.")] = "hybrid",
     kinship: Annotated[Path | None, typer.Option(help="For lmm: matrix or genotypes.")] = None,
     loco: Annotated[
@@ -44,7 +49,8 @@ def gwas(
 
     result = _genetics.run_gwas(
         genotypes, phenotypes, covariates,
-        traits=traits, model=model, test=test, kinship=kinship, threshold=threshold, out=out,
+        traits=traits, event=event, model=model, test=test, kinship=kinship,
+        threshold=threshold, out=out,
         loco=loco, loco_kinship=loco_kinship, layout=layout,
         build=build, jobs=jobs, cluster=cluster,
     )  # fmt: skip

@@ -23,6 +23,7 @@ Exit codes: 0 done, 2 input must be mended."""
 }
 
 _OMICS = "layer=file or layer:scale=file; may be given several times."
+_MISSING = "Of markers: cells to take for missing, parted by commas."
 _TCGA = "Molecular ids are TCGA barcodes: keep one tumour a patient."
 _META = "How the cohorts are pooled: fixed, DL, HE, PM, ML, REML."
 
@@ -41,6 +42,7 @@ def replicate(
     panel: Annotated[Path | None, typer.Option(help="Of a MAF: covered genes.")] = None,
     gene_sets: Annotated[Path | None, typer.Option(help="GMT file, as in the first.")] = None,
     counts: Annotated[str, typer.Option(help="tmm, median_ratio, cpm, none.")] = "tmm",
+    missing: Annotated[str, typer.Option(help=_MISSING)] = "",
     tcga: Annotated[bool, typer.Option(help=_TCGA)] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
     id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,

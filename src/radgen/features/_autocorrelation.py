@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 __all__ = ["PairSums", "inverse_distance_sums"]
 
 Array = NDArray[np.float64]
-_SINGLE = 1 << 22
+_SINGLE = 1 << 20
 """Padded boxes of more voxels than this are transformed in single precision."""
-_BLOCK_BYTES = 1 << 23
+_BLOCK_BYTES = 1 << 21
 
 
 def _weight_spectrum(
@@ -51,7 +51,7 @@ class PairSums:
     The box is padded to twice its size, so that the periodic convolution is the plain one. Sums
     come from the power spectra (Parseval); nothing is transformed back. Frequencies along x are
     worked on in blocks, which can be summed side by side; a block's transforms along y and z
-    stay in the cache. Above 4 million padded voxels spectra are of single precision: the error
+    stay in the cache. Above a million padded voxels spectra are of single precision: the error
     of Moran's I and Geary's C is then below 1e-6 of their value.
     """
 

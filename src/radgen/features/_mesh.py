@@ -171,10 +171,17 @@ def _outermost(mask: NDArray[np.bool_], spacing: Array) -> Array:
     return np.concatenate(points) * spacing
 
 
-def _triangles(kind: int, table: str) -> Array:
-    if table == "flipped" and kind & _FLIP:
-        return cube_triangles(255 - kind)[:, ::-1]
-    return cube_triangles(kind)
+@cache
+def _triangles(table: str) -> tuple[NDArray[np.intp], Array]:
+    """Return the cube type of every triangle (n,), and its corners (n, 3, 3) in voxels."""
+    kinds, corners = [], []
+    for kind in range(1, 255):
+        found = cube_triangles(kind)
+        if table == "flipped" and kind & _FLIP:
+            found = cube_triangles(255 - kind)[:, ::-1]
+        kinds.append(np.full(len(found), kind))
+        corners.append(found)
+    return np.concatenate(kinds), np.concatenate(corners)
 
 
 def mesh_of(
@@ -211,12 +218,11 @@ def mesh_of(
     counts, places = np.zeros(256, np.int64), np.zeros((256, 3), np.int64)
     _image.cube_types(padded, counts, places)
     spacing = np.array(spacing_mm)
-    area = volume = 0.0
-    for kind in np.flatnonzero(counts[1:255]) + 1:
-        corners = _triangles(int(kind), table) * spacing
-        normal = _normals(corners)
-        area += counts[kind] * np.linalg.norm(normal, axis=1).sum()
-        middle = corners.mean(axis=1)
-        volume += counts[kind] * (middle * normal).sum() / 3.0
-        volume += (places[kind] * spacing) @ normal.sum(axis=0) / 3.0
+    kinds, corners = _triangles(table)
+    corners = corners * spacing
+    normal = _normals(corners)
+    count = counts[kinds]
+    area = count @ np.linalg.norm(normal, axis=1)
+    reach = count[:, None] * corners.mean(axis=1) + places[kinds] * spacing
+    volume = np.einsum("ij,ij->", reach, normal) / 3.0
     return Mesh(float(area), abs(float(volume)), _outermost(mask, spacing))

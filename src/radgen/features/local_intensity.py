@@ -36,16 +36,23 @@ def _ball_rows(spacing_mm: tuple[float, float, float]) -> NDArray[np.int32]:
 
 
 def _sums(
-    box: NDArray[np.float64], rows: NDArray[np.int32], mask: NDArray[np.uint8]
+    box: NDArray[np.float64],
+    place: tuple[slice, slice, slice],
+    rows: NDArray[np.int32],
+    mask: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    """Return sums over the ball around each voxel of the mask."""
-    running = np.zeros((box.shape[0], box.shape[1], box.shape[2] + 1))
-    np.cumsum(box, axis=2, out=running[:, :, 1:])
-    wide = np.zeros(running.shape, np.uint8)
-    wide[:, :, :-1] = mask
-    out = np.zeros(running.shape)
-    _image.ball_sums(running, rows, wide, out)
-    return out[:, :, :-1][mask.astype(bool)]
+    """Return sums over the ball around each voxel of the mask.
+
+    `box` lies at `place` in a grid of the mask's shape; elsewhere there is nothing. The mask
+    has one column more than the grid, since sums run up to the end of a voxel.
+    """
+    running = np.zeros(mask.shape)
+    z, y, x = place
+    running[z, y, x.start + 1 : x.stop + 1] = box
+    np.cumsum(running, axis=2, out=running)
+    out = np.zeros(mask.shape)
+    _image.ball_sums(running, rows, mask, out)
+    return out[mask.view(bool)]
 
 
 @add("local_intensity", version=1, specs=SPECS, ibsi_code="9ST6", images="original")
@@ -82,15 +89,21 @@ def local_intensity(view: View) -> Measured:
     before = [
         int(r) - (at.start - b.start) for at, b, r in zip(region.box, box, reach, strict=True)
     ]
-    after = [int(r) - (b.stop - at.stop) for at, b, r in zip(region.box, box, reach, strict=True)]
-    around = list(zip(before, after, strict=True))
-    values = np.asarray(view.image[box], dtype=np.float64)
-    measured = ~np.isnan(values)
-    mask = np.pad(region.intensity.view(np.uint8), [(int(r), int(r)) for r in reach])
-    sums = _sums(np.pad(np.where(measured, values, 0.0), around), rows, mask)
+    place = tuple(
+        slice(first, first + b.stop - b.start) for first, b in zip(before, box, strict=True)
+    )
+    inner = tuple(slice(int(r), int(r) + n) for n, r in zip(region.shape, reach, strict=True))
+    nz, ny, nx = (part.stop + int(r) for part, r in zip(inner, reach, strict=True))
+    mask = np.zeros((nz, ny, nx + 1), np.uint8)
+    mask[inner] = region.intensity
+    values = np.array(view.image[box], dtype=np.float64)
+    complete = values.shape == (nz, ny, nx) and bool(np.isfinite(values.sum()))
     count: NDArray[np.float64] | float = float((2 * rows[:, 2] + 1).sum())
-    if not measured.all() or any(pair != (0, 0) for pair in around):
-        count = _sums(np.pad(measured.astype(np.float64), around), rows, mask)
+    if not complete:
+        measured = ~np.isnan(values)
+        values[~measured] = 0.0
+        count = _sums(measured.astype(np.float64), place, rows, mask)
+    sums = _sums(values, place, rows, mask)
     means = sums / count
     peak = view.values == view.values.max()
     return {

@@ -14,6 +14,7 @@ from radgen.features._enclose import Hull, enclosing_ellipsoid, hull_of, oriente
 from radgen.features._mesh import Mesh, mesh_of
 from radgen.features._registry import FeatureSpec, Measured, add
 from radgen.features._view import View
+from radgen.features.statistics import dot
 
 __all__ = ["morphology"]
 
@@ -132,7 +133,7 @@ def _pair_sums(view: View) -> PairSums | None:
     def make() -> PairSums | None:
         values = view.values
         y = values - values.mean()
-        square, n = float(y @ y), values.size
+        square, n = dot(y, y), values.size
         if n < 2 or square <= n * (np.spacing(np.abs(values).max()) * 4) ** 2:
             return None
         y /= np.sqrt(square / n)

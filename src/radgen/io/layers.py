@@ -11,6 +11,7 @@ from radgen.io.cbioportal import read_cbioportal
 from radgen.io.geo import read_series_matrix
 from radgen.io.ids import IdRule
 from radgen.io.maf import Panel, call_genes, read_maf
+from radgen.io.markers import read_markers
 from radgen.io.omics import Duplicates, read_omics
 from radgen.io.portals import tumours_only
 from radgen.io.somatic_vcf import read_somatic_vcf
@@ -31,6 +32,7 @@ def read_layer(
     sequenced: Collection[str] | None = None,
     panel: Panel = None,
     tumours: bool = False,
+    missing: Collection[str] = (),
 ) -> OmicsTable:
     """Return a molecular layer of a mutation list, a matrix or a portal's folder.
 
@@ -41,7 +43,8 @@ def read_layer(
         ``…_series_matrix.txt``: of GEO. A folder: a study of cBioPortal, whose only profile of
         the layer is read. Anything else: a matrix, as `read_omics` takes it.
     layer : str
-        One of `radgen.types.omics.LAYERS`.
+        One of `radgen.types.omics.LAYERS`, or "markers": columns such as IDH status or MGMT of a
+        clinical table, as `radgen.io.read_markers` reads them.
     scale : str, default ""
         What the numbers are ("counts", "log2", …); "" = "binary" for mutations, else "unknown".
     samples_in : {"auto", "rows", "columns"}, default "auto"
@@ -58,6 +61,8 @@ def read_layer(
         Of a mutation list: genes that the assay covers.
     tumours : bool, default False
         Samples are TCGA barcodes: keep one tumour a patient, under 12 characters.
+    missing : collection of str
+        Of markers: cells to take for missing.
 
     Returns
     -------
@@ -81,7 +86,12 @@ def read_layer(
             f"{path}: lists of sequenced samples and of a panel are for mutation lists (MAF, VCF); "
             "in a matrix an empty cell is what was not tested."
         )
+    if missing and layer != "markers":
+        raise InputError(f"{path}: cells to take for missing are named for markers alone.")
     rule = IdRule() if tumours else id_rule
+    if layer == "markers":
+        table = read_markers(path, id_rule=rule, missing=missing)
+        return tumours_only(table) if tumours else table
     if name.endswith(".maf"):
         table = read_maf(path, sequenced=sequenced, panel=panel, id_rule=rule)
     elif name.endswith(".vcf"):

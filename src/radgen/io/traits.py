@@ -24,10 +24,20 @@ from radgen.stats.reliability import weighted_kappa
 from radgen.types import STATUS_COLUMNS, PhenotypeTable
 from radgen.types.phenotype import blank_specs
 
-__all__ = ["LEXICONS", "Level", "Lexicon", "ReadTraits", "Trait", "read_lexicon", "read_traits"]
+__all__ = [
+    "LEXICONS",
+    "NOT_ALLOWED",
+    "Level",
+    "Lexicon",
+    "ReadTraits",
+    "Trait",
+    "read_lexicon",
+    "read_traits",
+]
 
 Array = NDArray[np.float64]
 
+NOT_ALLOWED = " is not in the lexicon"
 LEXICONS = ("vasari", "lung", "liver", "renal", "markers")
 """Lexicons that come with radgen."""
 
@@ -394,7 +404,7 @@ def _merged(
             odd = {part.refused[k] for k in own if k in part.refused}
             lost = [name for name in part.names if np.isnan(values[place, names.index(name)])]
             if odd and lost:
-                reason = f"{shown(sorted(odd))} is not in the lexicon"
+                reason = shown(sorted(odd)) + NOT_ALLOWED
                 status += [(item, name, "failed", reason) for name in lost]
     specs = blank_specs(names).with_columns(
         family=pl.Series([part.trait.name for part in parts for _ in part.names])

@@ -25,6 +25,7 @@ _ESTIMATORS = {
     "ComBat": "harmonise",
     "CorrelationFilter": "select",
     "CovBat": "covbat",
+    "IntrinsicPhenotypes": "intrinsic",
     "LongitudinalComBat": "longitudinal",
     "NestedComBat": "nested",
     "RankNormaliser": "select",
@@ -33,12 +34,14 @@ _ESTIMATORS = {
 }
 _RECORDS = {
     "BatchEffect": "radgen.phenotype._combat",
+    "GapStatistic": "radgen.stats.clustering",
     "Standard": "radgen.phenotype._combat",
     "SplineBasis": "radgen.stats.smooth",
     "TwoGroups": "radgen.phenotype._two_groups",
 }
 _ODD = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-_FORGOTTEN = ("repeats",)
+_FORGOTTEN = ("repeats", "consensus_", "labels_")
+"""What is of the training samples and not needed for others."""
 
 
 def write_transformer(
@@ -190,7 +193,7 @@ def _write_estimator(value: Any) -> dict[str, Any]:
     state = {
         name: as_plain(item)
         for name, item in vars(value).items()
-        if name.endswith("_") and not name.startswith("__")
+        if name.endswith("_") and not name.startswith("__") and name not in _FORGOTTEN
     }
     settings = {
         name: as_plain(item)

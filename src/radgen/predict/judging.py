@@ -183,7 +183,10 @@ def _over_time(
         return
     out.rows.append(("dynamic_auc", dynamic_auc(y, event, score, times).mean, _NAN, _NAN))
     if len(times) > 1:
-        survival = 1 - np.column_stack([model.risk(score, t) for t in times.tolist()])
+        hazard = np.concatenate(([0.0], model.hazard))
+        cumulative = hazard[np.searchsorted(model.times, times, side="right")]
+        relative = np.exp(np.clip(score, -300, 300))
+        survival = np.exp(-relative[:, None] * cumulative)
         brier = brier_contributions(y, event, survival, times).mean(axis=0)
         out.rows.append(("integrated_brier", integrated_brier(times, brier), _NAN, _NAN))
 

@@ -141,6 +141,11 @@ class RiskSets:
         total = np.bincount(self.death_time, weights=weights[self.deaths], minlength=k)
         self.row_weight = (total / self.death_count)[self.row_time] if k else np.zeros(0)
 
+    @property
+    def first_at_risk(self) -> NDArray[np.int64]:
+        """Where in `order` the risk set of each event time begins, (n_times,)."""
+        return np.asarray(self._start, np.int64)
+
     def at_risk(self, values: FloatArray) -> FloatArray:
         """Return sums of `values` (n, …) over the risk set of each event time."""
         total = _zero_first(np.cumsum(values[self.order], axis=0))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from radgen._core.digest import digest
 from radgen._core.rng import derive_seed
 from radgen.errors import AlignmentError, FitError, InputError
-from radgen.study.cache import codec_of
+from radgen.study.associating import associate, combine_layers
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
 from radgen.study.germline import germline, joined_covariates
@@ -30,13 +29,12 @@ from radgen.study.select import (
     restricted,
     volume_name,
 )
-from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, Result
+from radgen.study.stored import MANY_TESTS, VERSIONS, content, slug, stored
+from radgen.types import Covariates, Outcome, PhenotypeTable, Result
 
 __all__ = ["Analysed", "Matrix", "run_analyses"]
 
 _log = logging.getLogger(__name__)
-_VERSIONS = {"associate": 1, "gwas": 1, "survival": 1, "predict": 1}
-_MANY_TESTS = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,7 @@ class Analysed:
     Attributes
     ----------
     section : str
-        "genotypes", "associate", "gwas", "survival" or "predict".
+        "genotypes", "associate", "evidence", "gwas", "survival" or "predict".
     name : str
         As the study file names it.
     result : Result or None
@@ -88,7 +86,8 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
     """Return the results of all analyses; one that cannot be done does not stop the others."""
     done: list[Analysed] = []
     plans: list[tuple[str, Any, Callable[..., Result]]] = []
-    plans += [("associate", item, _associate) for item in found.settings.associate]
+    plans += [("associate", item, associate) for item in found.settings.associate]
+    plans += [("evidence", item, combine_layers) for item in found.settings.evidence]
     plans += [("gwas", item, _gwas) for item in found.settings.gwas]
     plans += [("survival", item, _survival) for item in found.settings.survival]
     plans += [("predict", item, _predict) for item in found.settings.predict]
@@ -118,81 +117,9 @@ def _quality(found: Gathered, context: Context) -> Analysed:
         return Analysed("genotypes", name, None, str(error))
 
 
-def _stored(
-    context: Context,
-    section: str,
-    kind: type[Result],
-    *,
-    params: Mapping[str, Any],
-    inputs: Any,
-    compute: Callable[[], Result],
-) -> Result:
-    value: Result
-    value, key = context.step(
-        section,
-        _VERSIONS[section],
-        params=dict(params),
-        inputs=inputs,
-        compute=compute,
-        codec=codec_of(kind),
-    )
-    noted: dict[str, Any] = {"step": section, "step_version": _VERSIONS[section], "key": key}
-    return replace(value, provenance={**value.provenance, **noted})
-
-
-def content(table: Any) -> str:
-    """Return the digest of a table's content."""
-    if table is None:
-        return digest(None)
-    if isinstance(table, PhenotypeTable):
-        return digest(table.samples, table.names, table.values)
-    if isinstance(table, OmicsTable):
-        return digest(table.samples, table.features, table.values, table.layer, table.scale)
-    if isinstance(table, Covariates):
-        return digest(table.samples, table.names, table.values)
-    if isinstance(table, Outcome):
-        return digest(table.name, table.kind, table.samples, table.values, table.events,
-                      table.levels, table.unit)  # fmt: skip
-    raise InputError(f"A {type(table).__name__} has no content digest.")
-
-
 def _phenotypes(matrix: Matrix, item: AssociateSettings | GwasSettings) -> PhenotypeTable:
     table = choose_phenotypes(matrix.table(harmonised=item.harmonised), item.phenotypes)
     return ranked(table) if item.transform == "rank" else table
-
-
-def _associate(
-    found: Gathered, item: AssociateSettings, matrix: Matrix, context: Context
-) -> Result:
-    from radgen.associate import AssociationResult, scan
-
-    table = _phenotypes(matrix, item)
-    layer = found.layers[item.layer] if item.layer else _as_layer(found, item)
-    covariates = found.sheet.covariates(item.covariates)
-    seed = derive_seed(found.settings.study.seed, "associate", item.name) % 2**32
-    return _stored(
-        context,
-        "associate",
-        AssociationResult,
-        params=item.model_dump(mode="json") | {"seed": seed},
-        inputs=[content(table), content(layer), content(covariates)],
-        compute=lambda: scan(
-            table,
-            layer,
-            covariates,
-            test=item.test,
-            permutations=item.permutations,
-            seed=seed,
-            executor=context.pool,
-        ),
-    )
-
-
-def _as_layer(found: Gathered, item: AssociateSettings) -> OmicsTable:
-    """Return clinical columns as a layer; the first level of a category is the reference."""
-    table = found.sheet.covariates(item.variables)
-    assert table is not None
-    return OmicsTable(table.samples, table.names, table.values, "other", "mixed")
 
 
 def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context) -> Result:
@@ -205,11 +132,11 @@ def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context)
     params = item.model_dump(mode="json")
     inputs = [content(table), content(covariates), ready.key]
     stream = None
-    if genotypes.n_variants * table.n_phenotypes > _MANY_TESTS:
-        key = context.cache.key("gwas", _VERSIONS["gwas"], params, inputs)
+    if genotypes.n_variants * table.n_phenotypes > MANY_TESTS:
+        key = context.cache.key("gwas", VERSIONS["gwas"], params, inputs)
         stream = context.out / "tables" / f"gwas-{slug(item.name)}-all-{key[:12]}.parquet"
         params |= {"stream": stream.exists()}
-    return _stored(
+    return stored(
         context,
         "gwas",
         GwasResult,
@@ -256,7 +183,7 @@ def _survival(
     if item.phenotypes:
         predictors.append(choose_phenotypes(matrix.table(harmonised=True), item.phenotypes))
     covariates = found.sheet.covariates(item.covariates)
-    return _stored(
+    return stored(
         context,
         "survival",
         HazardResult,
@@ -325,7 +252,7 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         "harmonise": settings.method if settings is not None and item.harmonise else None,
         "inner_folds": item.inner_folds,
     }
-    result = _stored(
+    result = stored(
         context,
         "predict",
         PredictionResult,
@@ -380,9 +307,3 @@ def tables_of(items: list[Analysed]) -> dict[str, pl.DataFrame]:
             if frame.width:
                 found[stem if name == "frame" else f"{stem}-{name}"] = frame
     return found
-
-
-def slug(name: str) -> str:
-    """Return a name as part of a file name."""
-    text = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
-    return "-".join(part for part in text.split("-") if part) or "analysis"

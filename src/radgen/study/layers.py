@@ -74,6 +74,7 @@ def read_layer(
         sequenced=None if assayed is None else _lines(assayed),
         panel=None if panel is None else _lines(panel),
         tumours=settings.tcga,
+        missing=settings.missing,
     )
     if settings.features:
         table = table.take(columns=fit_names(settings.features, table.features, what="gene"))

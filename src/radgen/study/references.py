@@ -20,7 +20,7 @@ def check_references(found: Gathered) -> None:
     _harmonise(found)
     _extraction(found)
     seen: dict[str, str] = {}
-    for section in ("associate", "gwas", "survival", "predict"):
+    for section in ("associate", "evidence", "gwas", "survival", "predict"):
         for place, item in enumerate(getattr(found.settings, section)):
             at: Location = (section, place)
             if item.name in seen:
@@ -34,9 +34,11 @@ def check_references(found: Gathered) -> None:
                 key: getattr(item, key, []) for key in ("covariates", "variables", "clinical")
             }
             columns["where"] = list(getattr(item, "where", {}))
+            columns["by"] = [item.by] if getattr(item, "by", None) else []
             for key, names in columns.items():
                 _columns(found, (*at, key), names)
-            _phenotypes(found, (*at, "phenotypes"), getattr(item, "phenotypes", []))
+            for key in ("phenotypes", "adjust_phenotypes"):
+                _phenotypes(found, (*at, key), getattr(item, key, []))
     _associate(found)
     _gwas(found)
     _survival(found)
@@ -151,6 +153,30 @@ def _associate(found: Gathered) -> None:
         if item.test not in TESTS:
             found.complain(
                 (*at, "test"), f"There is no test {item.test!r}.", did_you_mean(item.test, TESTS)
+            )
+    _evidence(found, TESTS)
+
+
+def _evidence(found: Gathered, tests: tuple[str, ...]) -> None:
+    for place, item in enumerate(found.settings.evidence):
+        at: Location = ("evidence", place)
+        kinds = []
+        for name in item.layers:
+            if name in found.settings.omics:
+                kinds.append(found.settings.omics[name].layer)
+                continue
+            known = list(found.settings.omics)
+            near = did_you_mean(name, known) if known else "Declare it as [omics.<name>]."
+            found.complain((*at, "layers"), f"No molecular layer is named {name!r}.", near)
+        if len(set(kinds)) < len(kinds):
+            found.complain(
+                (*at, "layers"),
+                "Two of the layers are of one kind.",
+                "Name one section for each kind of layer.",
+            )
+        if item.test not in tests:
+            found.complain(
+                (*at, "test"), f"There is no test {item.test!r}.", did_you_mean(item.test, tests)
             )
 
 

@@ -17,6 +17,7 @@ __all__ = ["write_study_report"]
 
 _WORDS = {
     "associate": "associations",
+    "evidence": "evidence across layers",
     "genotypes": "quality control of genotypes",
     "gwas": "genome-wide scan",
     "survival": "survival",

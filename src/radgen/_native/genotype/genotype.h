@@ -88,6 +88,14 @@ typedef struct {
     const double *n;      /* (n_rows) calls among those who have the traits */
 } screen_rows;
 
+typedef struct {
+    Py_ssize_t n, n_times, n_deaths, n_rows;
+    const int64_t *order, *start, *dead, *dead_time, *of_row;
+    const double *risk, *fraction, *den, *weight;
+} risk_table;
+
+double risk_squares(const risk_table *table, const double *g, double *sums, double *deaths);
+
 #define QUANTA 1024.0f /* steps of a stored t */
 
 void count_bins(const float *t2, Py_ssize_t k, int64_t *hist);

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from radgen.study.schema._base import Section
 from radgen.study.schema.analyses import (
     AssociateSettings,
+    EvidenceSettings,
     FeatureSettings,
     GwasSettings,
     HarmoniseSettings,
@@ -63,6 +64,9 @@ class StudySettings(Section):
     )
     associate: list[AssociateSettings] = Field(
         default_factory=list, description="Phenotypes against molecular layers."
+    )
+    evidence: list[EvidenceSettings] = Field(
+        default_factory=list, description="Genes over several molecular layers."
     )
     gwas: list[GwasSettings] = Field(default_factory=list, description="Genome-wide scans.")
     survival: list[SurvivalAnalysisSettings] = Field(

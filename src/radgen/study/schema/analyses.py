@@ -12,6 +12,7 @@ from radgen.study.schema.sources import FeatureTableSettings
 __all__ = [
     "AssociateSettings",
     "DiscretiseSettings",
+    "EvidenceSettings",
     "FeatureSettings",
     "GwasSettings",
     "HarmoniseSettings",
@@ -218,6 +219,18 @@ class AssociateSettings(Section):
         "default: all.",
     )
     covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
+    adjust_phenotypes: Texts = Field(
+        default_factory=list,
+        description="Phenotypes to adjust for instead of testing them: the volume, say.",
+    )
+    by: str | None = Field(
+        default=None, description="Clinical column: each of its values is tested by itself."
+    )
+    modifier: str | None = Field(
+        default=None,
+        description="One of the covariates: does the association change with it? A category of "
+        "two values, or a number.",
+    )
     test: str = Field(default="auto", description="Test; auto chooses by the declared types.")
     transform: Literal["none", "rank"] = Field(
         default="rank", description="rank: phenotypes become normal scores first."
@@ -236,7 +249,35 @@ class AssociateSettings(Section):
     def _one_side(self) -> AssociateSettings:
         if (self.layer is None) == (not self.variables):
             raise ValueError("set either layer or variables")
+        if self.modifier is not None and self.modifier not in self.covariates:
+            raise ValueError("modifier is one of the covariates")
+        if self.modifier is not None and self.permutations:
+            raise ValueError("permutations go with no modifier")
         return self
+
+
+class EvidenceSettings(Section):
+    """Genes over several molecular layers: [[evidence]]."""
+
+    name: str = Field(description="Name of the analysis.")
+    layers: Texts = Field(min_length=2, description="Names of [omics.<name>] sections.")
+    phenotypes: Texts = Field(
+        default_factory=list, description="Phenotypes to test (* = any text); default: all."
+    )
+    covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
+    adjust_phenotypes: Texts = Field(
+        default_factory=list, description="Phenotypes to adjust for instead of testing them."
+    )
+    method: Literal[
+        "cauchy", "harmonic", "joint", "brown", "empirical_brown", "stouffer", "fisher"
+    ] = Field(default="cauchy", description="How the p-values of a gene's layers are combined.")
+    test: str = Field(default="auto", description="Test of each layer.")
+    transform: Literal["none", "rank"] = Field(
+        default="rank", description="rank: phenotypes become normal scores first."
+    )
+    harmonised: bool = Field(
+        default=True, description="Use the harmonised phenotypes, where there are any."
+    )
 
 
 class GwasSettings(Section):

@@ -320,8 +320,18 @@ class OmicsSettings(Section):
         "(MAF, annotated VCF) or folder of a cBioPortal study."
     )
     layer: Literal[
-        "expression", "mutation", "copy_number", "methylation", "protein", "pathway", "other"
-    ] = Field(description="What was measured.")
+        "expression",
+        "mutation",
+        "copy_number",
+        "methylation",
+        "protein",
+        "pathway",
+        "other",
+        "markers",
+    ] = Field(
+        description="What was measured; markers: columns such as IDH status, MGMT or 1p/19q of a "
+        "clinical table, in the words of reports."
+    )
     scale: str = Field(
         default="",
         description='"counts", "log2", "TPM", "zscore", "beta", "binary" …; said by you.',
@@ -345,6 +355,9 @@ class OmicsSettings(Section):
         default=None,
         description="Of a MAF: text file with the genes that the assay covers, one a line. Other "
         "genes are not tested, never wild-type.",
+    )
+    missing: Texts = Field(
+        default_factory=list, description="Of markers: cells to take for missing."
     )
     tcga: bool = Field(
         default=False,
