@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
 from radgen.associate import mask_genes
-from radgen.associate.gene_masking import _Drawer, _fitted, _performance
+from radgen.associate.gene_sets.gene_masking import _Drawer, _fitted, _performance
 from radgen.errors import InputError
 from radgen.stats.ridge import RidgeBasis, ridge
 from radgen.types import OmicsTable, PhenotypeTable

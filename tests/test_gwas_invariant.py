@@ -209,9 +209,9 @@ def test_the_compact_store_holds_every_test(tmp_path, n, missing_calls, missing_
 
 
 def test_an_interrupted_compact_scan_is_taken_up(tmp_path, monkeypatch):
-    from radgen.associate import _gwas_compact
+    from radgen.associate.genomewide import _compact
 
-    monkeypatch.setattr(_gwas_compact, "_TESTS_A_PART", 60)
+    monkeypatch.setattr(_compact, "_TESTS_A_PART", 60)
     genotypes, phenotypes, covariates = cohort(13, m=100)
     options = {"layout": "compact", "block_size": 10, "jobs": 1}
     gwas(genotypes, phenotypes, covariates, out=tmp_path / "a", **options)

@@ -11,8 +11,8 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from radgen.associate import gwas
-from radgen.associate._gwas_cox import CoxTrait
-from radgen.associate._gwas_ordinal import OrdinalTrait
+from radgen.associate.genomewide._cox import CoxTrait
+from radgen.associate.genomewide._ordinal import OrdinalTrait
 from radgen.errors import FitError, InputError
 from radgen.genome._blocks import centre
 from radgen.stats.saddle import ResidualLaw, saddle_scores

@@ -22,7 +22,7 @@ from radgen.associate import (
     voxel_test,
     voxelwise,
 )
-from radgen.associate.gwas_plot import lead_rows
+from radgen.associate.genomewide.plot import lead_rows
 from radgen.cli.app import app
 from radgen.errors import FormatError, InputError
 from radgen.io import read_genes

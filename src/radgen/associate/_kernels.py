@@ -13,7 +13,7 @@ from radgen.associate._models import (
     ordinal_block,
 )
 from radgen.associate._pairs import Kernel, linear_block, robust_block, spearman_block
-from radgen.associate._ranked import (
+from radgen.associate.gene_sets._ranked import (
     chi2_block,
     fisher_block,
     jonckheere_block,

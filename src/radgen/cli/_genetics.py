@@ -76,7 +76,7 @@ def run_gwas(
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas, read_background
-    from radgen.associate._gwas_input import to_phenotypes
+    from radgen.associate.genomewide._input import to_phenotypes
     from radgen.io import open_genotypes
 
     # The frame is not kept: a thousand traits would be held twice.

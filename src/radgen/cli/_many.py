@@ -137,7 +137,7 @@ def run_lesions(
 ) -> None:
     """Write the map of lesions with an outcome, and the atlas of both groups."""
     from radgen.associate import fold_hemispheres, lesion_atlas, map_lesions
-    from radgen.associate._gwas_input import id_column
+    from radgen.associate.genomewide._input import id_column
     from radgen.cli._genetics import optional_table, write_table
 
     stack = fold_hemispheres(stack) if fold else stack
@@ -204,7 +204,7 @@ def draw(kind: str, results: Path, out: Path, *, dpi: int, **given: Any) -> None
     import polars as pl
 
     from radgen._core.files import atomic_path
-    from radgen.associate.gwas_plot import draw as picture
+    from radgen.associate.genomewide.plot import draw as picture
     from radgen.errors import InputError
     from radgen.io import open_genotypes
 

@@ -24,7 +24,7 @@ def read_blocks(
     """Return the matched blocks of the files."""
     import polars as pl
 
-    from radgen.associate._gwas_input import id_column, to_covariates
+    from radgen.associate.genomewide._input import id_column, to_covariates
     from radgen.io import open_genotypes, read_table
     from radgen.multivariate.inputs import match_blocks
     from radgen.types import PhenotypeTable

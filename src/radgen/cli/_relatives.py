@@ -34,7 +34,7 @@ def heritability_of(
         If not exactly one kind is given, or an option does not go with it.
     """
     from radgen import associate, genome
-    from radgen.associate._gwas_input import id_column
+    from radgen.associate.genomewide._input import id_column
 
     given = {name: path for name, path in relatives.items() if path is not None}
     if len(given) != 1:

@@ -1,0 +1,1 @@
+"""Sets and modules of genes against images."""

@@ -1,0 +1,1 @@
+"""Genome-wide scans, their background, sets of variants and pooling of sites."""

@@ -1,0 +1,336 @@
+"""The linear scan: exact tests in double precision, and a single-precision screen.
+
+Write g for a genotype (centred, 0 where missing), q for an orthonormal basis of intercept and
+covariates, y for a residualised trait of length 1, and S for the missing calls of a variant.
+Without missing calls the test needs g'g, q'g and g'y only. Dropping S changes q'q to
+A = I - q_S'q_S, q'y to -q_S'y_S and y'y to 1 - y_S'y_S, which costs |S| and not n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radgen._native import _genotype
+from radgen.associate.genomewide._design import TOGETHER, TraitGroup, group_traits
+from radgen.associate.genomewide._rows import HIST_BINS, TestRows, join_rows
+from radgen.genome._blocks import BlockProduct, BlockSource, CentredBlock
+
+__all__ = [
+    "FLAT",
+    "FULL_RANK",
+    "SCREENED",
+    "LinearScan",
+    "exact_tests",
+    "moments_inside",
+    "recompute",
+]
+
+Array = NDArray[np.float64]
+FLAT = 1e-9
+FULL_RANK = 0.9
+SCREENED = 0.01
+"""Thresholds up to which a scan screens in single precision."""
+_EPS32 = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Screen:
+    """What the single-precision screen knows of the traits.
+
+    Attributes
+    ----------
+    weights : ndarray of float32 (n_samples, n_columns)
+        Bases and traits of all groups side by side.
+    totals : ndarray of float64 (n_columns,)
+        Column sums of the weights.
+    leverage : tuple of ndarray of float64 (n_samples,)
+        Of each group: squared length of each row of its basis.
+    peaks : tuple of ndarray of float32 (2, n_traits)
+        Of each group: the largest square of each trait, and the root of the sum of its fourth
+        powers; with m missing calls a trait loses at most m times the one, and root m times
+        the other, of its sum of squares.
+    """
+
+    weights: NDArray[np.float32]
+    totals: Array
+    leverage: tuple[Array, ...]
+    peaks: tuple[NDArray[np.float32], ...]
+
+    @classmethod
+    def build(cls, groups: Sequence[TraitGroup]) -> Screen:
+        """Return the screen of groups of traits."""
+        width = sum(group.rank + len(group.traits) for group in groups)
+        weights = np.empty((len(groups[0].q), width), np.float32)
+        totals = np.empty(width)
+        peaks, at = [], 0
+        for group in groups:
+            rank, k = group.rank, len(group.traits)
+            weights[:, at : at + rank] = group.q
+            totals[at : at + rank] = group.q.sum(axis=0)
+            at += rank
+            highest = np.empty((2, k))
+            for low in range(0, k, TOGETHER):
+                some = slice(low, min(low + TOGETHER, k))
+                y = group.residuals(some)
+                weights[:, at + low : at + some.stop] = y
+                totals[at + low : at + some.stop] = y.sum(axis=0)
+                y *= y
+                highest[0, some] = y.max(axis=0)
+                highest[1, some] = np.sqrt(np.einsum("nk,nk->k", y, y))
+            peaks.append(_above(highest))
+            at += k
+        leverage = tuple(np.einsum("nc,nc->n", group.q, group.q) for group in groups)
+        return cls(weights, totals, leverage, tuple(peaks))
+
+
+def _above(values: Array) -> NDArray[np.float32]:
+    """Return float32 that are not below the values given."""
+    return np.asarray((values * (1.0 + 1e-5)).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LinearScan:
+    """Everything a worker needs to test a block of variants against all traits.
+
+    Attributes
+    ----------
+    groups : tuple of TraitGroup
+        Traits by missing people.
+    n_traits : int
+        Number of traits.
+    threshold : float or None
+        Largest p that is kept; None keeps all.
+    screen : Screen or None
+        For the single-precision screen, where there is one.
+    backend : object
+        Offers ``product(g, weights)``.
+    short : bool
+        All tests are kept, as quantised t; those up to the threshold exactly.
+    """
+
+    groups: tuple[TraitGroup, ...]
+    n_traits: int
+    threshold: float | None
+    screen: Screen | None
+    backend: Any
+    short: bool = False
+
+    @classmethod
+    def build(
+        cls,
+        values: Array,
+        covariates: Array,
+        *,
+        threshold: float | None,
+        backend: Any,
+        short: bool = False,
+    ) -> LinearScan:
+        """Return the scan of traits (n_samples, n_traits), NaN = missing."""
+        everything = not short and (threshold is None or threshold > SCREENED)
+        groups = tuple(group_traits(values, covariates, keep=everything))
+        if everything:
+            return cls(groups, values.shape[1], threshold, None, backend)
+        return cls(groups, values.shape[1], threshold, Screen.build(groups), backend, short)
+
+    def scan(self, source: BlockSource) -> TestRows:
+        """Return the tests of one block that are kept, and the counts of all."""
+        if self.screen is None:
+            return self._everything(source)
+        if self.short:
+            from radgen.associate.genomewide._short import short_rows
+
+            return short_rows(self, source)
+        return self._screened(source)
+
+    def dof(self) -> tuple[NDArray[np.int64], Array]:
+        """Return of each trait its samples and its residual degrees of freedom."""
+        n, df = np.zeros(self.n_traits, np.int64), np.zeros(self.n_traits)
+        for group in self.groups:
+            n[group.traits] = group.n_samples
+            df[group.traits] = group.n_samples - group.rank - 1.0
+        return n, df
+
+    def _everything(self, source: BlockSource) -> TestRows:
+        block = source.centred(np.float64)
+        rows = [exact_tests(block, group) for group in self.groups]
+        return join_rows(rows, source.start, self.n_traits, self.threshold)
+
+    def _screened(self, source: BlockSource) -> TestRows:
+        assert self.screen is not None
+        block = source.product(self.screen.weights, self.screen.totals, self.backend.product)
+        hist = np.zeros((self.n_traits, HIST_BINS), np.int64)
+        found: list[dict[str, NDArray[Any]]] = []
+        at = 0
+        for number, group in enumerate(self.groups):
+            counts, rows, columns = self._screen_group(block, source, number, at + group.rank)
+            at += group.rank + len(group.traits)
+            hist[group.traits] += counts
+            if len(rows):
+                found.append(recompute(source, group, rows, columns))
+        return join_rows(found, source.start, self.n_traits, self.threshold, hist)
+
+    def _screen_group(
+        self, block: BlockProduct, source: BlockSource, number: int, first: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+        assert self.screen is not None
+        group, screen = self.groups[number], self.screen
+        rank, k = group.rank, len(group.traits)
+        n, _, spread, gg = moments_inside(block, source, group)
+        b = block.product[:, first - rank : first].astype(np.float64)
+        bb = np.einsum("mi,mi->m", b, b)
+        leverage, gaps = np.zeros(len(n)), group.n_samples - n
+        if len(block.missing):
+            leverage = block.lost(screen.leverage[number])
+        room = np.maximum(1.0 - leverage, 1e-3)
+        residual = gg - bb / room
+        usable = (spread > FLAT) & (residual > 1e-6 * spread) & (leverage < FULL_RANK)
+        dubious = (spread > FLAT) & ~usable
+        df = np.maximum(n - rank - 1.0, 0.0)
+        limit = np.where(usable & (df > 0), _least_r2(df, self.threshold or 0.0), 2.0)
+        limit[dubious] = 0.0
+        scale = np.where(usable, 1.0 / np.where(usable, residual, 1.0), 0.0)
+        slack = np.sqrt(bb * leverage) / room
+        counted = np.where(usable, df, 0.0)
+        plain = np.where(usable, 1.0 / np.where(usable, gg - bb, 1.0), 0.0)
+        bounds = np.stack([scale, slack, 1.0 / room, limit, counted, plain, gaps, n])
+        hist = np.zeros((k, HIST_BINS), np.int64)
+        rows, columns = np.empty((2, len(n) * k), np.int32)
+        where = first, k, screen.weights, block.missing, block.ends, screen.peaks[number]
+        count = _genotype.screen(block.product, *where, bounds, hist, rows, columns)
+        return hist, rows[:count].copy(), columns[:count].copy()
+
+
+def moments_inside(
+    block: BlockProduct, source: BlockSource, group: TraitGroup
+) -> tuple[Array, Array, Array, Array]:
+    """Return calls and mean in a group, and two sums of squares: about its mean, the block's."""
+    if not len(group.off):
+        return block.n_known, block.mean, block.squares, block.squares
+    away = source.among(group.off)
+    n = block.n_known - away[:, 0]
+    total = block.mean * block.n_known - away[:, 1]
+    squares = block.squares + block.mean * block.mean * block.n_known - away[:, 2]
+    about_block = np.maximum(squares - 2.0 * block.mean * total + n * block.mean**2, 0.0)
+    about_own = np.maximum(squares - total * total / np.maximum(n, 1.0), 0.0)
+    return n, total / np.maximum(n, 1.0), about_own, about_block
+
+
+def _least_r2(df: Array, threshold: float) -> Array:
+    """Return the squared correlation at p = threshold, less what single precision may lose."""
+    from radgen.stats.tail import t_quantile  # loads scipy.special: not before the first block
+
+    distinct, back = np.unique(df, return_inverse=True)
+    t = np.abs(t_quantile(threshold / 2.0, np.maximum(distinct, 1.0)))
+    r = t / np.sqrt(distinct + t * t)
+    lost = 8.0 * _EPS32 * np.sqrt(distinct + 2.0) + 1e-3 * r
+    return np.asarray(np.square(np.maximum(r - lost, 0.0))[back])
+
+
+def _moments(block: CentredBlock, group: TraitGroup) -> tuple[Array, Array, Array, Array]:
+    """Return of each variant in a group: calls, mean dosage, and two sums of squares.
+
+    The first is about the group's own mean, the second about the mean of the block.
+    """
+    if not len(group.off):
+        return block.n_known, block.mean, block.squares, block.squares
+    away = np.asarray(block.g[:, group.off], np.float64)
+    outside = np.zeros(block.g.shape[1])
+    outside[group.off] = 1.0
+    n = block.n_known - (len(group.off) - block.lost(outside))
+    shift = -away.sum(axis=1) / np.maximum(n, 1.0)
+    total = np.maximum(block.squares - (away * away).sum(axis=1), 0.0)
+    spread = np.maximum(total - n * shift * shift, 0.0)
+    return n, block.mean + shift, spread, total
+
+
+def exact_tests(
+    block: CentredBlock, group: TraitGroup, columns: NDArray[Any] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return the tests of all variants of a block with the traits of a group.
+
+    Parameters
+    ----------
+    block : CentredBlock
+        float64.
+    group : TraitGroup
+        Design and traits.
+    columns : ndarray of int or None
+        Some of the group's traits.
+
+    Returns
+    -------
+    dict of ndarray
+        trait (k,); n, freq, df and spread (sum of squares of the dosage beside the covariates)
+        (n_variants,); beta, se, t, log10p (n_variants, k). NaN where a variant does not vary
+        beside the covariates, or a trait does not.
+    """
+    from radgen.stats.tail import t_log10p  # loads scipy.special: not before the first block
+
+    y = group.y if columns is None else group.residuals(columns)
+    norm = group.norm if columns is None else group.norm[columns]
+    traits = group.traits if columns is None else group.traits[columns]
+    n, mean, spread, gg = _moments(block, group)
+    b = block.g @ group.q
+    num = block.g @ y
+    bb = (b * b).sum(axis=1)
+    rank = np.full(len(n), float(group.rank))
+    yy = np.ones((1, y.shape[1]))
+    if block.any_missing:
+        num, bb, yy, rank = _drop_missing(block, group.q, y, b, num)
+    residual = gg - bb
+    df = n - rank - 1.0
+    usable = (spread > FLAT) & (residual > FLAT * spread) & (df > 0)
+    residual = np.where(usable, residual, np.nan)[:, None]
+    dof = np.where(usable, df, np.nan)[:, None]
+    scale = np.where(norm > 0, norm, np.nan)
+    beta = num / residual
+    se = np.sqrt(np.maximum(yy - num * beta, 0.0) / (dof * residual))
+    with np.errstate(divide="ignore"):
+        t = beta / se
+    tests = {"beta": beta * scale, "se": se * scale, "t": np.where(norm > 0, t, np.nan)}
+    tests["log10p"] = t_log10p(tests["t"], np.broadcast_to(dof, t.shape))
+    each = {"n": n, "freq": np.where(n > 0, mean / 2.0, np.nan), "df": df}
+    return tests | each | {"trait": traits, "spread": residual[:, 0]}
+
+
+def _drop_missing(
+    block: CentredBlock, q: Array, y: Array, b: Array, num: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return g'y, g'Hg, y'y and rank with each variant's missing calls dropped."""
+    m, c, k = len(b), q.shape[1], y.shape[1]
+    qq, qy, lost = np.empty((m, c, c)), np.empty((m, c, k)), np.empty((m, k))
+    _genotype.missing_terms(
+        block.missing, block.ends, len(q), c, np.ascontiguousarray(q), k, y, qq, qy, lost
+    )
+    a = np.eye(c) - qq
+    rank = np.full(m, float(c))
+    full = np.trace(qq, axis1=1, axis2=2) < FULL_RANK
+    inverse = np.empty_like(a)
+    inverse[full] = np.linalg.inv(a[full])
+    for row in np.flatnonzero(~full):
+        size, vectors = np.linalg.eigh(a[row])
+        good = size > 1e-8
+        rank[row] = good.sum()
+        inverse[row] = (vectors[:, good] / size[good]) @ vectors[:, good].T
+    x = np.einsum("mij,mj->mi", inverse, b)
+    num = num + np.matmul(x[:, None, :], qy)[:, 0, :]
+    z = np.matmul(inverse, qy)
+    yy = 1.0 - lost - np.einsum("mik,mik->mk", qy, z)
+    return num, (x * b).sum(axis=1), yy, rank
+
+
+def recompute(
+    source: BlockSource, group: TraitGroup, rows: NDArray[np.int32], columns: NDArray[np.int32]
+) -> dict[str, NDArray[Any]]:
+    """Return exact tests of the pairs that the screen let through, one entry a pair."""
+    variants, row = np.unique(rows, return_inverse=True)
+    traits, column = np.unique(columns, return_inverse=True)
+    tests = exact_tests(source.centred(np.float64, variants), group, traits)
+    pairs = {name: tests[name][row, column] for name in ("beta", "se", "t", "log10p")}
+    each = {name: tests[name][row] for name in ("n", "freq", "df")}
+    return pairs | each | {"trait": group.traits[traits][column], "variant": variants[row]}

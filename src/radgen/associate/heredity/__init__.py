@@ -1,0 +1,1 @@
+"""How much of a phenotype is inherited, and what two phenotypes share."""

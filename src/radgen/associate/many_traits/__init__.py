@@ -1,0 +1,1 @@
+"""Inference over many phenotypes at once."""

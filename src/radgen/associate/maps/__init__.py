@@ -1,0 +1,1 @@
+"""Every voxel or vertex a phenotype; maps of lesions."""
