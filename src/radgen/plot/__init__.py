@@ -32,6 +32,8 @@ _WHERE = {
     "miami": "genome",
     "module_trait": "matrix",
     "montage": "images",
+    "mr_funnel": "causal",
+    "mr_scatter": "causal",
     "name_points": "loci",
     "oncoprint": "matrix",
     "phewas": "loci",

@@ -88,6 +88,7 @@ def forest(
     null: float = 0.0,
     log: bool = False,
     notes: Sequence[str] = (),
+    summary: int = 0,
     xlabel: str = "Effect (95 % interval)",
     ax: Any = None,
 ) -> Any:
@@ -105,6 +106,8 @@ def forest(
         Draw on a log axis (odds and hazard ratios, `null` 1).
     notes : sequence of str (n_rows,)
         Text at the right; empty = estimate and interval are printed.
+    summary : int, default 0
+        So many of the last rows are pooled estimates: drawn as diamonds below a line.
     xlabel : str
         What is estimated.
     ax : matplotlib.axes.Axes or None
@@ -128,8 +131,12 @@ def forest(
     clear = (left > null) | (right < null)
     for chosen, ink in ((~clear, style.MUTED), (clear, style.PALETTE[0])):
         ax.hlines(place[chosen], left[chosen], right[chosen], color=ink, linewidth=1.8)
-        ax.scatter(middle[chosen], place[chosen], s=34, marker="s", color=ink, zorder=3,
-                   edgecolors=style.PAPER, linewidths=0.7)  # fmt: skip
+        for pooled, marker, size in ((False, "s", 34), (True, "D", 52)):
+            rows = place[chosen & ((place >= len(names) - summary) == pooled)]
+            ax.scatter(middle[rows], rows, s=size, marker=marker, color=ink, zorder=3,
+                       edgecolors=style.PAPER, linewidths=0.7)  # fmt: skip
+    if 0 < summary < len(names):
+        ax.axhline(len(names) - summary - 0.5, color=style.GRID, linewidth=0.9)
     ax.axvline(null, color=style.INK, linewidth=0.8, linestyle="--")
     if log:
         from matplotlib.ticker import LogLocator

@@ -32,6 +32,27 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "factor.",
         _NARROW,
     ),
+    "mr_scatter": (
+        "Effects on exposure and outcome",
+        "Each point is a variant with 95 % intervals; slopes are the estimated causal effects. "
+        "Variants in the colour of warnings fit no common effect.",
+        (5.6, 4.8),
+    ),
+    "mr_forest": (
+        "Ratio of each variant",
+        "The causal effect by each variant alone, the most precise ones, and all estimates.",
+        (6.0, 6.0),
+    ),
+    "mr_funnel": (
+        "Funnel",
+        "Ratios against their precision; lopsided points hint at directional pleiotropy.",
+        (5.0, 4.4),
+    ),
+    "leave_one_out": (
+        "One variant left out",
+        "The estimate without each variant in turn: no single one should carry it.",
+        (6.0, 6.0),
+    ),
     "map": (
         "Map",
         "Slices of the map in colour over the anatomy, or over the outline of the mask.",

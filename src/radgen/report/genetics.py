@@ -1,4 +1,4 @@
-"""Sections of genetics: pooled and joint scans, sets of variants, maps over the brain."""
+"""Sections of genetics: scans, sets of variants, maps over the brain, causes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from radgen.report.blocks import Block, Table
 from radgen.report.sections import RENDERERS, figures, opening, side_by_side
 from radgen.types import Result
 
-__all__ = ["render_map", "render_scan", "render_sets", "render_tree"]
+__all__ = ["render_causes", "render_map", "render_scan", "render_sets", "render_tree"]
 
 _LISTED = 2_000
 
@@ -78,6 +78,18 @@ def render_map(result: Result) -> tuple[Block, ...]:
     return (*blocks, *_dropped(result))
 
 
+def render_causes(result: Result) -> tuple[Block, ...]:
+    """Return findings, the pictures of the strongest pair, estimates, pairs and variants."""
+    blocks: list[Block] = opening(result)
+    blocks += side_by_side(figures(result))
+    blocks.append(Table(_counted("Estimates", result.frame.height), result.frame.head(_LISTED)))
+    for name, caption in (("pairs", "Pairs"), ("variants", "Variants"), ("loci", "Loci")):
+        table = getattr(result, name, pl.DataFrame())
+        if table.height:
+            blocks.append(Table(_counted(caption, table.height), table.head(_LISTED)))
+    return (*blocks, *_dropped(result))
+
+
 def _counted(caption: str, height: int) -> str:
     return caption if height <= _LISTED else f"{caption} ({_LISTED:,} of {height:,})"
 
@@ -99,5 +111,6 @@ for _kind in (
     RENDERERS.add(_kind, render_scan)
 RENDERERS.add("burden", render_sets)
 RENDERERS.add("gwas_hierarchy", render_tree)
+RENDERERS.add("mendelian", render_causes)
 for _kind in ("voxelwise", "voxel_test", "lesion_map", "lesion_atlas"):
     RENDERERS.add(_kind, render_map)

@@ -18,6 +18,7 @@ __all__ = ["KINDS", "draw", "draw_map", "lead_rows", "manhattan", "qq"]
 
 _APART_BP = 500_000
 _NAMED = 12
+_LEADS = 200
 _Z95 = 1.959963984540054
 
 
@@ -391,7 +392,12 @@ def draw_map(
     )
 
 
-def lead_rows(frame: pl.DataFrame, threshold: float, apart_bp: int = _APART_BP) -> list[int]:
+def lead_rows(
+    frame: pl.DataFrame,
+    threshold: float,
+    apart_bp: int = _APART_BP,
+    at_most: int | None = _LEADS,
+) -> list[int]:
     """Return the rows of the strongest variants of loci, the strongest first.
 
     Parameters
@@ -402,13 +408,15 @@ def lead_rows(frame: pl.DataFrame, threshold: float, apart_bp: int = _APART_BP) 
         Largest p of a lead.
     apart_bp : int, default 500,000
         Least distance of two leads.
+    at_most : int or None, default 200
+        How many leads, of the 100,000 strongest tests; None = all.
     """
     strong = (
         frame.select("chrom", "pos", "log10p")
         .with_row_index()
         .filter(pl.col("log10p") <= np.log10(threshold))
         .sort("log10p", maintain_order=True)
-        .head(100_000)
+        .head(frame.height if at_most is None else 100_000)
     )
     leads: list[int] = []
     taken: dict[str, list[int]] = {}
@@ -417,7 +425,7 @@ def lead_rows(frame: pl.DataFrame, threshold: float, apart_bp: int = _APART_BP) 
         if all(abs(pos - other) >= apart_bp for other in near):
             near.append(pos)
             leads.append(int(row))
-        if len(leads) >= 200:
+        if len(leads) == at_most:
             break
     return leads
 

@@ -1,0 +1,1 @@
+"""From variants through images to outcomes: instruments, shared signals, mediation."""

@@ -1,0 +1,96 @@
+"""From causal results to the plots of `radgen.plot`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from radgen.plot import causal
+from radgen.plot.effects import forest
+
+if TYPE_CHECKING:
+    from radgen.associate.causal.mendelian import MendelianResult
+
+__all__ = ["WORDS", "mendelian"]
+
+WORDS = {
+    "wald_ratio": "Wald ratio",
+    "ivw": "Inverse variance",
+    "ivw_fixed": "Inverse variance, fixed",
+    "egger": "MR-Egger",
+    "weighted_median": "Weighted median",
+    "weighted_mode": "Weighted mode",
+}
+_Z95 = 1.959963984540054
+_LISTED = 40
+
+
+def mendelian(
+    result: MendelianResult,
+    kind: str,
+    *,
+    ax: Any,
+    exposure: str | None,
+    outcome: str | None,
+) -> Any:
+    """Draw a pair of exposure and outcome and return the Axes."""
+    x, y = result.of(exposure, outcome)
+    here = (pl.col("exposure") == x) & (pl.col("outcome") == y)
+    fits = result.frame.filter(here)
+    used = result.variants.filter(here & (pl.col("reason") == ""))
+    slope = f"Effect of {x} on {y}"
+    if kind == "leave_one_out":
+        return _without(used, fits, slope, ax)
+    if kind == "mr_forest":
+        return _ratios(used, fits, slope, ax)
+    shown = fits.filter(pl.col("method") != "ivw_fixed") if fits.height > 1 else fits
+    names = [WORDS[name] for name in shown["method"]]
+    if kind == "mr_funnel":
+        return causal.mr_funnel(
+            used["ratio"].to_numpy(), used["ratio_se"].to_numpy(),
+            lines=dict(zip(names, shown["effect"], strict=True)), xlabel=slope, ax=ax,
+        )  # fmt: skip
+    base = result.pairs.filter(here)["egger_intercept"][0]
+    lines = {
+        WORDS[name]: (base if name == "egger" else 0.0, effect)
+        for name, effect in shown.select("method", "effect").iter_rows()
+    }
+    return causal.mr_scatter(
+        used["beta_exposure"].to_numpy(), used["beta_outcome"].to_numpy(),
+        exposure_se=used["se_exposure"].to_numpy(), outcome_se=used["se_outcome"].to_numpy(),
+        lines=lines, xlabel=f"Effect on {x}", ylabel=f"Effect on {y}",
+        outlier=(used["outlier_p"].fill_nan(1.0) < 0.05).to_numpy(), names=used["id"].to_list(),
+        ax=ax,
+    )  # fmt: skip
+
+
+def _ratios(used: pl.DataFrame, fits: pl.DataFrame, label: str, ax: Any) -> Any:
+    """Draw ratios of the most precise variants, then the estimates."""
+    rows = used.sort("ratio_se").head(_LISTED).sort("ratio")
+    middle, half = rows["ratio"].to_numpy(), _Z95 * rows["ratio_se"].to_numpy()
+    names = [*rows["id"], *(WORDS[name] for name in fits["method"])]
+    return forest(
+        names, np.r_[middle, fits["effect"]], np.r_[middle - half, fits["ci_low"]],
+        np.r_[middle + half, fits["ci_high"]], xlabel=f"{label} (95 % interval)", ax=ax,
+        summary=fits.height,
+    )  # fmt: skip
+
+
+def _without(used: pl.DataFrame, fits: pl.DataFrame, label: str, ax: Any) -> Any:
+    """Draw the estimate without each variant, those that move it most, then that of all."""
+    main = fits.filter(pl.col("method").is_in(["ivw", "ivw_fixed", "wald_ratio"])).head(1)
+    whole = main["effect"][0] if main.height else 0.0
+    rows = (
+        used.sort((pl.col("without_effect") - whole).abs(), descending=True, nulls_last=True)
+        .head(_LISTED)
+        .sort("without_effect")
+    )
+    middle, half = rows["without_effect"].to_numpy(), _Z95 * rows["without_se"].to_numpy()
+    names = [*(f"without {name}" for name in rows["id"]), *(["All variants"] * main.height)]
+    return forest(
+        names, np.r_[middle, main["effect"]], np.r_[middle - half, main["ci_low"]],
+        np.r_[middle + half, main["ci_high"]], xlabel=f"{label} (95 % interval)", ax=ax,
+        summary=main.height,
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""What the commands about causes share: files in, functions called, tables and pictures out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from radgen.io.sample_table import read_sample_table
+
+if TYPE_CHECKING:
+    from radgen.types import Result
+
+__all__ = ["run_mr", "write_folder"]
+
+
+def run_mr(exposure: Path, outcome: Path, out: Path, **given: Any) -> None:
+    """Do what ``radgen mr`` asks for: tables, pictures of the strongest pair, report."""
+    from radgen.associate import mendelian
+    from radgen.cli._genetics import opened, parted
+
+    for name in ("exposures", "outcomes", "methods"):
+        given[name] = parted(given[name])
+    if given["methods"] is None:
+        del given["methods"]
+    if given["instruments"] is not None:
+        given["instruments"] = given["instruments"].read_text("utf-8").split()
+    if given["genotypes"] is not None:
+        given["genotypes"] = opened(given["genotypes"])
+    found = mendelian(read_sample_table(exposure), read_sample_table(outcome), **given)
+    tables = {"estimates": found.frame, "pairs": found.pairs, "variants": found.variants}
+    write_folder(found, out, tables, "Mendelian randomisation")
+
+
+def write_folder(result: Result, out: Path, tables: dict[str, Any], question: str) -> None:
+    """Write tables, pictures and the report of a result into a folder, and say what it found."""
+    from radgen._core.files import atomic_path
+    from radgen.cli._genetics import write_table
+    from radgen.report import ReportInput, Section, write_report
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        write_table(table, out / f"{name}.tsv")
+    for kind in result.plots:
+        axes = result.plot(kind)
+        axes.figure.patch.set_alpha(1.0)
+        axes.figure.patch.set_facecolor("white")
+        with atomic_path(out / f"{kind}.png") as path:
+            axes.figure.savefig(path, dpi=200, format="png")
+    section = Section(question, (result,), result.methods())
+    write_report(
+        ReportInput(question, sections=(section,), provenance=dict(result.params)),
+        out / "report.html",
+    )
+    for line in (*result.warnings, *result.statements(), f"Report: {out / 'report.html'}"):
+        typer.echo(line)
