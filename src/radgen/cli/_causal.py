@@ -12,7 +12,7 @@ from radgen.io.sample_table import read_sample_table
 if TYPE_CHECKING:
     from radgen.types import Result
 
-__all__ = ["run_mr", "write_folder"]
+__all__ = ["run_coloc", "run_mr", "write_folder"]
 
 
 def run_mr(exposure: Path, outcome: Path, out: Path, **given: Any) -> None:
@@ -31,6 +31,36 @@ def run_mr(exposure: Path, outcome: Path, out: Path, **given: Any) -> None:
     found = mendelian(read_sample_table(exposure), read_sample_table(outcome), **given)
     tables = {"estimates": found.frame, "pairs": found.pairs, "variants": found.variants}
     write_folder(found, out, tables, "Mendelian randomisation")
+
+
+def run_coloc(first: Path, second: Path, out: Path, *, kinds: str, sds: str, **given: Any) -> None:
+    """Do what ``radgen coloc`` asks for: tables, pictures of the likeliest region, report.
+
+    Raises
+    ------
+    InputError
+        If not two kinds, or not two standard deviations are named.
+    """
+    from radgen.associate import colocalise
+    from radgen.cli._genetics import parted
+    from radgen.errors import InputError
+
+    both = parted(kinds) or []
+    if len(both) != 2:
+        raise InputError(f"--kinds is {kinds!r}; needed are two, as in quantitative,case_control.")
+    try:
+        widths = [float(item) for item in parted(sds) or []] or [None, None]
+    except ValueError as error:
+        raise InputError(f"--sds is {sds!r}; needed are two numbers, as in 1,1.") from error
+    if len(widths) != 2:
+        raise InputError(f"--sds is {sds!r}; needed are two numbers, as in 1,1.")
+    for name in ("firsts", "seconds"):
+        given[name] = parted(given[name])
+    found = colocalise(
+        read_sample_table(first), read_sample_table(second), kinds=tuple(both), sds=tuple(widths),
+        **given,
+    )  # fmt: skip
+    write_folder(found, out, {"regions": found.frame, "variants": found.variants}, "Colocalisation")
 
 
 def write_folder(result: Result, out: Path, tables: dict[str, Any], question: str) -> None:

@@ -53,6 +53,22 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "The estimate without each variant in turn: no single one should carry it.",
         (6.0, 6.0),
     ),
+    "coloc_region": (
+        "Two scans of one region",
+        "Evidence of the first trait upwards, of the second downwards; framed variants hold 95 % "
+        "of the probability to be the shared one, the diamond is the likeliest.",
+        (9.2, 4.8),
+    ),
+    "coloc_compare": (
+        "Evidence compared",
+        "Each variant by its evidence for both traits, coloured by its probability to be shared.",
+        (5.2, 4.4),
+    ),
+    "coloc_prior": (
+        "Posterior by prior",
+        "What would be concluded with other prior probabilities of a shared variant.",
+        (5.2, 4.4),
+    ),
     "map": (
         "Map",
         "Slices of the map in colour over the anatomy, or over the outline of the mask.",

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from radgen.errors import InputError
 from radgen.plot import causal
 from radgen.plot.effects import forest
+from radgen.stats.colocalise import Hypotheses
 
 if TYPE_CHECKING:
+    from radgen.associate.causal.colocalisation import ColocalisationResult
     from radgen.associate.causal.mendelian import MendelianResult
 
-__all__ = ["WORDS", "mendelian"]
+__all__ = ["WORDS", "colocalisation", "mendelian"]
 
 WORDS = {
     "wald_ratio": "Wald ratio",
@@ -93,4 +96,37 @@ def _without(used: pl.DataFrame, fits: pl.DataFrame, label: str, ax: Any) -> Any
         names, np.r_[middle, main["effect"]], np.r_[middle - half, main["ci_low"]],
         np.r_[middle + half, main["ci_high"]], xlabel=f"{label} (95 % interval)", ax=ax,
         summary=main.height,
+    )  # fmt: skip
+
+
+def colocalisation(result: ColocalisationResult, row: dict[str, Any], kind: str, *, ax: Any) -> Any:
+    """Draw a region of two traits and return the Axes."""
+    if kind == "coloc_prior":
+        p = result.params
+        grid = np.geomspace(1e-8, min(p["p1"], p["p2"]), 200)
+        sums = Hypotheses(row["log_bf_first"], row["log_bf_second"], row["log_bf_both"],
+                          row["n_variants"])  # fmt: skip
+        posterior = np.array([sums.posterior(p["p1"], p["p2"], p12) for p12 in grid])
+        return causal.coloc_prior(grid, posterior, chosen=p["p12"], ax=ax)
+    own = result.variants.filter(
+        pl.all_horizontal(pl.col(name) == row[name] for name in ("first", "second", "region"))
+    )
+    if own.height < row["n_variants"]:
+        raise InputError(
+            f"The variants of {row['region']} were not kept: call colocalise with this region "
+            "alone, or a larger n_kept."
+        )
+    best = int(np.argmax(own["pp_shared"].to_numpy()))
+    names = (row["first"], row["second"])
+    evidence = own["log10p_first"].to_numpy(), own["log10p_second"].to_numpy()
+    if kind == "coloc_compare":
+        return causal.coloc_compare(
+            *evidence, names=names, share=own["pp_shared"].to_numpy(), best=best,
+            best_name=row["best"], ax=ax,
+        )  # fmt: skip
+    return causal.coloc_region(
+        own["pos"].to_numpy(), *evidence, names=names, credible=own["credible"].to_numpy(),
+        best=best, best_name=row["best"], chrom=row["chrom"], ax=ax,
+        note=f"shared {row['pp_h4']:.3f} · distinct {row['pp_h3']:.3f} · "
+        f"{row['n_credible']} in the credible set",
     )  # fmt: skip
