@@ -12,7 +12,7 @@ from radgen.io.sample_table import read_sample_table
 if TYPE_CHECKING:
     from radgen.types import Result
 
-__all__ = ["run_coloc", "run_mr", "write_folder"]
+__all__ = ["run_coloc", "run_mediation", "run_mr", "write_folder"]
 
 
 def run_mr(exposure: Path, outcome: Path, out: Path, **given: Any) -> None:
@@ -61,6 +61,35 @@ def run_coloc(first: Path, second: Path, out: Path, *, kinds: str, sds: str, **g
         **given,
     )  # fmt: skip
     write_folder(found, out, {"regions": found.frame, "variants": found.variants}, "Colocalisation")
+
+
+def run_mediation(
+    exposures: Path,
+    mediators: Path,
+    outcomes: Path,
+    out: Path,
+    *,
+    target: str,
+    event: str | None,
+    positive: str | None,
+    covariates: Path | None,
+    bootstrap: int,
+    permutations: int,
+    **given: Any,
+) -> None:
+    """Do what ``radgen mediate`` asks for: the paths, pictures, report."""
+    from radgen.associate import mediate
+    from radgen.cli._genetics import optional_table
+    from radgen.predict.inputs import read_inputs
+
+    outcome = read_inputs(
+        outcomes, target, event=event, positive=positive, predictors=False
+    ).outcome
+    found = mediate(
+        read_sample_table(exposures), read_sample_table(mediators), outcome,
+        optional_table(covariates), n_bootstrap=bootstrap, n_permutations=permutations, **given,
+    )  # fmt: skip
+    write_folder(found, out, {"paths": found.frame}, "Mediation")
 
 
 def write_folder(result: Result, out: Path, tables: dict[str, Any], question: str) -> None:

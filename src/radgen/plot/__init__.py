@@ -32,6 +32,7 @@ _WHERE = {
     "kaplan_meier": "performance",
     "manhattan": "genome",
     "manhattan_stack": "loci",
+    "mediation_path": "causal",
     "miami": "genome",
     "module_trait": "matrix",
     "montage": "images",

@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike
 from radgen.errors import InputError
 from radgen.plot import style
 
-__all__ = ["coloc_compare", "coloc_prior", "coloc_region", "mr_funnel", "mr_scatter"]
+__all__ = [
+    "coloc_compare",
+    "coloc_prior",
+    "coloc_region",
+    "mediation_path",
+    "mr_funnel",
+    "mr_scatter",
+]
 
 _VECTOR_POINTS = 4_000
 _Z95 = 1.959963984540054
@@ -344,4 +351,63 @@ def coloc_prior(
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlim(x[0], x[-1])
     style.legend(ax, drawn, words, loc="lower left", bbox_to_anchor=(0, 1.06), ncols=3)
+    return ax
+
+
+def mediation_path(
+    names: tuple[str, str, str],
+    labels: tuple[str, str, str],
+    *,
+    clear: tuple[bool, bool, bool],
+    notes: Sequence[str] = (),
+    ax: Any = None,
+) -> Any:
+    """Draw exposure, mediator and outcome with the coefficients of their paths.
+
+    Parameters
+    ----------
+    names : (str, str, str)
+        Exposure, mediator, outcome.
+    labels : (str, str, str)
+        Written on the paths: exposure to mediator, mediator to outcome, exposure to outcome.
+    clear : (bool, bool, bool)
+        Which paths are significant: drawn strong.
+    notes : sequence of str
+        Lines under the diagram.
+    ax : matplotlib.axes.Axes or None
+        Where to draw; None = a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn on.
+    """
+    ax = ax or style.axes(7.0, 3.4)
+    ax.set_axis_off()
+    ax.set_xlim(0, 10)
+    ax.set_ylim(-1.1, 5)
+    places = ((1.7, 1.0), (5.0, 4.0), (8.3, 1.0))
+    inks = (style.PALETTE[0], style.PALETTE[2], style.PALETTE[1])
+    for name, (x, y), ink in zip(names, places, inks, strict=True):
+        ax.text(x, y, style.safe(name, 24), ha="center", va="center", fontsize=10, parse_math=False,
+                fontweight="bold", color=style.INK, zorder=3,
+                bbox={"boxstyle": "round,pad=0.6", "facecolor": style.PAPER, "edgecolor": ink,
+                      "linewidth": 1.6})  # fmt: skip
+    ends = ((0, 1), (1, 2), (0, 2))
+    offsets = ((-0.25, 0.1, "right"), (0.25, 0.1, "left"), (0.0, -0.42, "center"))
+    for (start, stop), text, strong, (dx, dy, where) in zip(
+        ends, labels, clear, offsets, strict=True
+    ):
+        (x0, y0), (x1, y1) = places[start], places[stop]
+        ax.annotate(
+            "", (x1, y1), (x0, y0), zorder=1,
+            arrowprops={"arrowstyle": "-|>", "color": style.ACCENT if strong else style.MUTED,
+                        "linewidth": 2.4 if strong else 1.2, "shrinkA": 34, "shrinkB": 34,
+                        "linestyle": "-" if strong else "--"},
+        )  # fmt: skip
+        ax.text((x0 + x1) / 2 + dx, (y0 + y1) / 2 + dy, text, ha=where, va="center", fontsize=9,
+                color=style.INK, parse_math=False, linespacing=1.3)  # fmt: skip
+    for at, line in enumerate(notes):
+        ax.text(5.0, -0.35 - 0.55 * at, style.safe(line, 120), ha="center", va="center",
+                fontsize=9, color=style.INK, parse_math=False)  # fmt: skip
     return ax

@@ -69,6 +69,17 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "What would be concluded with other prior probabilities of a shared variant.",
         (5.2, 4.4),
     ),
+    "mediation_path": (
+        "The strongest path",
+        "Exposure, mediator and outcome with the coefficients of their paths; strong arrows are "
+        "significant.",
+        (7.0, 3.4),
+    ),
+    "mediation_forest": (
+        "Indirect effects",
+        "What runs through each mediator, the strongest paths first.",
+        (6.4, 6.0),
+    ),
     "map": (
         "Map",
         "Slices of the map in colour over the anatomy, or over the outline of the mask.",

@@ -111,7 +111,7 @@ for _kind in (
     RENDERERS.add(_kind, render_scan)
 RENDERERS.add("burden", render_sets)
 RENDERERS.add("gwas_hierarchy", render_tree)
-for _kind in ("mendelian", "colocalisation"):
+for _kind in ("mendelian", "colocalisation", "mediation"):
     RENDERERS.add(_kind, render_causes)
 for _kind in ("voxelwise", "voxel_test", "lesion_map", "lesion_atlas"):
     RENDERERS.add(_kind, render_map)

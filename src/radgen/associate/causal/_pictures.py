@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from radgen.associate.causal.colocalisation import ColocalisationResult
     from radgen.associate.causal.mendelian import MendelianResult
 
-__all__ = ["WORDS", "colocalisation", "mendelian"]
+__all__ = ["WORDS", "colocalisation", "mediation", "mendelian"]
 
 WORDS = {
     "wald_ratio": "Wald ratio",
@@ -130,3 +131,46 @@ def colocalisation(result: ColocalisationResult, row: dict[str, Any], kind: str,
         note=f"shared {row['pp_h4']:.3f} · distinct {row['pp_h3']:.3f} · "
         f"{row['n_credible']} in the credible set",
     )  # fmt: skip
+
+
+def mediation(rows: pl.DataFrame, kind: str, params: Mapping[str, Any], *, ax: Any, n: int) -> Any:
+    """Draw the path of the first row, or the indirect effects of the strongest rows."""
+    what = {
+        "continuous": "Indirect effect",
+        "binary": "Indirect effect on the risk",
+        "censored": "Indirect log hazard ratio",
+    }[params["outcome_kind"]]
+    rows = rows.sort("log10p", nulls_last=True)
+    drawn = params["n_bootstrap"] > 0
+    if kind == "mediation_forest":
+        some = rows.head(n)
+        lone = some["exposure"].n_unique() == 1
+        names = [
+            m if lone else f"{x} → {m}" for x, m in some.select("exposure", "mediator").iter_rows()
+        ]
+        limits = (
+            some[f"indirect_{end}"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            for end in ("low", "high")
+        )
+        text = f"{what} on {params['outcome']}" if lone is False else (
+            f"{what} of {some['exposure'][0]} on {params['outcome']}"
+        )  # fmt: skip
+        end = f" ({params['confidence']:.0%} interval)".replace("%", " %") if drawn else ""
+        return forest(names, some["indirect"].to_numpy(), *limits, xlabel=text + end, ax=ax)
+    row = rows.row(0, named=True)
+    low, high = row["direct_low"], row["direct_high"]
+    labels = (
+        f"{row['a']:.3g} ± {row['a_se']:.2g}\np = {row['a_p']:.2g}",
+        f"{row['b']:.3g} ± {row['b_se']:.2g}\np = {row['b_p']:.2g}",
+        f"direct {row['direct']:.3g}" + (f" ({low:.3g} to {high:.3g})" if drawn else ""),
+    )
+    through = f"{what} {row['indirect']:.3g}"
+    if drawn:
+        through += f" ({row['indirect_low']:.3g} to {row['indirect_high']:.3g})"
+    if row["proportion"] is not None:
+        through += f" · {row['proportion']:.0%} of the effect".replace("%", " %")
+    notes = (f"{through} · n = {row['n']:,}", f"p = {row['p']:.2g}, adjusted {row['p_bh']:.2g}")
+    clear = (row["a_p"] < 0.05, row["b_p"] < 0.05, bool(drawn and (low > 0 or high < 0)))
+    return causal.mediation_path(
+        (row["exposure"], row["mediator"], row["outcome"]), labels, clear=clear, notes=notes, ax=ax
+    )
