@@ -124,24 +124,29 @@ class VoxelInput:
         everyone = len(self.rows) == len(part) and (np.diff(self.rows) == 1).all()
         return np.asarray(part if everyone else part[self.rows], np.float64)
 
-    def groups(self, low: int, high: int, dtype: Any = np.float64) -> list[TraitGroup]:
+    def groups(
+        self, low: int, high: int, dtype: Any = np.float64, *, by_point: bool = False
+    ) -> list[TraitGroup]:
         """Return points low to high as groups of traits that miss the same people.
 
         Where nobody is missing, a few points are residualised at a time, so that they stay in
-        the cache, and stored as `dtype`.
+        the cache, and stored as `dtype`; with `by_point` each point's people side by side.
         """
         n, k = self.n_samples, high - low
         q = basis(self.covariates)
-        y, norm = np.empty((n, k), dtype), np.empty(k)
+        y = np.empty((k, n), dtype).T if by_point else np.empty((n, k), dtype)
+        norm = np.empty(k)
         for first in range(0, k, _TOGETHER):
             part = self.tile(low + first, min(low + first + _TOGETHER, high))
+            if by_point:
+                part = np.asfortranarray(part)
             total = np.einsum("nk,nk->k", part, part)
             if not np.isfinite(total).all():
                 return group_traits(self.tile(low, high), self.covariates)
-            part = part - q @ (q.T @ part)
+            part = _less(part, q)
             size = np.einsum("nk,nk->k", part, part)
             if (size < 1e-6 * total).any():  # once more, where much was taken off
-                part -= q @ (q.T @ part)
+                part = _less(part, q)
                 size = np.einsum("nk,nk->k", part, part)
             # Images are stored in single precision: what is left below it is rounding.
             flat = size <= np.square(4 * _EPS32) * total
@@ -152,6 +157,13 @@ class VoxelInput:
             norm[first:last] = size
         traits = np.arange(k)
         return [TraitGroup(traits, np.empty(0, np.int64), q, y, norm, n)]
+
+
+def _less(part: Array, q: Array) -> Array:
+    """Return columns without what the basis explains, in the order of memory that they had."""
+    if part.flags.f_contiguous:
+        return np.asarray((part.T - (part.T @ q) @ q.T).T)
+    return np.asarray(part - q @ (q.T @ part))
 
 
 def prepare_images(

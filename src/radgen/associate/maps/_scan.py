@@ -303,7 +303,7 @@ def _exact_tile(data: VoxelInput, pairs: NDArray[np.int64], width: int, block: i
     high = min(low + width, data.images.n_points)
     column = pairs[:, 1] - low
     out = np.full((6, len(pairs)), np.nan)
-    for group in data.groups(low, high):
+    for group in data.groups(low, high, by_point=True):
         inside = np.flatnonzero(np.isin(column, group.traits))
         place = np.empty(high - low, np.int64)
         place[group.traits] = np.arange(len(group.traits))
