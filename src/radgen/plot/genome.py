@@ -349,8 +349,9 @@ def regional(
                rasterized=bool(grey.sum() > _VECTOR_POINTS))  # fmt: skip
     if (~grey).any():
         order = np.flatnonzero(~grey)[np.argsort(linkage[~grey])]
-        dots = ax.scatter(place[order], height[order], c=linkage[order], s=18, cmap="plasma_r",
-                          vmin=0, vmax=1, linewidths=0,
+        colours, steps = style.linkage_colours()
+        dots = ax.scatter(place[order], height[order], c=linkage[order], s=22, cmap=colours,
+                          norm=steps, linewidths=0.3, edgecolors=style.PAPER,
                           rasterized=bool(len(order) > _VECTOR_POINTS))  # fmt: skip
         bar = ax.figure.colorbar(dots, ax=ax, shrink=0.6, pad=0.01)
         _bar(bar, "r² with the lead")
@@ -514,6 +515,12 @@ def _trait_layers(
     from matplotlib.lines import Line2D
 
     levels, codes = _coded(trait)
+    # Colours go by appearance, as in the other pictures of the same traits.
+    first = np.full(len(levels), len(codes))
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    order = np.argsort(first, kind="stable")
+    levels = [levels[at] for at in order]
+    codes = np.argsort(order)[codes]
     known = np.isfinite(height)
     best = np.zeros(len(levels))
     np.maximum.at(best, codes[known], height[known])
