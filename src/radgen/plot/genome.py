@@ -233,8 +233,11 @@ def qq(
         factor = inflation(-observed, weight) if lambda_gc is None else lambda_gc
         ax.text(0.04, 0.95, f"λ = {factor:.3f}\n{n:,.0f} tests", transform=ax.transAxes,
                 va="top", fontsize=8.5, color=style.INK)  # fmt: skip
-    ax.set_xlim(left=0)
-    ax.set_ylim(bottom=0)
+    # A further trait may reach higher, or wider, than those before it.
+    reach = (float(expected.max()), float(np.max(observed)))
+    right, top = (0.0, 0.0) if back else (ax.get_xlim()[1], ax.get_ylim()[1])
+    ax.set_xlim(0, max(right, 1.05 * reach[0], 0.1))
+    ax.set_ylim(0, max(top, 1.05 * reach[1], 1.05 * reach[0], 0.1))
     return ax
 
 

@@ -214,7 +214,14 @@ def _manhattans(result: Result, tested: pl.DataFrame, traits: list[str]) -> list
 
 
 def _draw(result: Result, kind: str, ax: Any, **options: Any) -> Any:
-    return result.plot(kind, ax=ax, **options)  # type: ignore[call-arg]
+    from radgen.associate.genomewide.plot import draw
+
+    counts, summary = _frame_of(result, "qq"), _frame_of(result, "summary")
+    known = {"phenotype", "lambda_gc"} <= set(summary.columns)
+    return draw(
+        kind, result.frame, ax=ax, options=options, qq_counts=counts,
+        summary=summary if known else None,
+    )  # fmt: skip
 
 
 def _regions(result: Result, tested: pl.DataFrame) -> list[Block]:
@@ -236,7 +243,8 @@ def _regions(result: Result, tested: pl.DataFrame) -> list[Block]:
             Figure(
                 f"Around {lead}: {row['phenotype']}",
                 f"Evidence of {near.height:,} variants around {lead}, coloured by linkage (r²).",
-                partial(_draw, result, "regional", lead=lead, trait=row["phenotype"]),
+                partial(_draw, result, "regional", lead=lead, trait=row["phenotype"],
+                        linkage=linkage),
                 data=near.join(linkage.filter(pl.col("lead") == lead).drop("lead"), on="id",
                                how="left"),
                 size=(9.2, 3.8),
