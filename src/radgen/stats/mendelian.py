@@ -193,7 +193,9 @@ def inverse_variance(data: VariantEffects, *, random: bool = True) -> CausalEffe
     -----
     Weighted regression of by on bx through the origin, weights 1 / sy²; generalised least
     squares where the variants are correlated. Valid where no variant reaches the outcome but
-    through the exposure, or where such effects cancel and do not depend on bx.
+    through the exposure, or where such effects cancel and do not depend on bx. The weights take
+    bx for known (first order): intervals of a fixed effect are a little narrow where the effect
+    is large against sy / sx.
 
     References
     ----------
@@ -515,17 +517,27 @@ def _mode(ratio: Array, weight: Array, factor: float) -> Array:
     mad = 1.482602218505602 * np.median(np.abs(ratio - middle), axis=1)
     width = np.maximum(0.9 * np.minimum(ratio.std(axis=1, ddof=1), mad) / k**0.2 * factor, 1e-8)
     out = np.empty(m)
-    for row in range(m):
-        r, h = ratio[row], width[row]
-        # A mode lies among the ratios; each is a start, the best is climbed by mean shift.
-        at = r if k <= _GRID else np.linspace(r.min(), r.max(), _GRID)
-        kernel = np.exp(-0.5 * np.square((at[:, None] - r) / h))
-        x = float(at[np.argmax(kernel @ weight)])
-        for _ in range(200):
-            pull = weight * np.exp(-0.5 * np.square((x - r) / h))
-            moved = float(pull @ r / pull.sum())
-            if abs(moved - x) <= 1e-10 * h:
-                break
-            x = moved
-        out[row] = x
+    step = max(1, _DRAWN // (k * min(k, _GRID)))
+    for start in range(0, m, step):
+        rows = slice(start, start + step)
+        out[rows] = _climbed(ratio[rows], weight, width[rows, None])
     return out
+
+
+def _climbed(r: Array, weight: Array, h: Array) -> Array:
+    """Return the highest mode of each row: the best of many starts, climbed by mean shift."""
+    k = r.shape[1]
+    if k <= _GRID:
+        at = r
+    else:
+        at = np.linspace(r.min(axis=1), r.max(axis=1), _GRID, axis=1)
+    kernel = np.exp(-0.5 * np.square((at[:, :, None] - r[:, None, :]) / h[:, :, None]))
+    x = np.take_along_axis(at, np.argmax(kernel @ weight, axis=1)[:, None], axis=1)
+    for _ in range(200):
+        pull = weight * np.exp(-0.5 * np.square((x - r) / h))
+        moved = (pull * r).sum(axis=1, keepdims=True) / pull.sum(axis=1, keepdims=True)
+        done = bool((np.abs(moved - x) <= 1e-10 * h).all())
+        x = moved
+        if done:
+            break
+    return np.asarray(x[:, 0])
