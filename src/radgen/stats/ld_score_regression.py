@@ -193,11 +193,15 @@ def regress_covariance(
     ----------
     z : pair of ndarray of float64 (n_variants,)
         Test statistics of both traits for the same allele.
+    scores : ndarray of float64 (n_variants,)
+        As for `regress_heritability`.
     n : pair of ndarray of float64 (n_variants,)
         Samples of each test.
+    m : float
+        As for `regress_heritability`.
     fits : pair of LdScoreFit
         Heritabilities of both traits, for the weights.
-    scores, m, weight_scores, intercept, two_step, n_blocks, edges
+    weight_scores, intercept, two_step, n_blocks, edges
         As for `regress_heritability`; both chi-squares lie below `two_step` in the first step.
 
     Returns
@@ -296,7 +300,7 @@ def liability_factor(sample: float, population: float) -> float:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Regression:
-    """y on N l, with an intercept; weights follow from slope and intercept."""
+    """Regression of y on N l and an intercept; weights follow from slope and intercept."""
 
     y: Array
     ld: Array

@@ -330,14 +330,18 @@ def ldsc_correlation(
 
     Parameters
     ----------
-    scans, scores, weights, m, by, two_step, n_blocks, min_maf, min_info
+    scans, scores
         As for `ldsc_heritability`; the scans may share people or not.
     pairs : sequence of (str, str) or None
         Pairs of traits; None = all pairs.
+    weights, m, by
+        As for `ldsc_heritability`.
     intercept : float or None
         Of both heritabilities, held fixed; None = estimated.
     covariance_intercept : float or None
         Held fixed (0: no common people); None = estimated.
+    two_step, n_blocks, min_maf, min_info
+        As for `ldsc_heritability`.
 
     Returns
     -------
