@@ -34,6 +34,7 @@ _WHERE = {
     "montage": "images",
     "name_points": "loci",
     "oncoprint": "matrix",
+    "paired_forest": "effects",
     "phewas": "loci",
     "precision_recall": "performance",
     "qq": "genome",
