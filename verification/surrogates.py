@@ -89,7 +89,8 @@ def main() -> int:
             bare = (table["naive_low"] <= truth) & (truth <= table["naive_high"])
             print(
                 f"       effect {truth:g}: per SD of the prediction "
-                f"{table['log_hazard'].mean():.3f} (naive interval covers the trait's in {bare.mean():.3f}), of the trait "
+                f"{table['log_hazard'].mean():.3f} (naive interval covers the trait's in "
+                f"{bare.mean():.3f}), of the trait "
                 f"{np.median(table['trait_log_hazard']):.3f} (covers in {cover:.3f} of "
                 f"{known.sum()})"
             )
