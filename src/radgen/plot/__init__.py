@@ -46,6 +46,7 @@ _WHERE = {
     "site_distribution": "cohort",
     "stat_map": "brain",
     "surface_map": "brain",
+    "tree_heatmap": "trees",
     "violin": "pairs",
     "volcano": "effects",
 }

@@ -18,6 +18,12 @@ __all__ = ["write_study_report"]
 _WORDS = {
     "associate": "associations",
     "evidence": "evidence across layers",
+    "modules": "gene modules",
+    "tree": "module network",
+    "enrich": "enrichment of gene sets",
+    "mask": "gene masking",
+    "surrogate": "surrogates of image traits",
+    "signature": "published signatures",
     "genotypes": "quality control of genotypes",
     "gwas": "genome-wide scan",
     "survival": "survival",
