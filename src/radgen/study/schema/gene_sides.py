@@ -78,10 +78,10 @@ class EnrichSettings(_GeneSection):
     adjust_phenotypes: Texts = Field(
         default_factory=list, description="Phenotypes to adjust for instead of testing them."
     )
-    method: Literal["mean", "contrast", "camera", "gsea"] = Field(
+    method: Literal["mean", "contrast", "camera", "ranks", "gsea"] = Field(
         default="contrast",
-        description="Mean of the members; the members' mean less the others'; limma's camera; "
-        "enrichment scores against permuted samples.",
+        description="Mean of the members; the members' mean less the others'; limma's camera, by "
+        "values or by ranks; enrichment scores against permuted samples.",
     )
     permutations: int = Field(default=1000, ge=1, description='Permutations of "gsea".')
     min_genes: int = Field(default=5, ge=2, description="Smaller sets are left out.")
