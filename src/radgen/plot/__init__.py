@@ -27,6 +27,7 @@ _WHERE = {
     "inflation": "genome",
     "intensity_histogram": "images",
     "kaplan_meier": "performance",
+    "link_graph": "links",
     "manhattan": "genome",
     "manhattan_stack": "loci",
     "miami": "genome",
@@ -47,6 +48,7 @@ _WHERE = {
     "stat_map": "brain",
     "surface_map": "brain",
     "tree_heatmap": "trees",
+    "trimmed": "naming",
     "violin": "pairs",
     "volcano": "effects",
 }

@@ -157,7 +157,7 @@ class EnrichmentResult(Result):
         return super().plot(kind, ax=ax)
 
     def _heatmap(self, ax: Any) -> Any:
-        from radgen.plot import heatmap
+        from radgen.plot import heatmap, trimmed
 
         rows = self.frame.filter(pl.col("log10p").is_not_null())
         names = [_strongest(rows, column) for column in ("set", "phenotype")]
@@ -174,20 +174,21 @@ class EnrichmentResult(Result):
                 marks[at] = q <= _LEVEL
         return heatmap(
             values,
-            row_names=names[0],
-            column_names=names[1],
+            row_names=trimmed(names[0]),
+            column_names=trimmed(names[1]),
             marks=marks,
             label="-log10 p with the direction",
             ax=ax,
         )
 
     def _ranking(self, ax: Any) -> Any:
-        from radgen.plot import set_ranking
+        from radgen.plot import set_ranking, trimmed
 
         rows = self.frame.filter(pl.col("log10p").is_not_null()).sort("log10p").head(20)
+        labels = [trimmed(rows[name].to_list()) for name in ("phenotype", "set")]
         several = self.frame["phenotype"].n_unique() > 1
         return set_ranking(
-            [f"{a} - {b}" if several else b for a, b in rows.select("phenotype", "set").rows()],
+            [f"{a} ~ {b}" if several else b for a, b in zip(*labels, strict=True)],
             rows["nes" if rows["nes"].is_not_null().any() else "score"].to_numpy(),
             rows["log10p"].to_numpy(),
             rows["n_members"].to_numpy(),

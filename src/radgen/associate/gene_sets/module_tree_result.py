@@ -88,11 +88,12 @@ class ModuleTreeResult(Result):
     def statements(self) -> tuple[str, ...]:
         """Return which modules image traits sort, in plain words."""
         tested = self.modules.filter(pl.col("p").is_not_null())
-        hits = tested.filter(pl.col("q_bh") <= _LEVEL)
+        hits = tested.filter((pl.col("q_bh") <= _LEVEL) & (pl.col("n_leaves") > 1))
+        chance = self.params["alpha"] * tested.height
         lines = [
-            f"{len(self.grown())} of {tested.height} modules have a tree ({self.params['alpha']:g} "
-            f"per module are expected by chance); {hits.height} of the first splits pass a false "
-            f"discovery rate of {_LEVEL:g}."
+            f"{len(self.grown())} of {tested.height} modules have a tree (chance alone gives at "
+            f"most {chance:.2g}); the first splits of {hits.height} of them pass a false discovery "
+            f"rate of {_LEVEL:g}."
         ]
         for name in self.grown()[:5]:
             row = self.modules.filter(pl.col("module") == name).row(0, named=True)

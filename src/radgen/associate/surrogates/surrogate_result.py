@@ -194,19 +194,19 @@ class SurrogateResult(Result):
         return self._draw_hazards(ax) if kind == "surrogate_hazards" else self._draw_km(ax)
 
     def _draw_held_out(self, ax: Any) -> Any:
-        from radgen.plot import forest
+        from radgen.plot import forest, trimmed
 
         rows = self.frame.filter(pl.col("held_out").is_not_null())
         kind = rows["metric"].mode().sort()[0] if rows.height else "r"
         rows = rows.filter(pl.col("metric") == kind).sort("held_out", descending=True).head(25)
         return forest(
-            rows["trait"].to_list(), rows["held_out"], rows["held_out_low"],
+            trimmed(rows["trait"].to_list()), rows["held_out"], rows["held_out_low"],
             rows["held_out_high"], null=0.5 if kind == "auc" else 0.0,
             xlabel="AUC in held-out samples" if kind == "auc" else "r in held-out samples", ax=ax,
         )  # fmt: skip
 
     def _draw_hazards(self, ax: Any) -> Any:
-        from radgen.plot import paired_forest
+        from radgen.plot import paired_forest, trimmed
 
         rows = self.frame.filter(pl.col("log10p").is_not_null()).sort("log10p").head(15)
         limits = [
@@ -214,7 +214,7 @@ class SurrogateResult(Result):
             for low, high in (("naive_low", "naive_high"), ("ci_low", "ci_high"))
         ]
         return paired_forest(
-            rows["trait"].to_list(),
+            trimmed(rows["trait"].to_list()),
             {"prediction taken for given": limits[0], "learner's uncertainty added": limits[1]},
             null=1.0,
             log=True,
@@ -224,6 +224,7 @@ class SurrogateResult(Result):
 
     def _draw_km(self, ax: Any) -> Any:
         from radgen.plot import kaplan_meier as draw
+        from radgen.plot.style import safe
 
         rows = self.frame.filter(pl.col("log10p").is_not_null()).sort("log10p")
         curves: dict[str, dict[str, Any]] = {}
@@ -233,11 +234,15 @@ class SurrogateResult(Result):
             score = both[name].to_numpy()
             cuts = np.quantile(score, [1 / 3, 2 / 3])
             third = np.searchsorted(cuts, score, side="left")
-            for level, words in enumerate(("lowest third", "middle third", "highest third")):
+            for level, words in enumerate(("low", "middle", "high")):
                 part = both.filter(pl.Series(third == level))
                 if part.height:
                     curves[f"{words} (n = {part.height})"] = _curve(part)
-        return draw(curves, ax=ax)
+        drawn = draw(curves, ax=ax)
+        if rows.height:
+            drawn.set_title(safe(f"Thirds of predicted {rows['trait'][0]}", 60), fontsize=9,
+                            loc="left", parse_math=False)  # fmt: skip
+        return drawn
 
 
 def _curve(part: pl.DataFrame) -> dict[str, Any]:
