@@ -112,6 +112,15 @@ RULES = {
 }  # fmt: skip
 
 
+def test_the_two_trait_predictor_is_a_rule_of_two_readings() -> None:
+    images = _table(internal_arteries=[1.0, 1.0, 0.0, 0.0], hypodense_halo=[0.0, 1.0, 0.0, 1.0])
+    found = compute(load_card("ttpvi"), images).frame
+    assert found["score"].to_list() == [1.0, 0.0, 0.0, 0.0]
+    assert found["group"].to_list() == ["positive", "negative", "negative", "negative"]
+    blank = compute(load_card("ttpvi"), _table(internal_arteries=[np.nan], hypodense_halo=[0.0]))
+    assert blank.frame["group"].to_list() == [None]
+
+
 def test_a_table_of_rules_as_a_card_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "points.json"
     path.write_text(json.dumps(RULES), "utf-8")
