@@ -31,7 +31,7 @@ def _scores(name: str, *tables: PhenotypeTable | OmicsTable) -> list[float | Non
 
 
 def test_every_card_is_valid_and_names_its_source() -> None:
-    assert set(card_names()) == {"albi", "cyt", "gard", "hrd", "recurrence_21", "rsi"}
+    assert set(card_names()) == {"albi", "cyt", "gard", "hrd", "recurrence_21", "rsi", "ttpvi"}
     for name in card_names():
         card = load_card(name)
         assert card.name == name
