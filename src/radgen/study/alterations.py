@@ -16,7 +16,7 @@ from radgen.study.gather import Gathered
 from radgen.types import PhenotypeTable, Result, align
 
 if TYPE_CHECKING:
-    from radgen.study.analyses import Matrix
+    from radgen.study.matrix import Matrix
 
 __all__ = ["oncoprint_figure"]
 

@@ -26,7 +26,7 @@ from radgen.study.stored import content, stored
 from radgen.types import Covariates, OmicsTable, PhenotypeTable, Result
 
 if TYPE_CHECKING:
-    from radgen.study.analyses import Matrix
+    from radgen.study.matrix import Matrix
 
 __all__ = ["enrichment", "masking", "modules", "signature", "surrogates", "trees"]
 
@@ -217,7 +217,9 @@ def _as_table(clinical: Covariates) -> OmicsTable:
 def _phenotypes(
     matrix: Matrix, item: MaskSettings | SurrogateSettings | TreeSettings
 ) -> PhenotypeTable:
-    table = choose_phenotypes(matrix.table(harmonised=item.harmonised), item.phenotypes)
+    table = choose_phenotypes(
+        matrix.table(harmonised=item.harmonised, reliable=item.reliable), item.phenotypes
+    )
     return ranked(table) if item.transform == "rank" else table
 
 

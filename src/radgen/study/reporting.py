@@ -8,11 +8,12 @@ import polars as pl
 
 from radgen.report import Block, Notes, ReportInput, Section, Table, write_report
 from radgen.study.alterations import oncoprint_figure
-from radgen.study.analyses import Analysed, Matrix
+from radgen.study.analyses import Analysed
 from radgen.study.context import Context
 from radgen.study.facts import facts
 from radgen.study.gather import Gathered
 from radgen.study.imaging import Imaging
+from radgen.study.matrix import Matrix
 from radgen.types import Result
 
 __all__ = ["write_study_report"]
@@ -30,6 +31,9 @@ _WORDS = {
     "gwas": "genome-wide scan",
     "survival": "survival",
     "predict": "prediction",
+    "reliability": "reliability of phenotypes",
+    "readers": "effects corrected for the readers' error",
+    "environments": "invariance over environments",
 }
 
 
@@ -109,7 +113,7 @@ def _samples(found: Gathered, matrix: Matrix) -> pl.DataFrame:
     frame = found.sheet.frame
     frame = frame.drop([name for name in frame.columns if frame[name].dtype == pl.Date])
     if found.settings.harmonise is not None and "site" not in frame.columns:
-        frame = frame.with_columns(pl.col(found.settings.harmonise.batch).alias("site"))
+        frame = frame.with_columns(pl.col(found.settings.harmonise.batch[0]).alias("site"))
     if "site" in frame.columns:
         frame = frame.with_columns(pl.col("site").cast(pl.String).fill_null("not known"))
     return wanted.join(frame, on="sample", how="left", maintain_order="left")

@@ -33,6 +33,10 @@ class _GeneSection(Section):
     harmonised: bool = Field(
         default=True, description="Use the harmonised phenotypes, where there are any."
     )
+    reliable: bool = Field(
+        default=True,
+        description="Leave out phenotypes that are not reliable by [reliability], where set.",
+    )
 
 
 class ModuleSettings(_GeneSection):
