@@ -27,7 +27,7 @@ FORMS: tuple[IccForm, ...] = ("1,1", "2,1", "3,1", "1,k", "2,k", "3,k")
 _CASES = ("brain1", "brain2", "breast1", "lung1")
 
 
-def _measured(
+def _measured(  # noqa: PLR0917
     form: IccForm, n: int, k: int, rho: float, p: int, rng: np.random.Generator, share: float = 0.1
 ) -> tuple[np.ndarray, float]:
     """Return ratings (n, k, p) and their true coefficient of this form.
