@@ -32,6 +32,12 @@ def gwas(
     loco_kinship: Annotated[
         bool, typer.Option(help="lmm: leave each chromosome out of the kinship of genotypes.")
     ] = False,
+    interaction: Annotated[
+        str, typer.Option(help="Covariate (exposure, treatment) whose product is tested.")
+    ] = "",
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Interactions: sandwich standard errors.")
+    ] = False,
     threshold: Annotated[float | None, typer.Option(help="Keep tests with p at most this.")] = None,
     layout: Annotated[
         str,
@@ -52,6 +58,7 @@ def gwas(
         traits=traits, event=event, model=model, test=test, kinship=kinship,
         threshold=threshold, out=out,
         loco=loco, loco_kinship=loco_kinship, layout=layout,
+        interaction=interaction or None, robust=robust,
         build=build, jobs=jobs, cluster=cluster,
     )  # fmt: skip
     _genetics.report(result, out)

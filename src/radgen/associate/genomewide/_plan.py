@@ -38,12 +38,18 @@ class Options:
         Of the logistic model.
     short : bool
         Keep all tests of the linear model as quantised t.
+    interaction : str or None
+        Covariate that interacts with the variants.
+    robust : bool
+        Sandwich covariances of interactions.
     """
 
     threshold: float | None
     engine: Backend
     test: str
     short: bool = False
+    interaction: str | None = None
+    robust: bool = False
 
 
 def make_plan(
@@ -58,6 +64,8 @@ def make_plan(
     """Return the scan of a model, that of each chromosome, and what it depends on."""
     if kinship is not None:
         return _mixed(data, kinship, options.threshold)
+    if options.interaction is not None:
+        return _interaction(model, data, known, options, events)
     if model == "linear":
         return _linear(data, known, options)
     if model == "logistic":
@@ -108,6 +116,33 @@ def _logistic(data: GwasInput, known: Offsets, options: Options) -> Plan:
     if known is None:
         scan = build(None)
         return scan, lambda _chrom: scan, None
+    scan = build(next(iter(known.values())))
+    return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
+
+
+def _interaction(
+    model: str, data: GwasInput, known: Offsets, options: Options, events: Any
+) -> Plan:
+    from radgen.associate.genomewide._interaction import InteractionScan, modifier_column
+
+    column = modifier_column(data, options.interaction or "")
+
+    def build(beside: Any) -> InteractionScan:
+        linear = model == "linear" and beside is not None
+        return InteractionScan.build(
+            model,
+            data,
+            column,
+            values=take_off(data.values, beside) if linear else data.values,
+            events=events,
+            offsets=beside if model == "logistic" else None,
+            robust=options.robust,
+            threshold=options.threshold,
+        )
+
+    if known is None:
+        scan = build(None)
+        return scan, lambda _chrom: scan, events
     scan = build(next(iter(known.values())))
     return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
 

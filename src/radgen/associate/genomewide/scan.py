@@ -41,6 +41,8 @@ def gwas(
     test: Literal["hybrid", "firth", "score"] = "hybrid",
     kinship: Kinship | Mapping[str, Kinship] | None = None,
     loco: RidgeResult | FrameLike | None = None,
+    interaction: str | None = None,
+    robust: bool = False,
     traits: Sequence[str] | None = None,
     event: str | Sequence[str] | None = None,
     threshold: float | None = None,
@@ -85,6 +87,16 @@ def gwas(
         `polygenic_background` (or a table with the columns chrom, sample and the traits, see
         `read_background`), taken off each trait, or entering its log odds as an offset, when
         its chromosome is tested.
+    interaction : str or None
+        For "linear", "logistic" and "cox": a covariate (exposure, treatment) whose product with
+        the dosage is tested. beta, se, t and p are those of the product; ``beta_main`` and
+        ``se_main`` are the variant's own effect where the covariate is 0, ``log10p_joint`` is the
+        test of both together (2 degrees of freedom). Wald tests of full fits; Firth's penalty
+        where a logistic fit does not converge, no test where a Cox fit does not.
+    robust : bool, default False
+        Sandwich covariance of interactions (linear HC3, logistic HC0, Cox Lin and Wei): advised
+        for the linear model, where a spread that differs with the covariate looks like an
+        interaction.
     traits : sequence of str or None
         Which traits; None = all.
     event : str, sequence of str or None
@@ -148,6 +160,10 @@ def gwas(
         raise InputError("loco goes with model='linear' or 'logistic'.")
     if event is not None and model != "cox":
         raise InputError("event goes with model='cox'.")
+    if interaction is not None:
+        _check_interaction(model, test, layout)
+    elif robust:
+        raise InputError("robust goes with an interaction.")
     if layout == "compact" and (model != "linear" or loco is not None):
         raise InputError("The compact layout is for model='linear' without loco.")
     engine = open_backend(backend)
@@ -158,7 +174,7 @@ def gwas(
     else:
         data, events = prepare(genotypes, phenotypes, covariates, traits), None
     background = None if loco is None else offsets(loco, data, model)
-    options = Options(threshold, engine, test, short=layout == "compact")
+    options = Options(threshold, engine, test, layout == "compact", interaction, robust)
     plan = make_plan(model, data, options, known=background, kinship=kinship, events=events)
     scan, scan_of, beside = plan
     notes = linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
@@ -166,12 +182,14 @@ def gwas(
         notes = (*notes, *dead_notes(data, background))
     params: dict[str, Any] = {
         "model": model,
-        "test": {"linear": "t", "lmm": "lmm", "logistic": test}.get(model, "score"),
+        "test": _test_name(model, test, interaction),
         "traits": data.names,
         "covariates": data.covariate_names,
         "n_variants": data.genotypes.n_variants,
         "build": genotypes.build,
         "threshold": threshold,
+        "interaction": interaction,
+        "robust": robust,
         "loco": loco is not None or isinstance(kinship, Mapping),
         "screened": isinstance(scan, LinearScan) and scan.screen is not None,
         "layout": layout,
@@ -203,6 +221,21 @@ def _check(
         raise InputError(f"block_size is {block_size}; needed is at least 1.")
 
 
+def _check_interaction(model: str, test: str, layout: str) -> None:
+    if model not in ("linear", "logistic", "cox"):
+        raise InputError(f"There is no interaction scan of model={model!r}.")
+    if test != "hybrid":
+        raise InputError(f"Interactions take Wald tests of full fits; leave out test={test!r}.")
+    if layout != "table":
+        raise InputError("Interactions are stored as a table: leave out the layout.")
+
+
+def _test_name(model: str, test: str, interaction: str | None) -> str:
+    if model == "cox" and interaction is not None:
+        return "wald"
+    return {"linear": "t", "lmm": "lmm", "logistic": test}.get(model, "score")
+
+
 def _run(
     data: GwasInput,
     scan: Any,
@@ -224,8 +257,9 @@ def _run(
         len(data.names),
     )
     store: Store | CompactStore
+    extra: tuple[str, ...] = getattr(scan, "extra", ())
     if out is None:
-        store = Store(genotypes.variants, data.names, None, "")
+        store = Store(genotypes.variants, data.names, None, "", extra=extra)
     else:
         places = genotypes.variants.hash_rows().to_numpy()
         known = data.values, data.covariates, genotypes.samples, places, beside
@@ -235,7 +269,15 @@ def _run(
             store = CompactStore(variants, data.names, scan.groups, target, key)
         else:
             kind = ScanKind(params["model"], params["test"], params["build"])
-            store = Store(variants, data.names, target, key, layout=params["layout"], kind=kind)
+            store = Store(
+                variants,
+                data.names,
+                target,
+                key,
+                extra=extra,
+                layout=params["layout"],
+                kind=kind,
+            )
     blocks = cut(genotypes, block_size)
     todo = store.todo(blocks)
     for rows in run_blocks(scan_of, genotypes, todo, jobs=jobs, executor=executor):
