@@ -72,12 +72,15 @@ def run_gwas(
     kinship: Path | None,
     loco: Path | None,
     loco_kinship: bool,
+    sex: Path | None,
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas, read_background
     from radgen.associate.genomewide._input import to_phenotypes
     from radgen.io import open_genotypes
+
+    found = open_genotypes(genotypes, build=build)
 
     # The frame is not kept: a thousand traits would be held twice.
     table = to_phenotypes(read_sample_table(phenotypes))
@@ -94,9 +97,10 @@ def run_gwas(
             )
             executor = client.get_executor()
         return gwas(
-            open_genotypes(genotypes, build=build),
+            found,
             table,
             optional_table(covariates),
+            sex=_sexes(genotypes, found) if sex is None else read_sample_table(sex),
             traits=parted(traits),
             event=parted(event),
             executor=executor,
@@ -104,6 +108,16 @@ def run_gwas(
             loco=None if loco is None else read_background(loco, binary=binary),
             **options,
         )
+
+
+def _sexes(path: Path, genotypes: GenotypeMatrix) -> pl.DataFrame | None:
+    """Return the sexes that a genotype file states; None where it needs or knows none."""
+    from radgen.io import read_people
+
+    if not {"X", "Y"} & set(genotypes.variants["chrom"].unique().to_list()):
+        return None
+    people = read_people(path).select("sample", "sex")
+    return people if people["sex"].is_not_null().any() else None
 
 
 def burden_of(

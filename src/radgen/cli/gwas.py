@@ -38,6 +38,13 @@ def gwas(
     robust: Annotated[
         bool, typer.Option("--robust", help="Interactions: sandwich standard errors.")
     ] = False,
+    sex: Annotated[
+        Path | None,
+        typer.Option(help="Table with an id and a sex column; default: what the genotypes say."),
+    ] = None,
+    x_coding: Annotated[
+        int, typer.Option(help="Dosage of a man with the ALT allele of X: 2 or 1.")
+    ] = 2,
     threshold: Annotated[float | None, typer.Option(help="Keep tests with p at most this.")] = None,
     layout: Annotated[
         str,
@@ -58,7 +65,7 @@ def gwas(
         traits=traits, event=event, model=model, test=test, kinship=kinship,
         threshold=threshold, out=out,
         loco=loco, loco_kinship=loco_kinship, layout=layout,
-        interaction=interaction or None, robust=robust,
+        interaction=interaction or None, robust=robust, sex=sex, x_coding=x_coding,
         build=build, jobs=jobs, cluster=cluster,
     )  # fmt: skip
     _genetics.report(result, out)

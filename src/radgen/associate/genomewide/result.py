@@ -186,6 +186,11 @@ class GwasResult(Result):
                 "All tests were screened in single precision; those that could reach "
                 f"p <= {p['threshold']:g} were computed again in double precision."
             )
+        if p.get("x_coding"):
+            text.append(
+                "On chromosome X outside the pseudo-autosomal regions a man's ALT allele counted "
+                f"{p['x_coding']}, and sex was a covariate."
+            )
         if p.get("loco"):
             text.append("Leave-one-chromosome-out predictions entered as offsets.")
         return " ".join(text)
