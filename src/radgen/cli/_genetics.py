@@ -84,7 +84,7 @@ def run_gwas(
 
     # The frame is not kept: a thousand traits would be held twice.
     table = to_phenotypes(read_sample_table(phenotypes))
-    binary = options.get("model") == "logistic"
+    kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
 
     with ExitStack() as stack:
@@ -105,7 +105,7 @@ def run_gwas(
             event=parted(event),
             executor=executor,
             kinship=relations,
-            loco=None if loco is None else read_background(loco, binary=binary),
+            loco=None if loco is None else read_background(loco, model=kind),
             **options,
         )
 

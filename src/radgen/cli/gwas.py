@@ -23,7 +23,9 @@ def gwas(
     event: Annotated[
         str, typer.Option(help="cox: the columns of events, one a trait, parted by commas.")
     ] = "",
-    test: Annotated[str, typer.Option(help="Logistic: hybrid, firth or score.")] = "hybrid",
+    test: Annotated[
+        str, typer.Option(help="Logistic: hybrid, firth, score or approx-firth.")
+    ] = "hybrid",
     kinship: Annotated[Path | None, typer.Option(help="For lmm: matrix or genotypes.")] = None,
     loco: Annotated[
         Path | None,

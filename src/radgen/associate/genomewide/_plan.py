@@ -16,8 +16,9 @@ from radgen.associate.genomewide.background import take_off
 from radgen.errors import InputError, shown
 from radgen.types import Kinship
 
-__all__ = ["MODELS", "Options", "Plan", "dead_notes", "linear_notes", "make_plan"]
+__all__ = ["LOGISTIC_TESTS", "MODELS", "Options", "Plan", "dead_notes", "linear_notes", "make_plan"]
 
+LOGISTIC_TESTS = ("hybrid", "firth", "score", "approx-firth")
 MODELS = ("linear", "logistic", "ordinal", "cox", "lmm")
 
 Offsets = dict[str, Any] | None
@@ -72,11 +73,7 @@ def make_plan(
         return _logistic(data, known, options)
     scan: Any
     if model == "cox":
-        from radgen.associate.genomewide._cox import CoxScan
-
-        x = data.covariates
-        scan = CoxScan.build(data.names, data.values, events, x, threshold=options.threshold)
-        return scan, lambda _chrom: scan, events
+        return _cox(data, known, options, events)
     from radgen.associate.genomewide._ordinal import OrdinalScan
 
     x = data.covariates
@@ -118,6 +115,26 @@ def _logistic(data: GwasInput, known: Offsets, options: Options) -> Plan:
         return scan, lambda _chrom: scan, None
     scan = build(next(iter(known.values())))
     return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
+
+
+def _cox(data: GwasInput, known: Offsets, options: Options, events: Any) -> Plan:
+    from radgen.associate.genomewide._cox import CoxScan
+
+    def build(beside: Any) -> CoxScan:
+        return CoxScan.build(
+            data.names,
+            data.values,
+            events,
+            data.covariates,
+            threshold=options.threshold,
+            offsets=beside,
+        )
+
+    if known is None:
+        scan = build(None)
+        return scan, lambda _chrom: scan, events
+    scan = build(next(iter(known.values())))
+    return scan, _by_chromosome(lambda chrom: build(known[chrom])), [known, events]
 
 
 def _interaction(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,10 +19,16 @@ from radgen.types import FrameLike, check_unique, to_polars
 __all__ = ["offsets", "read_background", "take_off"]
 
 Array = NDArray[np.float64]
-_SCALES = {"linear": ("trait", "sd"), "logistic": ("logit",)}
+_SCALES = {"linear": ("trait", "sd"), "logistic": ("logit",), "cox": ("log hazard",)}
+_UNITS = {"linear": "sd", "logistic": "logit", "cox": "log hazard"}
 
 
-def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
+def read_background(
+    path: str | Path,
+    *,
+    binary: bool = False,
+    model: Literal["linear", "logistic", "cox"] | None = None,
+) -> pl.DataFrame:
     """Return the predictions of a first step, of this program or of REGENIE.
 
     Parameters
@@ -30,7 +37,10 @@ def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
         Table that `polygenic_background` gave (.parquet, .tsv, .csv), or REGENIE's
         ``*_pred.list``: a line a trait with its name and its ``.loco`` file.
     binary : bool, default False
-        Whether the traits of a REGENIE list are binary, so that predictions are log odds.
+        Whether the traits of a REGENIE list are binary, so that predictions are log odds; the
+        same as model="logistic".
+    model : {"linear", "logistic", "cox"} or None
+        What the traits of a REGENIE list are: predictions of "cox" are log hazards.
 
     Returns
     -------
@@ -49,6 +59,7 @@ def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
     where that is not unique, the whole word.
     """
     file = Path(path)
+    unit = _UNITS[model or ("logistic" if binary else "linear")]
     if file.suffix.lower() != ".list":
         return read_sample_table(file)
     if not file.exists():
@@ -69,7 +80,7 @@ def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
         )
     if out is None:
         raise FormatError("names no trait.", path=file)
-    return out.insert_column(2, pl.lit("logit" if binary else "sd").alias("scale"))
+    return out.insert_column(2, pl.lit(unit).alias("scale"))
 
 
 def _beside(file: Path, name: str) -> Path:

@@ -23,6 +23,8 @@ _TESTS = {
     "hybrid": "Wald tests were used; where maximum likelihood did not converge, Firth's penalised "
     "likelihood was.",
     "firth": "Firth's penalised likelihood was used throughout, with Wald tests.",
+    "approx-firth": "Score tests were used, below p = 0.05 Firth's penalised likelihood ratio "
+    "with the covariates' part held.",
     "wald": "Wald tests were used.",
     "score": "Score tests were used, below p = 0.05 with the saddle-point approximation.",
 }

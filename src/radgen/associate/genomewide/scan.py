@@ -19,6 +19,7 @@ from radgen.associate.genomewide._layouts import LAYOUTS, ScanKind
 from radgen.associate.genomewide._linear import LinearScan
 from radgen.associate.genomewide._mixed import related_rows
 from radgen.associate.genomewide._plan import (
+    LOGISTIC_TESTS,
     MODELS,
     Options,
     Plan,
@@ -48,7 +49,7 @@ def gwas(
     covariates: Covariates | FrameLike | None = None,
     *,
     model: Literal["linear", "logistic", "ordinal", "cox", "lmm"] = "linear",
-    test: Literal["hybrid", "firth", "score"] = "hybrid",
+    test: Literal["hybrid", "firth", "score", "approx-firth"] = "hybrid",
     kinship: Kinship | Mapping[str, Kinship] | None = None,
     loco: RidgeResult | FrameLike | None = None,
     interaction: str | None = None,
@@ -85,20 +86,22 @@ def gwas(
         of a polygenic background, its variance fitted anew for each variant; missing calls are
         taken at the mean there. A logistic trait is coded 0/1 or 1/2 (control/case); beta is
         then the log odds ratio of one more ALT allele, and t is a normal statistic.
-    test : {"hybrid", "firth", "score"}
+    test : {"hybrid", "firth", "score", "approx-firth"}
         Of the logistic model. "hybrid": maximum likelihood and Wald test, Firth's penalty
         where that does not converge (separation). "firth": Firth's penalty throughout.
         "score": score test, below p = 0.05 with the saddle-point approximation; beta is the
         one-step estimate and se is chosen so that beta / se has that p. By far the fastest.
+        "approx-firth": score test, below p = 0.05 Firth's penalised likelihood ratio with the
+        covariates' part held, as REGENIE does; t is the signed root of the statistic.
     kinship : Kinship, mapping of str to Kinship, or None
         For "lmm": relationship matrix that holds the samples (others of its samples are
         ignored; a sample that it lacks is left out), or one for each chromosome that leaves
         it out, from `radgen.genome.loco_grms`.
     loco : RidgeResult, data frame or None
-        For "linear" and "logistic": leave-one-chromosome-out predictions from
+        For "linear", "logistic" and "cox": leave-one-chromosome-out predictions from
         `polygenic_background` (or a table with the columns chrom, sample and the traits, see
-        `read_background`), taken off each trait, or entering its log odds as an offset, when
-        its chromosome is tested.
+        `read_background`), taken off each trait, or entering its log odds or log hazard as an
+        offset, when its chromosome is tested.
     interaction : str or None
         For "linear", "logistic" and "cox": a covariate (exposure, treatment) whose product with
         the dosage is tested. beta, se, t and p are those of the product; ``beta_main`` and
@@ -193,6 +196,8 @@ def gwas(
     else:
         data, events = prepare(genotypes, phenotypes, covariates, traits), None
     background = None if loco is None else offsets(loco, data, model)
+    if interaction is not None and model == "cox" and loco is not None:
+        raise InputError("loco does not go with an interaction of model='cox'.")
     options = Options(threshold, engine, test, layout == "compact", interaction, robust)
 
     def planned(own: GwasInput) -> Plan:
@@ -258,7 +263,7 @@ def _check(
     x_coding: int,
 ) -> None:
     require_choice(model, MODELS, what="model")
-    require_choice(test, ("hybrid", "firth", "score"), what="test")
+    require_choice(test, LOGISTIC_TESTS, what="test")
     require_choice(layout, LAYOUTS, what="layout")
     if x_coding not in (1, 2):
         raise InputError(f"x_coding is {x_coding}; needed is 1 or 2.")
@@ -276,8 +281,8 @@ def _check_company(
         raise InputError(f"The layout {layout!r} is one of files: say where with out.")
     if kinship != (model == "lmm"):
         raise InputError("A kinship goes with model='lmm', and that model needs one.")
-    if loco and model not in ("linear", "logistic"):
-        raise InputError("loco goes with model='linear' or 'logistic'.")
+    if loco and model not in ("linear", "logistic", "cox"):
+        raise InputError("loco goes with model='linear', 'logistic' or 'cox'.")
     if event and model != "cox":
         raise InputError("event goes with model='cox'.")
     if layout == "compact" and (model != "linear" or loco):
