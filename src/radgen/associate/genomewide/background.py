@@ -28,6 +28,7 @@ def read_background(
     *,
     binary: bool = False,
     model: Literal["linear", "logistic", "cox"] | None = None,
+    ids: Literal["iid", "fid_iid"] = "iid",
 ) -> pl.DataFrame:
     """Return the predictions of a first step, of this program or of REGENIE.
 
@@ -41,6 +42,8 @@ def read_background(
         same as model="logistic".
     model : {"linear", "logistic", "cox"} or None
         What the traits of a REGENIE list are: predictions of "cox" are log hazards.
+    ids : {"iid", "fid_iid"}
+        How the samples of a REGENIE list are named: see Notes, or the whole word FID_IID.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def read_background(
             continue
         if len(fields) != 2:
             raise FormatError("needs a trait and a file a line.", path=file, line=number)
-        own = _read_loco(_beside(file, fields[1]), fields[0])
+        own = _read_loco(_beside(file, fields[1]), fields[0], whole=ids == "fid_iid")
         key = ["chrom", "sample"]
         out = (
             own
@@ -89,7 +92,7 @@ def _beside(file: Path, name: str) -> Path:
     return there if there.exists() else file.parent / there.name
 
 
-def _read_loco(path: Path, trait: str) -> pl.DataFrame:
+def _read_loco(path: Path, trait: str, *, whole: bool) -> pl.DataFrame:
     if not path.exists():
         raise FormatError("does not exist.", path=path)
     lines = path.read_text("utf-8").splitlines()
@@ -97,7 +100,7 @@ def _read_loco(path: Path, trait: str) -> pl.DataFrame:
     if not names or lines[0].split()[0] != "FID_IID":
         raise FormatError("does not begin with FID_IID and samples.", path=path, line=1)
     short = [name.rsplit("_", 1)[-1] for name in names]
-    ids = short if len(set(short)) == len(short) else names
+    ids = short if len(set(short)) == len(short) and not whole else names
     parts = []
     for number, line in enumerate(lines[1:], 2):
         chrom, *fields = line.split()

@@ -14,7 +14,7 @@ from radgen._core.digest import digest
 from radgen._core.naming import require_choice
 from radgen.associate.genomewide._backend import open_backend
 from radgen.associate.genomewide._compact import CompactStore
-from radgen.associate.genomewide._input import GwasInput, prepare, prepare_survival
+from radgen.associate.genomewide._input import GwasInput, coded_missing, prepare, prepare_survival
 from radgen.associate.genomewide._layouts import LAYOUTS, ScanKind
 from radgen.associate.genomewide._linear import LinearScan
 from radgen.associate.genomewide._mixed import related_rows
@@ -195,6 +195,7 @@ def gwas(
         data, events = prepare_survival(genotypes, phenotypes, covariates, traits, event)
     else:
         data, events = prepare(genotypes, phenotypes, covariates, traits), None
+        data = coded_missing(data, model)
     background = None if loco is None else offsets(loco, data, model)
     if interaction is not None and model == "cox" and loco is not None:
         raise InputError("loco does not go with an interaction of model='cox'.")
