@@ -61,6 +61,9 @@ def gwas(
     ] = "iid",
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
+    backend: Annotated[
+        str, typer.Option(help="Where large products are computed: numpy or torch (GPU).")
+    ] = "numpy",
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
 ) -> None:
     """Test every variant against every trait.
@@ -91,6 +94,6 @@ def gwas(
         threshold=threshold, out=out,
         loco=loco, loco_kinship=loco_kinship, layout=layout,
         interaction=interaction or None, robust=robust, sex=sex, x_coding=x_coding,
-        ids=ids, build=build, jobs=jobs, cluster=cluster,
+        ids=ids, build=build, jobs=jobs, cluster=cluster, backend=backend,
     )  # fmt: skip
     _genetics.report(result, out)
