@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from radgen.cli.app import app
+from radgen.io.sample_table import read_sample_table
 
 _COLUMNS = [
     "phenotype",
@@ -222,3 +223,42 @@ def test_bgen_ids_of_regenie_are_explained(data, tmp_path):
     sign = np.where(found["alt"] == hard["alt"], 1, -1)
     # 8-bit dosages against hard calls.
     assert np.corrcoef(sign * found["t"].to_numpy(), hard["t"].to_numpy())[0, 1] > 0.999
+
+
+def test_quality_control_compares_sexes_and_counts_each_step(tmp_path):
+    rng = np.random.default_rng(6)
+    n, m = 80, 400
+    male = np.arange(n) % 2 == 0
+    calls = rng.binomial(2, 0.4, (m, n))
+    calls[300:, male] = 2 * rng.binomial(1, 0.4, (100, 40))
+    calls[0] = 0
+    calls = calls.astype(float)
+    calls[1, :20] = np.nan  # a variant and a sample with few calls
+    calls[: m // 5, 7] = np.nan
+    codes = np.where(np.isnan(calls), 1, np.select([calls == 0, calls == 1], [3, 2], 0))
+    quads = codes.astype(np.uint8).reshape(m, -1, 4)
+    packed = quads[..., 0] | quads[..., 1] << 2 | quads[..., 2] << 4 | quads[..., 3] << 6
+    (tmp_path / "g.bed").write_bytes(b"\x6c\x1b\x01" + packed.astype(np.uint8).tobytes())
+    chrom = ["1"] * 300 + ["23"] * 100
+    rows = [f"{c}\trs{i}\t0\t{i + 3000000}\tA\tG\n" for i, c in enumerate(chrom)]
+    (tmp_path / "g.bim").write_text("".join(rows))
+    sexes = [1 if is_male else 2 for is_male in male]
+    sexes[4] = 2  # a man who is said to be a woman
+    (tmp_path / "g.fam").write_text("".join(f"p{i} p{i} 0 0 {s} -9\n" for i, s in enumerate(sexes)))
+    words = ["genotypes", "qc", "--genotypes", tmp_path / "g.bed", "--out", tmp_path / "qc"]
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert not result.exit_code, result.output
+    people = read_sample_table(tmp_path / "qc" / "samples.tsv")
+    removed = dict(
+        people.filter(pl.col("removed_by").is_not_null()).select("sample", "removed_by").rows()
+    )
+    assert removed["p4"] == "sex check"
+    assert removed["p7"] == "sample call rate"
+    steps = read_sample_table(tmp_path / "qc" / "steps.tsv")
+    assert steps["step"].to_list()[:2] == ["sample call rate", "variant call rate"]
+    before = steps["samples_before"].to_list()
+    assert before[0] == n
+    assert before[1:] == steps["samples_after"].to_list()[:-1]
+    assert "sex check: 1 samples" in result.output
+    kept = people.height - len(removed)
+    assert steps["samples_after"][-1] == kept

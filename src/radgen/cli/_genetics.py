@@ -23,6 +23,7 @@ __all__ = [
     "read_kinship",
     "report",
     "run_gwas",
+    "stated_sexes",
     "write_kinship",
     "write_table",
 ]
@@ -157,6 +158,19 @@ def _sexes(path: Path, genotypes: GenotypeMatrix) -> pl.DataFrame | None:
     people = people.select("sex", sample="iid")
     people = joined if set(joined["sample"]) >= set(genotypes.samples) else people
     return people if people["sex"].is_not_null().any() else None
+
+
+def stated_sexes(
+    path: Path, genotypes: GenotypeMatrix, table: Path | None
+) -> dict[str, str] | None:
+    """Return "male" or "female" of each sample that a table or the genotype file states."""
+    from radgen.associate.genomewide._sex import sexes_of
+
+    frame = _sexes(path, genotypes) if table is None else read_sample_table(table)
+    if frame is None:
+        return None
+    words = sexes_of(frame, genotypes.samples)
+    return {name: word for name, word in zip(genotypes.samples, words, strict=True) if word}
 
 
 def burden_of(
