@@ -336,7 +336,7 @@ def suits(test: str, row: dict, y: Array, x: Array) -> bool:  # type: ignore[typ
     if test == "fisher":
         return all(kinds)
     if test == "trend":
-        return any(kinds) and min(len(np.unique(side)) for side in (y, x)) <= 20
+        return any(kinds) and max(len(np.unique(side)) for side in (y, x)) <= 20
     if test == "mann_whitney":
         return kinds[1]
     return "another type" not in row["reason"]
