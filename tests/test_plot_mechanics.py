@@ -164,6 +164,50 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
         RNG.normal(size=N), RNG.normal(size=N), groups=NAMES * 12, xlabel=HOSTILE[2], ax=ax
     ),
     "violin": lambda ax: plot.violin({name: RNG.normal(size=9) for name in NAMES}, ax=ax),
+    "mr_scatter": lambda ax: plot.mr_scatter(
+        RNG.normal(size=5),
+        RNG.normal(size=5),
+        exposure_se=[0.1] * 5,
+        outcome_se=[0.2] * 5,
+        lines={HOSTILE[0]: (0.0, 0.5), HOSTILE[2]: (0.1, -0.5)},
+        outlier=[True] + [False] * 4,
+        names=NAMES,
+        xlabel=HOSTILE[2],
+        ax=ax,
+    ),
+    "mr_funnel": lambda ax: plot.mr_funnel(
+        RNG.normal(size=5), [0.1, 0.2, 0.3, 0.4, 2], lines={HOSTILE[0]: 0.5}, ax=ax
+    ),
+    "coloc_region": lambda ax: plot.coloc_region(
+        [1, 2, 3, 4, 5],
+        [-1, -2, -9, np.nan, 0],
+        [-2, -3, -4, -5, np.nan],
+        names=(HOSTILE[0], HOSTILE[2]),
+        credible=[False, True, True, False, False],
+        best=2,
+        best_name=HOSTILE[0],
+        note=HOSTILE[2],
+        ax=ax,
+    ),
+    "coloc_compare": lambda ax: plot.coloc_compare(
+        [-1, -2, -9],
+        [-2, -3, -4],
+        names=(HOSTILE[0], HOSTILE[2]),
+        share=[0, 0.1, 0.9],
+        best=2,
+        best_name=HOSTILE[0],
+        ax=ax,
+    ),
+    "coloc_prior": lambda ax: plot.coloc_prior(
+        [1e-7, 1e-6, 1e-5], np.full((3, 5), 0.2), chosen=1e-6, ax=ax
+    ),
+    "mediation_path": lambda ax: plot.mediation_path(
+        (HOSTILE[0], HOSTILE[1], HOSTILE[2]),
+        ("a", "b", HOSTILE[0]),
+        clear=(True, False, True),
+        notes=[HOSTILE[2]],
+        ax=ax,
+    ),
     "bland_altman": lambda ax: plot.bland_altman(RNG.normal(size=N), RNG.normal(size=N), ax=ax),
 }
 

@@ -22,7 +22,7 @@ from radgen.associate import (
     voxel_test,
     voxelwise,
 )
-from radgen.associate.genomewide.plot import lead_rows
+from radgen.associate.genomewide.plot import draw, lead_rows
 from radgen.cli.app import app
 from radgen.errors import FormatError, InputError
 from radgen.io import read_genes
@@ -181,3 +181,12 @@ def test_a_picture_is_one_command_from_the_table(cohort, tmp_path, kind):
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_traits_on_one_qq_plot_are_all_in_sight():
+    low, high = np.log10(np.linspace(0.001, 1, 500)), -np.geomspace(0.01, 30, 500)
+    frame = pl.DataFrame(
+        {"phenotype": ["a"] * 500 + ["b"] * 500, "log10p": np.r_[low, high]}
+    ).with_columns(chrom=pl.lit("1"), pos=1, id=pl.lit("v"))
+    ax = draw("qq", frame)
+    assert ax.get_ylim()[1] > 30

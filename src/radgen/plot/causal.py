@@ -286,7 +286,7 @@ def coloc_compare(
         raise InputError("first, second and share have one length.")
     ax = ax or style.axes(5.2, 4.4)
     order = np.argsort(p)
-    dots = ax.scatter(x[order], y[order], c=p[order], s=20, cmap="plasma_r", vmin=0,
+    dots = ax.scatter(x[order], y[order], c=p[order], s=20, cmap=style.rising_colours(), vmin=0,
                       vmax=max(float(p.max()), 1e-9), linewidths=0,
                       rasterized=bool(len(x) > _VECTOR_POINTS))  # fmt: skip
     ax.scatter(x[best], y[best], s=52, marker="D", color=style.ACCENT, zorder=4,

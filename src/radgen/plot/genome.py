@@ -233,8 +233,11 @@ def qq(
         factor = inflation(-observed, weight) if lambda_gc is None else lambda_gc
         ax.text(0.04, 0.95, f"λ = {factor:.3f}\n{n:,.0f} tests", transform=ax.transAxes,
                 va="top", fontsize=8.5, color=style.INK)  # fmt: skip
-    ax.set_xlim(left=0)
-    ax.set_ylim(bottom=0)
+    # A further trait may reach higher, or wider, than those before it.
+    reach = (float(expected.max()), float(np.max(observed)))
+    right, top = (0.0, 0.0) if back else (ax.get_xlim()[1], ax.get_ylim()[1])
+    ax.set_xlim(0, max(right, 1.05 * reach[0], 0.1))
+    ax.set_ylim(0, max(top, 1.05 * reach[1], 1.05 * reach[0], 0.1))
     return ax
 
 
@@ -349,8 +352,9 @@ def regional(
                rasterized=bool(grey.sum() > _VECTOR_POINTS))  # fmt: skip
     if (~grey).any():
         order = np.flatnonzero(~grey)[np.argsort(linkage[~grey])]
-        dots = ax.scatter(place[order], height[order], c=linkage[order], s=18, cmap="plasma_r",
-                          vmin=0, vmax=1, linewidths=0,
+        colours, steps = style.linkage_colours()
+        dots = ax.scatter(place[order], height[order], c=linkage[order], s=22, cmap=colours,
+                          norm=steps, linewidths=0.3, edgecolors=style.PAPER,
                           rasterized=bool(len(order) > _VECTOR_POINTS))  # fmt: skip
         bar = ax.figure.colorbar(dots, ax=ax, shrink=0.6, pad=0.01)
         _bar(bar, "r² with the lead")
@@ -514,6 +518,12 @@ def _trait_layers(
     from matplotlib.lines import Line2D
 
     levels, codes = _coded(trait)
+    # Colours go by appearance, as in the other pictures of the same traits.
+    first = np.full(len(levels), len(codes))
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    order = np.argsort(first, kind="stable")
+    levels = [levels[at] for at in order]
+    codes = np.argsort(order)[codes]
     known = np.isfinite(height)
     best = np.zeros(len(levels))
     np.maximum.at(best, codes[known], height[known])

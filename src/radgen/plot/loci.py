@@ -149,7 +149,7 @@ def phewas(
     ax.set_xticks(ticks, [style.safe(t, 24) for t in shown], rotation=35, ha="right",
                   parse_math=False)  # fmt: skip
     ax.tick_params(axis="x", length=0)
-    ax.set_xlim(-gap, start)
+    ax.set_xlim(-gap, start - 1 if len(names) > 1 else gap)
     ax.set_ylim(0, max(float(np.nanmax(height)), line) * 1.18)
     best = [int(i) for i in np.argsort(-np.where(known, height, -1))[:n_named] if height[i] > line]
     name_points(ax, place[best], height[best], [names[i] for i in best])

@@ -19,6 +19,8 @@ __all__ = [
     "colour",
     "dress",
     "legend",
+    "linkage_colours",
+    "rising_colours",
     "safe",
 ]
 
@@ -127,6 +129,21 @@ def legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], **where: Any)
     for item in box.get_texts():
         item.set_parse_math(False)
     return box
+
+
+def linkage_colours() -> tuple[Any, Any]:
+    """Return the colour map and the norm of r² in five steps, grey-blue (none) to red (full)."""
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    inks = ["#8fa3b8", "#3aa0c9", "#1a9370", "#e0a021", "#c8301b"]
+    return ListedColormap(inks), BoundaryNorm([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], 5)
+
+
+def rising_colours() -> Any:
+    """Return a colour map of shares: quiet grey at 0, the accent at 1."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("rising", ["#b9c6d3", "#e0a021", "#c8301b"])
 
 
 def safe(text: object, longest: int = 80) -> str:

@@ -20,6 +20,8 @@ _DRAWN = ("volcano", "heatmap", "clustermap", "forest", "qq")
 _VOLCANOES = 3
 _MAP_ROWS, _MAP_COLUMNS = 45, 40
 _TRAITS_APART = 4
+_QQ_APART, _QQ_TOGETHER = 2, 30
+_REGIONS, _NEIGHBOURS, _NEAR_BP = 3, 20, 500_000
 _LISTED_LOG10P = -4.0
 _LINKS = 60
 
@@ -58,10 +60,11 @@ def render_gwas(result: Result) -> tuple[Block, ...]:
     traits = frame["phenotype"].unique(maintain_order=True).to_list()
     tested = frame.filter(pl.col("log10p").is_finite())
     if tested.height:
-        blocks += _manhattans(tested, traits)
+        blocks += _manhattans(result, tested, traits)
     if counts.height:
-        shown = counts["phenotype"].unique(maintain_order=True).to_list()[:_TRAITS_APART]
-        blocks.append(Row(tuple(_trait_qq(counts, summary, name) for name in shown)))
+        blocks += _quantiles(result, counts, summary)
+    if tested.height:
+        blocks += _regions(result, tested)
     if summary.height:
         blocks.append(Table("Traits of the scan", summary))
     strong = frame.filter(pl.col("log10p") <= _LISTED_LOG10P).sort("log10p", "phenotype")
@@ -210,51 +213,82 @@ def _link_graph(tested: pl.DataFrame, adjusted: str) -> list[Block]:
     ]
 
 
-def _manhattans(tested: pl.DataFrame, traits: list[str]) -> list[Block]:
-    if len(traits) > _TRAITS_APART:
-        return [
-            Figure(
-                f"Manhattan plot of {len(traits)} traits",
-                "Evidence of all traits along the genome, a colour a trait.",
-                partial(_draw_manhattan, tested, traits),
-                data=tested,
-                size=(9.2, 4.2),
-            )
-        ]
+def _manhattans(result: Result, tested: pl.DataFrame, traits: list[str]) -> list[Block]:
+    """Return a Manhattan plot a trait, or one of many traits."""
+    together = len(traits) > _TRAITS_APART
     blocks: list[Block] = []
-    for trait in traits:
-        part = tested.filter(pl.col("phenotype") == trait)
-        if part.height:
-            blocks.append(
-                Figure(
-                    f"Manhattan plot: {trait}",
-                    f"Evidence of {part.height:,} variants along the genome; the dashed line is "
-                    "p = 5e-8.",
-                    partial(_draw_manhattan, part, None),
-                    data=part,
-                    size=(9.2, 3.4),
-                )
+    for trait in [None] if together else traits:
+        part = tested if trait is None else tested.filter(pl.col("phenotype") == trait)
+        if not part.height:
+            continue
+        blocks.append(
+            Figure(
+                f"Manhattan plot of {len(traits)} traits"
+                if together
+                else f"Manhattan plot: {trait}",
+                f"Evidence of {part['id'].n_unique():,} variants along the genome"
+                f"{', a colour a trait' if together else ''}; the dashed line is p = 5e-8.",
+                partial(_draw, result, "manhattan", traits=None if trait is None else [trait]),
+                data=part,
+                size=(9.2, 4.2 if together else 3.4),
             )
+        )
     return blocks
 
 
-def _draw_manhattan(part: pl.DataFrame, traits: list[str] | None, ax: Any) -> Any:
-    return plot.manhattan(
-        part["chrom"].cast(pl.String).to_numpy(),
-        part["pos"].to_numpy(),
-        part["log10p"].to_numpy(),
-        trait=None if traits is None else part["phenotype"].cast(pl.String).to_numpy(),
-        labels=_leads(part),
-        ax=ax,
-    )
+def _draw(result: Result, kind: str, ax: Any, **options: Any) -> Any:
+    from radgen.associate.genomewide.plot import draw
+
+    counts, summary = _frame_of(result, "qq"), _frame_of(result, "summary")
+    known = {"phenotype", "lambda_gc"} <= set(summary.columns)
+    return draw(
+        kind, result.frame, ax=ax, options=options, qq_counts=counts,
+        summary=summary if known else None,
+    )  # fmt: skip
 
 
-def _leads(part: pl.DataFrame) -> list[tuple[int, str]]:
-    if "id" not in part.columns:
-        return []
-    passed = part.with_row_index("row").filter(pl.col("log10p") <= np.log10(plot.GENOME_WIDE))
-    best = passed.sort("log10p", "row").unique("chrom", keep="first", maintain_order=True).head(8)
-    return [(int(row), str(name)) for row, name in best.select("row", "id").iter_rows()]
+def _regions(result: Result, tested: pl.DataFrame) -> list[Block]:
+    """Return regional plots of the strongest leads that have neighbours, in linkage colours."""
+    blocks: list[Block] = []
+    linkage = _frame_of(result, "linkage")
+    if not linkage.height:
+        return blocks
+    for lead in linkage["lead"].unique(maintain_order=True).to_list():
+        row = tested.filter(pl.col("id") == lead).sort("log10p").row(0, named=True)
+        near = tested.filter(
+            (pl.col("phenotype") == row["phenotype"])
+            & (pl.col("chrom") == row["chrom"])
+            & ((pl.col("pos") - row["pos"]).abs() <= _NEAR_BP)
+        )
+        if near.height < _NEIGHBOURS:
+            continue
+        blocks.append(
+            Figure(
+                f"Around {lead}: {row['phenotype']}",
+                f"Evidence of {near.height:,} variants around {lead}, coloured by linkage (r²).",
+                partial(_draw, result, "regional", lead=lead, trait=row["phenotype"],
+                        linkage=linkage),
+                data=near.join(linkage.filter(pl.col("lead") == lead).drop("lead"), on="id",
+                               how="left"),
+                size=(9.2, 3.8),
+            )
+        )  # fmt: skip
+        if len(blocks) == _REGIONS:
+            break
+    return blocks
+
+
+def _quantiles(result: Result, counts: pl.DataFrame, summary: pl.DataFrame) -> list[Block]:
+    """Return QQ plots of up to two traits side by side, or of all traits on one."""
+    traits = counts["phenotype"].unique(maintain_order=True).to_list()
+    if len(traits) <= _QQ_APART:
+        return [Row(tuple(_trait_qq(counts, summary, name) for name in traits))]
+    text = "Observed against expected p-values of all tests with a 95 % band under the null"
+    figure = Figure(
+        f"QQ plot of {min(len(traits), _QQ_TOGETHER)} traits", f"{text}, a colour a trait.",
+        partial(_draw, result, "qq", traits=traits[:_QQ_TOGETHER]), data=counts, size=(6.4, 4.6),
+    )  # fmt: skip
+    return [figure]
 
 
 def _trait_qq(counts: pl.DataFrame, summary: pl.DataFrame, trait: str) -> Figure:

@@ -424,9 +424,13 @@ def steiger(
 
     Parameters
     ----------
-    r2_exposure, r2_outcome : array of float64 (k,)
-        From `explained_variance`, of independent variants.
-    n_exposure, n_outcome : float
+    r2_exposure : array of float64 (k,)
+        Of independent variants, from `explained_variance`.
+    n_exposure : float
+        Number of people, above 3.
+    r2_outcome : array of float64 (k,)
+        Of the same variants.
+    n_outcome : float
         Number of people, above 3.
 
     Returns

@@ -148,7 +148,7 @@ def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context)
             model=item.model,
             threshold=item.threshold,
             out=stream,
-        ),
+        ).with_linkage(genotypes),
     )
 
 

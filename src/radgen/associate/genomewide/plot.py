@@ -14,11 +14,12 @@ from radgen.errors import InputError
 from radgen.plot import genome as tracks
 from radgen.types import GenotypeMatrix
 
-__all__ = ["KINDS", "draw", "draw_map", "lead_rows", "manhattan", "qq"]
+__all__ = ["KINDS", "draw", "draw_map", "lead_linkage", "lead_rows", "manhattan", "qq"]
 
 _APART_BP = 500_000
 _NAMED = 12
 _LEADS = 200
+_LEGEND = 12
 _Z95 = 1.959963984540054
 
 
@@ -86,6 +87,7 @@ def manhattan(
     genes : path, data frame or None
         Genes, to name loci by the nearest one instead of by variant.
     """
+    from radgen.plot import style
     from radgen.plot.loci import name_points
 
     some = _of(frame, traits)
@@ -100,6 +102,9 @@ def manhattan(
         x = tracks.genome_positions(some["chrom"], some["pos"].to_numpy())[leads]
         low, high = ax.get_ylim()
         ax.set_ylim(low, high * 1.08)
+        if not several:
+            ax.scatter(x, -chosen["log10p"].to_numpy(), s=26, marker="D", color=style.ACCENT,
+                       edgecolors=style.PAPER, linewidths=0.6, zorder=4)  # fmt: skip
         name_points(ax, x, -chosen["log10p"].to_numpy(), _names(chosen, genes))
     return ax
 
@@ -136,7 +141,7 @@ def qq(
     names = source["phenotype"].unique(maintain_order=True).to_list()
     names = [name for name in names if traits is None or name in traits][:30]
     factor = {} if summary is None else dict(summary.select("phenotype", "lambda_gc").rows())
-    labels, marks = [], []
+    labels, marks, factors = [], [], []
     for number, name in enumerate(names):
         part = source.filter(pl.col("phenotype") == name)
         counts = part["count"].to_numpy() if counted else None
@@ -148,10 +153,15 @@ def qq(
             part["log10p"].to_numpy(), counts=counts, lambda_gc=value, ax=ax, colour=colour,
             name=name if len(names) == 1 else "", note=len(names) == 1, back=number == 0,
         )  # fmt: skip
+        factors.append(value)
         labels.append(f"{name} (λ = {value:.3f})")
         marks.append(ax.collections[-1])
-    if 1 < len(names) <= 8:
-        style.legend(ax, marks, labels, loc="upper left")
+    if 1 < len(names) <= _LEGEND:
+        style.legend(ax, marks, labels, loc="upper left", ncols=1 + (len(names) > 6))
+    elif len(names) > _LEGEND:
+        low, high = min(factors), max(factors)
+        ax.text(0.04, 0.95, f"{len(names)} traits\nλ = {low:.3f} to {high:.3f}", va="top",
+                transform=ax.transAxes, fontsize=8.5, color=style.INK)  # fmt: skip
     return ax
 
 
@@ -200,10 +210,11 @@ def _regional(
     trait: str | None = None,
     window_bp: int = _APART_BP,
     genotypes: GenotypeMatrix | None = None,
+    linkage: pl.DataFrame | None = None,
     genes: str | Path | pl.DataFrame | None = None,
     threshold: float | None = tracks.GENOME_WIDE,
 ) -> Any:
-    """Draw the evidence around a variant, coloured by LD where genotypes are given."""
+    """Draw the evidence around a variant, coloured by LD where it or genotypes are given."""
     if trait is not None:
         frame = _of(frame, [trait])
     known = frame.filter(pl.col("log10p").is_finite())
@@ -226,9 +237,14 @@ def _regional(
             & (pl.col("start") <= first["pos"] + window_bp)
         )
         listed = [tuple(row) for row in table.select("name", "start", "end").rows()]  # type: ignore[misc]
-    linkage = None if genotypes is None else _linkage(genotypes, near["id"].to_list(), first["id"])
+    r2 = None
+    if genotypes is not None:
+        r2 = _linkage(genotypes, near["id"].to_list(), first["id"])
+    elif linkage is not None and (linkage["lead"] == first["id"]).any():
+        own = linkage.filter(pl.col("lead") == first["id"]).select("id", "r2")
+        r2 = near.join(own, on="id", how="left", maintain_order="left")["r2"].to_numpy()
     return tracks.regional(
-        near["pos"].to_numpy(), near["log10p"].to_numpy(), r2=linkage, lead=at,
+        near["pos"].to_numpy(), near["log10p"].to_numpy(), r2=r2, lead=at,
         lead_name=first["id"], genes=listed, chrom=str(first["chrom"]), threshold=threshold, ax=ax,
     )  # fmt: skip
 
@@ -392,6 +408,41 @@ def draw_map(
     )
 
 
+def lead_linkage(
+    frame: pl.DataFrame, genotypes: GenotypeMatrix, *, threshold: float, at_most: int = 6
+) -> pl.DataFrame:
+    """Return r2 of the variants around each of the strongest leads with it.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        chrom, pos, id, log10p.
+    genotypes : GenotypeMatrix
+        The people of the scan.
+    threshold : float
+        Largest p of a lead; where none reaches it the strongest variant stands for all.
+    at_most : int, default 6
+        How many leads.
+
+    Returns
+    -------
+    polars.DataFrame
+        lead, id, r2; NaN where a variant does not vary.
+    """
+    known = frame.filter(pl.col("log10p").is_finite())
+    schema = {"lead": pl.String, "id": pl.String, "r2": pl.Float64}
+    rows = lead_rows(known, threshold)[:at_most] or lead_rows(known, 1.0)[:1]
+    parts = [pl.DataFrame(schema=schema)]
+    for lead in known[rows].iter_rows(named=True):
+        near = known.filter(
+            (pl.col("chrom") == lead["chrom"]) & ((pl.col("pos") - lead["pos"]).abs() <= _APART_BP)
+        )["id"].unique(maintain_order=True)
+        r2 = _linkage(genotypes, near.to_list(), lead["id"])
+        table = {"lead": [lead["id"]] * len(near), "id": near, "r2": r2}
+        parts.append(pl.DataFrame(table, schema=schema))
+    return pl.concat(parts)
+
+
 def lead_rows(
     frame: pl.DataFrame,
     threshold: float,
@@ -498,7 +549,7 @@ KINDS: dict[str, _Drawn] = {
     "miami": (("traits", "threshold"), _miami),
     "qq": (("traits",), qq),
     "regional": (
-        ("lead", "trait", "window_bp", "genotypes", "genes", "threshold"), _regional
+        ("lead", "trait", "window_bp", "genotypes", "linkage", "genes", "threshold"), _regional
     ),
     "forest": (("lead", "trait", "traits", "n"), _forest),
     "heatmap": (("traits", "threshold", "n", "genes"), _heatmap),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen.associate.genomewide._rows import bin_edges
-from radgen.types import Result
+from radgen.types import GenotypeMatrix, Result
 
 __all__ = ["GENOME_WIDE", "GwasResult", "median_inflation"]
 
@@ -86,6 +86,9 @@ class GwasResult(Result):
     qq : polars.DataFrame
         Columns phenotype, log10p, count: number of tests by log10 p, all tests counted, in
         steps fine enough for a QQ plot.
+    linkage : polars.DataFrame
+        lead, id, r2: linkage of the variants around the strongest leads, for regional plots;
+        empty unless `with_linkage` found it.
     """
 
     kind: ClassVar[str] = "gwas"
@@ -96,6 +99,22 @@ class GwasResult(Result):
 
     summary: pl.DataFrame = field(default_factory=pl.DataFrame)
     qq: pl.DataFrame = field(default_factory=pl.DataFrame)
+    linkage: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def with_linkage(self, genotypes: GenotypeMatrix, *, at_most: int = 6) -> GwasResult:
+        """Return the result with the linkage around its strongest leads.
+
+        Parameters
+        ----------
+        genotypes : GenotypeMatrix
+            The people of the scan.
+        at_most : int, default 6
+            How many leads, of p at most 5e-8; the strongest variant where none is.
+        """
+        from radgen.associate.genomewide.plot import lead_linkage
+
+        found = lead_linkage(self.frame, genotypes, threshold=GENOME_WIDE, at_most=at_most)
+        return replace(self, linkage=found)
 
     def hits(self, p: float = GENOME_WIDE) -> pl.DataFrame:
         """Return the tests with p at or below `p`, the smallest first."""
@@ -123,6 +142,8 @@ class GwasResult(Result):
         """
         from radgen.associate.genomewide import plot
 
+        if kind == "regional" and self.linkage.height:
+            options = {"linkage": self.linkage} | options
         return plot.draw(
             kind, self.frame, ax=ax, options=options, qq_counts=self.qq, summary=self.summary
         )
