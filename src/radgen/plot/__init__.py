@@ -47,6 +47,7 @@ _WHERE = {
     "surface_map": "brain",
     "violin": "pairs",
     "volcano": "effects",
+    "waterfall": "performance",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605
