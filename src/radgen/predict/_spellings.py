@@ -21,8 +21,14 @@ _STATES = {
     for code, words in BINARY_WORDS.items()
     for word in words
     if word != "+"
-}
-_CHANGE = re.compile(r"(p\.)?[A-Z]\d+[A-Z*]|(p\.)?[A-Z*]\d+_\S+")
+} | {
+    "codeletion": 1.0, "methylation": 1.0, "amplification": 1.0, "expressed": 1.0,
+    "detected": 1.0, "notdetected": 0.0, "nomutation": 0.0,
+}  # fmt: skip
+_NOT = re.compile(r"(non|not|un|no)(?=\w{3})")
+_AMINO = r"([A-Z]|[A-Z][a-z]{2})"
+_CHANGE = re.compile(rf"(p\.)?{_AMINO}\d+({_AMINO}|\*|_\S+|fs\S*|del\S*|ins\S*)")
+_QUALIFIERS = {"nos", "relative", "partial", "status", "ihc", "ngs"}
 # These can be an outcome in their own right ("responded", "failed").
 _RATHER_KNOWN = {"failed", "np", "ns", "nos"}
 _WORD = re.compile(r"[^\W_]+")
@@ -72,12 +78,16 @@ def state_of(cell: str, header: str) -> tuple[float | None, bool]:
     if text == "+":
         return 1.0, False
     own = {word.casefold() for word in _WORD.findall(header)}
-    kept = [w for w in re.split(r"[\s\-_.:,/()]+", text) if w and not _is_own(w.casefold(), own)]
+    parts = [w for w in re.split(r"[\s\-:,/()]+", text) if w and not _is_own(w.casefold(), own)]
+    if len(parts) == 1 and _CHANGE.fullmatch(parts[0]):
+        return 1.0, True
+    kept = [w for w in parts if w.casefold().strip(".") not in _QUALIFIERS]
     if not kept:
         return None, False
-    if len(kept) == 1 and _CHANGE.fullmatch(kept[0]):
-        return 1.0, True
-    return _STATES.get(_key("".join(kept))), False
+    key = _key("".join(kept))
+    if key not in _STATES and _STATES.get(_NOT.sub("", key, count=1)) == 1.0 and _NOT.match(key):
+        return 0.0, False
+    return _STATES.get(key), False
 
 
 def _is_own(word: str, own: set[str]) -> bool:

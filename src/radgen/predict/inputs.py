@@ -16,7 +16,7 @@ from radgen.errors import InputError, shown
 from radgen.io.feature_tables import read_feature_table
 from radgen.io.plain import read_plain
 from radgen.io.tables import read_table, text_of
-from radgen.predict._spellings import PARTED, take_sides, two_states
+from radgen.predict._spellings import PARTED, state_of, take_sides, two_states
 from radgen.predict.fitting import FittedModel
 from radgen.types import Outcome, PhenotypeTable, align
 
@@ -242,7 +242,8 @@ def _say_which(column: pl.Series) -> str:
     text = f"{column.name!r} is text with the values {shown(sorted(counts), 10)}. Say which one is"
     if set(states.values()) == {0.0, 1.0}:
         sums = [sum(counts[k] for k, v in states.items() if v == side) for side in (1.0, 0.0)]
-        best = min((k for k, v in states.items() if v == 1.0), key=lambda k: (-counts[k], k))
+        words = [k for k, v in states.items() if v == 1.0 and not state_of(k, column.name)[1]]
+        best = min(words, key=lambda k: (-counts[k], k), default="mutant")
         return (
             f"{text} positive: {best!r} takes all {sums[0]} that read as altered, in any spelling, "
             f"against {sums[1]} that read as normal."
