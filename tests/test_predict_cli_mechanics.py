@@ -251,7 +251,7 @@ def test_drift_is_quiet_without_and_loud_with_a_shift():
     [
         ({"target": "EGRF"}, "EGFR"),
         ({"target": "EGFR"}, "Say which one is positive"),
-        ({"target": "EGFR", "positive": "mutated"}, "mutant"),
+        ({"target": "EGFR", "positive": "mutnat"}, "mutant"),
         ({"target": "EGFR", "positive": "mutant", "clinical": ["EGFR"]}, "cannot be a predictor"),
         ({"target": "days", "event": "age"}, "whether the event happened"),
         ({"target": "sex", "event": "status"}, "must be a number"),
