@@ -12,12 +12,19 @@ from radgen.study.schema.analyses import (
     EvidenceSettings,
     FeatureSettings,
     GwasSettings,
-    HarmoniseSettings,
     LinkSettings,
     PredictSettings,
     PreprocessSettings,
     ReportSettings,
     SurvivalAnalysisSettings,
+)
+from radgen.study.schema.gene_sides import (
+    EnrichSettings,
+    MaskSettings,
+    ModuleSettings,
+    SignatureSettings,
+    SurrogateSettings,
+    TreeSettings,
 )
 from radgen.study.schema.sources import (
     ClinicalSettings,
@@ -25,6 +32,12 @@ from radgen.study.schema.sources import (
     IdRule,
     ImageSettings,
     OmicsSettings,
+)
+from radgen.study.schema.trust import (
+    EnvironmentsSettings,
+    HarmoniseSettings,
+    ReadersSettings,
+    ReliabilitySettings,
 )
 
 __all__ = ["IdRule", "StudyInfo", "StudySettings", "json_schema"]
@@ -59,6 +72,9 @@ class StudySettings(Section):
     link: LinkSettings = Field(
         default_factory=LinkSettings, description="Rules that match scan, specimen and outcome."
     )
+    reliability: ReliabilitySettings | None = Field(
+        default=None, description="Phenotypes that can be relied on, by repeated measurements."
+    )
     harmonise: HarmoniseSettings | None = Field(
         default=None, description="Removal of site effects."
     )
@@ -68,12 +84,37 @@ class StudySettings(Section):
     evidence: list[EvidenceSettings] = Field(
         default_factory=list, description="Genes over several molecular layers."
     )
+    modules: list[ModuleSettings] = Field(
+        default_factory=list, description="Gene modules against phenotypes."
+    )
+    tree: list[TreeSettings] = Field(
+        default_factory=list, description="Trees of phenotypes for gene modules."
+    )
+    enrich: list[EnrichSettings] = Field(
+        default_factory=list, description="Gene sets against phenotypes."
+    )
+    mask: list[MaskSettings] = Field(
+        default_factory=list, description="What single gene sets predict of phenotypes."
+    )
+    surrogate: list[SurrogateSettings] = Field(
+        default_factory=list,
+        description="Phenotypes learned from genes, tested in a cohort without images.",
+    )
+    signature: list[SignatureSettings] = Field(
+        default_factory=list, description="Published scores judged on an outcome."
+    )
     gwas: list[GwasSettings] = Field(default_factory=list, description="Genome-wide scans.")
     survival: list[SurvivalAnalysisSettings] = Field(
         default_factory=list, description="Hazard ratios of named variables."
     )
     predict: list[PredictSettings] = Field(
         default_factory=list, description="Models of outcomes with validation."
+    )
+    readers: list[ReadersSettings] = Field(
+        default_factory=list, description="Effects corrected for the error of readings."
+    )
+    environments: list[EnvironmentsSettings] = Field(
+        default_factory=list, description="What predicts alike at all sites."
     )
     report: ReportSettings = Field(
         default_factory=ReportSettings, description="What the report shows."
