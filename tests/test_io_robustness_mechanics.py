@@ -111,6 +111,26 @@ def test_header_that_promises_too_much(tmp_path: Path) -> None:
         read_image(nrrd)
 
 
+@pytest.mark.parametrize("number", ["1e308", "inf", "nan", "-2e9"])
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_grids_that_no_scan_has_are_refused_at_once(
+    tmp_path: Path, suffix: str, number: str
+) -> None:
+    """ITK looks for the orientation of some of these for ever."""
+    path = tmp_path / f"far{suffix}"
+    write_image(volume(), path)
+    data = path.read_bytes()
+    fields = [b"space directions: (", b"space origin: ("]
+    if suffix == ".mha":
+        fields = [b"TransformMatrix = ", b"Offset = ", b"ElementSpacing = "]
+    for field in fields:
+        start = data.index(field) + len(field)
+        end = min(data.find(mark, start) for mark in (b",", b" ", b"\n") if mark in data[start:])
+        path.write_bytes(data[:start] + number.encode() + data[end:])
+        with pytest.raises(FormatError, match=r"far.*grid is unusable"):
+            read_image(path)
+
+
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("kind", ["<i2", ">i2", "<u1", "<f4"])
 def test_stored_numbers_are_scaled(tmp_path: Path, suffix: str, kind: str) -> None:
