@@ -23,6 +23,7 @@ __all__ = [
     "read_kinship",
     "report",
     "run_gwas",
+    "save_plot",
     "write_kinship",
     "write_table",
 ]
@@ -43,6 +44,19 @@ def report(result: Result, out: Path) -> None:
     """Print what a result says and where it was written."""
     for line in (*result.warnings, *result.statements(), f"Results: {out}"):
         typer.echo(line)
+
+
+def save_plot(result: Result, kind: str, out: Path, *, dpi: int = 200, **options: Any) -> None:
+    """Draw one of a result's plots into a file."""
+    from radgen._core.files import atomic_path
+
+    figure = result.plot(kind, **options).figure
+    figure.patch.set_alpha(1.0)
+    figure.patch.set_facecolor("white")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as path:
+        figure.savefig(path, dpi=dpi, format=out.suffix.lstrip(".") or "png", bbox_inches="tight")
+    typer.echo(f"Picture: {out}")
 
 
 def write_table(frame: pl.DataFrame, out: Path) -> None:

@@ -19,6 +19,7 @@ from radgen.study.schema.analyses import PreprocessChanges
 from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, ImageVolume, Mask, PhenotypeTable
 
 __all__ = [
+    "BAD_SCAN",
     "DRAW",
     "MAP",
     "MEASURE",
@@ -32,6 +33,7 @@ __all__ = [
     "map_names",
     "measure",
     "measured_codec",
+    "normalised",
     "phenotypes_of",
     "picture_codec",
     "unit_settings",
@@ -46,7 +48,7 @@ DRAW = ("picture", 1)
 MAP = ("map", 1)
 """Name and version of the step that draws voxel maps over scans."""
 
-_BAD_SCAN = (RadgenError, OSError, ValueError, RuntimeError, MemoryError)
+BAD_SCAN = (RadgenError, OSError, ValueError, RuntimeError, MemoryError)
 """What a scan that cannot be read or measured raises, the readers' own errors included."""
 
 
@@ -186,7 +188,7 @@ def measure(unit: Unit) -> dict[str, Any]:
 
     try:
         return _measured(unit)
-    except _BAD_SCAN as error:
+    except BAD_SCAN as error:
         text = " ".join(str(error).split()) or type(error).__name__
         for path, name in ((unit.image, "image"), (unit.mask, "mask")):
             text = text.replace(path, name).replace(str(Path(path).parent), "folder")
@@ -204,7 +206,7 @@ def _scan_of(unit: Unit) -> tuple[ImageVolume, ImageVolume, dict[str, Mask]]:
     masks = dict(read_masks(unit.mask, labels=unit.regions, reference=raw))
     for mask in masks.values():
         mask.require_on(raw)
-    return raw, _normalised(raw, masks, unit.normalise) if unit.normalise else raw, masks
+    return raw, normalised(raw, masks, unit.normalise) if unit.normalise else raw, masks
 
 
 def _measured(unit: Unit) -> dict[str, Any]:
@@ -225,7 +227,7 @@ def draw(unit: Unit) -> str:
         image = read_image(unit.image, modality=unit.modality)
         masks = read_masks(unit.mask, labels=unit.regions, reference=image)
         return base64.b64encode(thumbnail(image, masks)).decode()
-    except _BAD_SCAN:
+    except BAD_SCAN:
         return ""
 
 
@@ -269,7 +271,7 @@ def draw_map(unit: Unit) -> str:
         assert whole is not None
         whole.savefig(stream, format="png", dpi=100, metadata={"Software": None})
         return base64.b64encode(stream.getvalue()).decode()
-    except _BAD_SCAN:
+    except BAD_SCAN:
         return ""
 
 
@@ -278,9 +280,10 @@ def picture_codec() -> Codec[str]:
     return Codec("picture", 1, lambda text: ({}, {"png": text}), lambda _, plain: str(plain["png"]))
 
 
-def _normalised(
+def normalised(
     image: ImageVolume, masks: Mapping[str, Mask], how: Mapping[str, Any]
 ) -> ImageVolume:
+    """Return the image on the scale that [preprocess] asks for."""
     from radgen.image.normalise import normalise
 
     region = None
