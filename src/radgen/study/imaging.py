@@ -256,7 +256,7 @@ def _maps(units: Sequence[Unit], maps: Sequence[str], context: Context) -> list[
     todo = [replace(unit, map=name) for unit in units for name in map_names(maps)]
     if not todo:
         return []
-    pngs = _stored_or_computed(
+    pngs = stored_or_computed(
         todo,
         list[str | None]([None] * len(todo)),
         context,
