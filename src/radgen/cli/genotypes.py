@@ -29,13 +29,31 @@ def qc(
     min_maf: Annotated[float, typer.Option(help="Least minor allele frequency.")] = 0.01,
     hwe_p: Annotated[float, typer.Option(help="Least Hardy-Weinberg p.")] = 1e-6,
     max_kinship: Annotated[float, typer.Option(help="Largest kinship of a pair.")] = 0.177,
+    sample_call_rate: Annotated[float, typer.Option(help="Least call rate of a sample.")] = 0.95,
+    variant_call_rate: Annotated[float, typer.Option(help="Least call rate of a variant.")] = 0.95,
+    heterozygosity_sd: Annotated[
+        float, typer.Option(help="Largest distance of heterozygosity, in SD.")
+    ] = 5.0,
+    sex: Annotated[
+        Path | None,
+        typer.Option(help="Table with an id and a sex column; default: what the genotypes say."),
+    ] = None,
 ) -> None:
-    """Say which samples and variants pass, with counts at each step."""
+    """Say which samples and variants pass, with counts at each step.
+
+    OUT gets steps.tsv (counts before and after each rule), samples.tsv and variants.tsv
+    (statistics, and removed_by), and related.tsv. Where chromosome X is there, stated sexes are
+    compared with it.
+    """
     from radgen.cli import _genetics
     from radgen.genome import genotype_qc
 
     found = _genetics.opened(genotypes)
-    result = genotype_qc(found, min_maf=min_maf, hwe_p=hwe_p, max_kinship=max_kinship)
+    result = genotype_qc(
+        found, min_maf=min_maf, hwe_p=hwe_p, max_kinship=max_kinship,
+        sample_call_rate=sample_call_rate, variant_call_rate=variant_call_rate,
+        heterozygosity_sd=heterozygosity_sd, sex=_genetics.stated_sexes(genotypes, found, sex),
+    )  # fmt: skip
     for name in ("samples", "variants", "related"):
         _genetics.write_table(getattr(result, name), out / f"{name}.tsv")
     _genetics.write_table(result.table, out / "steps.tsv")

@@ -37,6 +37,7 @@ _HOMES = {
     "read_people": "genotypes",
     "read_places": "segments",
     "read_plain": "plain",
+    "read_records": "plain",
     "read_segments": "segments",
     "read_series_matrix": "geo",
     "read_somatic_vcf": "somatic_vcf",
