@@ -51,6 +51,7 @@ _WHERE = {
     "trimmed": "naming",
     "violin": "pairs",
     "volcano": "effects",
+    "waterfall": "performance",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605

@@ -363,9 +363,8 @@ def _strip(
     inner = ax.inset_axes([0, bottom, 1, height])
     if all(isinstance(value, float) for value in values):
         numbers = np.ma.masked_invalid(np.array(values, float))[None, :]
-        picture = inner.imshow(numbers, aspect="auto", interpolation="nearest",
-                               cmap=style.SEQUENTIAL)  # fmt: skip
-        picture.cmap.set_bad("#c9d2dc")
+        inner.set_facecolor("#c9d2dc")  # shows where a value is missing
+        inner.imshow(numbers, aspect="auto", interpolation="nearest", cmap=style.SEQUENTIAL)
         _bare(inner, name)
         return
     levels = sorted({value for value in values if value})

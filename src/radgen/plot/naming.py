@@ -39,7 +39,7 @@ def trimmed(names: Sequence[str]) -> list[str]:
         min(len(first), len(last)),
     )
     cut = first[:same].rfind("_") + 1
-    return [name[cut:] for name in found]
+    return [name[cut:] for name in found] if min(map(len, found)) > cut else found
 
 
 def short_names(names: Sequence[str]) -> list[str]:
