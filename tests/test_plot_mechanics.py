@@ -164,6 +164,13 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
         RNG.normal(size=N), RNG.normal(size=N), groups=NAMES * 12, xlabel=HOSTILE[2], ax=ax
     ),
     "violin": lambda ax: plot.violin({name: RNG.normal(size=9) for name in NAMES}, ax=ax),
+    "waterfall": lambda ax: plot.waterfall(RNG.normal(size=5), NAMES, ax=ax),
+    "paired_forest": lambda ax: plot.paired_forest(
+        NAMES,
+        {HOSTILE[0]: [[0, -1, 1]] * 5, HOSTILE[2]: [[1, np.nan, 2]] * 5},
+        ax=ax,
+    ),
+    "link_graph": lambda ax: plot.link_graph(NAMES, NAMES[::-1], [1, -2, 3, -4, 5], ax=ax),
     "mr_scatter": lambda ax: plot.mr_scatter(
         RNG.normal(size=5),
         RNG.normal(size=5),
@@ -225,6 +232,7 @@ def test_plot_returns_axes_and_writes_svg_with_hostile_names(name: str) -> None:
 
 def test_plots_of_arrays_are_all_tried() -> None:
     others = {"GENOME_WIDE", "cluster_order", "genome_positions", "inflation", "short_names"}
+    others |= {"trimmed", "tree_heatmap"}  # labels; drawn from a fitted tree by its result
     others |= {"manhattan_stack", "name_points"}  # several Axes; texts on Axes that are there
     images = {"contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
     assert set(plot.__all__) - others - images == set(DRAWN)
