@@ -318,6 +318,8 @@ def one_case(folder: Path, rng: random.Random, settings: Path, run: Runner) -> t
     out = folder / "out.csv"
     arguments = ["extract", str(image), str(mask), "--settings", str(settings), "--out", str(out)]
     code, said, seconds = run(arguments, folder / "said.txt")
+    if code == -signal.SIGALRM:  # nothing was computed: other work may have held the machine
+        code, said, seconds = run(arguments, folder / "said.txt")
     what = f"{kinds} {hurt}: exit {code} after {seconds:.0f} s: {said[-600:]}"
     if code < 0:
         return ("hang" if -code in {signal.SIGALRM, signal.SIGVTALRM} else "crash"), what
