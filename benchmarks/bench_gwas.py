@@ -24,13 +24,13 @@ import polars as pl
 
 WORKER = """
 import sys, time
-begin = time.time()
+begun = float(sys.argv[1])
 from contextlib import contextmanager
 from radgen._core.progress import use_progress
 @contextmanager
 def first_block(what, total):
     if what == "Scanning variants":
-        print("start", time.time() - float(sys.argv[1]))
+        print("start", time.time() - begun)
     yield lambda n: None
 from radgen.cli.app import run
 sys.argv = ["radgen", "gwas", *sys.argv[2:]]

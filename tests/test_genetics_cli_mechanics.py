@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from radgen.cli.app import app
+from radgen.errors import InputError
+from radgen.io import open_genotypes
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,34 @@ def test_relatives(run, tmp_path):
     twins.write_csv(tmp_path / "twins.csv")
     assert "identical" in run(*base, "--twins", tmp_path / "twins.csv")
     assert pl.read_csv(tmp_path / "h2.tsv", separator="\t").height == 2
+
+
+def test_heritability_of_scans(run, data, tmp_path):
+    bed = data("genetics/gcta_test") / "test.bed"
+    names = open_genotypes(bed).samples
+    values = np.random.default_rng(1).normal(size=(len(names), 2))
+    traits = pl.DataFrame({"id": list(names), "Y1": values[:, 0], "Y2": values[:, 1]})
+    traits.write_csv(tmp_path / "y.csv")
+    scores = tmp_path / "scores.l2.ldscore.gz"
+    text = run("genotypes", "ld-scores", "--genotypes", bed, "--out", scores, "--window", 50,
+               "--unit", "variants")  # fmt: skip
+    assert "LD scores of" in text
+    use = ("--phenotypes", tmp_path / "y.csv", "--out", tmp_path / "scan.parquet")
+    run("gwas", "--genotypes", bed, *use)
+    base = ("heritability", "--ld-scores", scores, "--scans", tmp_path / "scan.parquet")
+    picture = tmp_path / "h2.png"
+    text = run(*base, "--out", tmp_path / "h2.tsv", "--picture", picture)
+    assert "intercept" in text
+    assert "unstable" in text
+    assert pl.read_csv(tmp_path / "h2.tsv", separator="\t")["phenotype"].to_list() == ["Y1", "Y2"]
+    assert picture.stat().st_size > 1000
+    run(*base, "--correlate", "--panel-variants", 500, "--out", tmp_path / "rg.tsv")
+    assert pl.read_csv(tmp_path / "rg.tsv", separator="\t").height == 1
+    for wrong in (("--kinship", bed), ("--panel-variants", "odd"), ("--traits", "Y9")):
+        result = CliRunner().invoke(
+            app, [str(item) for item in (*base, "--out", tmp_path / "x.tsv", *wrong)]
+        )
+        assert isinstance(result.exception, InputError), wrong
 
 
 def test_sets_and_meta(run, folder, tmp_path):

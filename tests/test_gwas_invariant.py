@@ -324,3 +324,44 @@ def test_the_result_is_stored_and_read_again():
     assert "least squares" in again.methods()
     assert "dropped variant by variant" in again.methods()
     assert len(again.statements()) >= 3
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("linear", {}),
+        ("linear", {"interaction": "a"}),
+        ("logistic", {}),
+        ("logistic", {"test": "firth"}),
+        ("logistic", {"test": "score"}),
+        ("logistic", {"test": "score", "threshold": 0.009}),
+        ("logistic", {"interaction": "a"}),
+        ("ordinal", {}),
+        ("cox", {"event": "binary"}),
+        ("cox", {"event": "binary", "interaction": "a"}),
+    ],
+)
+def test_variants_that_nearly_nobody_has_called_stop_no_scan(model, options):
+    rng = np.random.default_rng(15)
+    n = 120
+    calls = rng.binomial(2, 0.3, (5, n)).astype(np.float32)
+    calls[1] = np.nan
+    calls[2, 3:] = np.nan
+    calls[3, 40:] = np.nan
+    samples = tuple(f"s{i}" for i in range(n))
+    rows = {"chrom": ["1"] * 5, "pos": range(5), "id": list("abcde")}
+    variants = pl.DataFrame(rows | {"ref": ["A"] * 5, "alt": ["C"] * 5})
+    genotypes = GenotypeMatrix(samples, variants, ArrayDosages(calls))
+    binary = rng.integers(0, 2, n)
+    binary[:3] = 0, 1, 1
+    traits = {"linear": rng.normal(size=n), "logistic": binary, "ordinal": rng.integers(0, 4, n)}
+    traits |= {"cox": rng.exponential(size=n), "binary": binary}
+    table = pl.DataFrame({"sample": samples} | {k: np.asarray(v, float) for k, v in traits.items()})
+    noise = rng.normal(size=(2, n))
+    covariates = pl.DataFrame({"sample": samples, "a": noise[0], "b": noise[1]})
+    found = gwas(genotypes, table, covariates, model=model, traits=[model], **options).frame
+    if "threshold" in options:
+        assert set(found["id"]) <= set("ade")
+        return
+    assert found["n"].to_list() == [120, 0, 3, 40, 120]
+    assert found["t"].is_nan().to_list() == [False, True, True, False, False]

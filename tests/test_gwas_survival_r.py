@@ -99,6 +99,69 @@ def test_saddle_points_of_event_counts_equal_the_formula():
         assert value == pytest.approx(np.log10(p), rel=1e-5)
 
 
+def test_ordinal_scores_equal_clm():
+    table = pl.read_csv(_GOLDEN / "ordinal_input.csv", null_values=["NA"])
+    calls = table.select(f"X{j}" for j in range(1, 8)).to_numpy().T
+    genotypes = matrix(calls, table["sample"])
+    traits, covariates = table.select("sample", "grade"), table.select("sample", "age", "site")
+    result = gwas(genotypes, traits, covariates, model="ordinal")
+    found, want = result.frame, pl.read_csv(_GOLDEN / "ordinal.csv")
+    # Nine people miss the trait, of the last variant twenty miss the call.
+    assert found["n"].to_list() == want["n"].to_list()
+    assert result.summary["n"].to_list() == [251]
+    assert np.isinf(result.summary["df"][0])
+    np.testing.assert_allclose(found["t"][:6], want["z"][:6], rtol=1e-7)
+    assert abs(found["t"][6] - want["z"][6]) < 0.02
+    np.testing.assert_allclose(
+        found["beta"][:6] * want["score"][:6], np.square(want["z"][:6]), rtol=1e-7
+    )
+    # One step against the maximum, and the score against the likelihood ratio.
+    np.testing.assert_allclose(found["beta"], want["beta"], rtol=0.15, atol=0.01)
+    np.testing.assert_allclose(np.square(found["t"]), want["lr"], rtol=0.08, atol=0.01)
+
+
+def test_people_who_miss_a_time_or_an_event_are_dropped(cox_data):
+    genotypes, table, covariates = cox_data
+    gaps = table.with_columns(
+        time=pl.when(pl.int_range(pl.len()) < 7).then(None).otherwise("time"),
+        event=pl.when(pl.int_range(pl.len()) > 150).then(None).otherwise("event"),
+    )
+    options = {"model": "cox", "traits": ["time"], "event": "event"}
+    found = gwas(genotypes, gaps, covariates, **options)
+    less = gwas(genotypes, table[7:151], covariates, **options)
+    assert found.summary["n"].to_list() == [144]
+    assert found.frame["n"].to_list() == less.frame["n"].to_list()
+    for name in ("beta", "se", "t", "log10p"):
+        np.testing.assert_allclose(found.frame[name], less.frame[name], rtol=1e-9)
+
+
+@pytest.mark.parametrize("model", ["cox", "ordinal"])
+def test_saddle_points_lie_near_permutation(model):
+    # Six carriers among 300 people: the normal tail is off by much, the saddle point by little.
+    rng = np.random.default_rng(12)
+    n = 300
+    classes = rng.choice(4, n, p=[0.92, 0.04, 0.02, 0.02]).astype(float)
+    y = rng.exponential(size=n) if model == "cox" else classes
+    event = rng.random(n) < 0.15
+    g = np.zeros((4000, n))
+    for row in g:
+        row[rng.choice(n, 6, replace=False)] = 1.0
+    # All rows are shuffles of one genotype: their scores are its permutation distribution.
+    if model == "cox":
+        trait = CoxTrait.build(np.arange(n), y, event, np.empty((n, 0)))
+    else:
+        trait = OrdinalTrait.build("y", np.arange(n), y, np.empty((n, 0)))
+    found = trait.tests(centre(g.astype(np.float32)))
+    rank = stats.rankdata(-np.abs(found["t"]), method="max") / len(g)
+    far = (rank < 0.03) & (rank > 0.004)
+    saddle = np.abs(found["log10p"] - np.log10(rank))[far]
+    normal = np.abs(np.log10(2 * stats.norm.sf(np.abs(found["t"]))) - np.log10(rank))[far]
+    assert far.sum() > 50
+    # The scores have few values; the permutation p of each counts the whole step.
+    assert np.quantile(saddle, 0.9) < 0.4
+    assert np.quantile(saddle, 0.9) < 0.5 * np.quantile(normal, 0.9)
+
+
 def ordinal_data(seed, n=240, missing=0.0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 2))

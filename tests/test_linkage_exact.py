@@ -245,6 +245,65 @@ def test_status_follows_the_row_that_counts() -> None:
     assert mean.status.rows() == [("a", "only", "undefined", "one grey level")]
 
 
+def test_ids_of_another_spelling_are_pointed_at_and_a_rule_matches_them(tmp_path: Path) -> None:
+    (tmp_path / "scans.csv").write_text(
+        "scan,patient,date,lesion\ns1,P 01,31/01/2020,L1\ns2,p02,01/02/2020,l1\ns3,p03,,L1\n"
+    )
+    (tmp_path / "specimens.csv").write_text(
+        "specimen,patient,date,lesion\nt1,P01,05/02/2020,L1\nt2,P02,05/02/2020,L1\n"
+        "t3,P03,05/02/2020,L1\n"
+    )
+    people = "".join(f"P{k:02d},{50 + k}.5,\n" for k in range(1, 30))
+    (tmp_path / "people.csv").write_text("patient,age,empty\n" + people)
+    call = ["link", "--out", str(tmp_path / "out"), "--date-format", "%d/%m/%Y", "--max-days", "9"]
+    for name in ("scans", "specimens"):
+        call += [f"--{name}", str(tmp_path / f"{name}.csv")]
+    call += ["--patients", str(tmp_path / "people.csv")]
+    found = CliRunner().invoke(app, call)
+    assert found.exit_code == 0, found.output
+    assert "0 of 3 patients" in found.output
+    assert "3 patients of the scans" in found.output
+    assert "'P 01' and 'P01'" in found.output
+    flow = pl.read_csv(tmp_path / "out" / "flow.csv")
+    assert flow["reason"][1].splitlines()[0] == "3 scans: the patient has no specimen"
+    rule = ["--id-pattern", "(?i)p ?[0-9]+", "--id-case", "upper"]
+    found = CliRunner().invoke(app, [*call, *rule])
+    assert "1 of 3 patients" in found.output
+    assert "'P 01' and 'P01'" in found.output
+    found = CliRunner().invoke(app, [*call, *rule, "--same-lesion"])
+    lost = pl.read_csv(tmp_path / "out" / "lost.csv")
+    assert (
+        "no partner from the same lesion, but one with a name of another spelling"
+        in (lost.filter(pl.col("record") == "s2")["reason"][0])
+    )
+    found = CliRunner().invoke(app, [*call, "--date-format", "%Y-%m-%d"])
+    assert "'31/01/2020' (data row 1)" in str(found.exception)
+    found = CliRunner().invoke(app, [*call, "--date-format", "%d/%m"])
+    assert "needs %Y (year)" in str(found.exception)
+
+
+def test_numbers_of_patients_are_compared_as_numbers(tmp_path: Path) -> None:
+    ids = [f"P{k}" for k in range(24)]
+    scans = "".join(f"s{k},{item}\n" for k, item in enumerate(ids))
+    (tmp_path / "scans.csv").write_text("scan,patient\n" + scans)
+    specimens = "".join(f"t{k},{item}\n" for k, item in enumerate(ids[:10]))
+    (tmp_path / "specimens.csv").write_text("specimen,patient\n" + specimens)
+    ages = np.arange(24) ** 1.5
+    people = "".join(f"{item},{age}\n" for item, age in zip(ids, ages, strict=True))
+    (tmp_path / "people.csv").write_text("patient,age\n" + people)
+    call = ["link", "--out", str(tmp_path / "out")]
+    for name in ("scans", "specimens"):
+        call += [f"--{name}", str(tmp_path / f"{name}.csv")]
+    assert (
+        CliRunner().invoke(app, [*call, "--patients", str(tmp_path / "people.csv")]).exit_code == 0
+    )
+    row = pl.read_csv(tmp_path / "out" / "differences.csv").row(0, named=True)
+    kept, lost = ages[:10], ages[10:]
+    spread = np.sqrt((kept.var(ddof=1) + lost.var(ddof=1)) / 2)
+    assert row["variable"] == "age"
+    assert row["difference"] == pytest.approx((kept.mean() - lost.mean()) / spread)
+
+
 def test_command_writes_pairs_losses_and_flow(tmp_path: Path) -> None:
     for name, frame in (("scans", _scans()), ("specimens", _specimens()), ("people", _people())):
         frame.write_csv(tmp_path / f"{name}.csv")

@@ -110,6 +110,7 @@ def test_t_falls_with_t(t: float, df: float, step: float) -> None:
 def test_z_is_inverse_of_the_tail() -> None:
     z = np.array([0.0, 0.1, 3.0, 30.0, 40.0, 500.0])
     np.testing.assert_allclose(log10p_to_z(normal_log10p(z)), z, atol=1e-9, rtol=1e-10)
+    assert np.isnan(log10p_to_z([np.nan, -1.0])[0])
 
 
 def test_t_quantile_inverts_the_tail() -> None:

@@ -48,6 +48,8 @@ class Estimate:
     code: int = 0
 
 
+_NO_COUNT = 1e-8
+"""Expected counts below it belong to groups of zeros alone, whose log mean is minus infinity."""
 _FAILED = Estimate(code=_pairs.NOT_CONVERGED)
 Residuals = Callable[[Array, "Array | None"], Array]
 Fit = Callable[[Array, Array, Array, float], Estimate]
@@ -110,6 +112,8 @@ def negbinom_block(
                 design, spread = _design(part[:, place], basis)
                 fit = negbinom(y, design, offset=shift[rows])
                 found = _wald(fit.coef[-1] / spread, fit.se[-1] / spread, confidence)
+                if fit.mean.min() < _NO_COUNT:
+                    found = Estimate(code=_pairs.INFINITE)
                 _write(out, target, column, found if fit.converged else _FAILED)
     return out
 
@@ -207,6 +211,8 @@ def _firth(y: Array, x: Array, basis: Array, confidence: float) -> Estimate:
     if design.shape[1] >= len(y):
         return Estimate(code=linear.TOO_FEW)
     test = firth_test(y, design, design.shape[1] - 1, confidence=confidence)
+    if not test.converged:
+        return _FAILED
     return Estimate(
         test.effect / spread, test.se / spread, test.ci_low / spread, test.ci_high / spread
     )

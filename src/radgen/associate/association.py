@@ -36,6 +36,7 @@ from radgen.associate._table import ALL_SAMPLES, Names, Piece, assemble, n_effec
 from radgen.associate.association_result import AssociationResult
 from radgen.errors import AlignmentError, InputError, shown
 from radgen.types import Covariates, OmicsTable, PhenotypeTable
+from radgen.types.align import look_alikes
 
 __all__ = ["TESTS", "scan"]
 
@@ -301,6 +302,8 @@ class _Plan:
             self.notes += (f"{label} was not tested in stratum {stratum!r}: {error}",)
             return
         self.used.update(matched.samples)
+        if o.clusters is None:
+            self._spellings(label, layer)
         self._outliers(matched, label, layer)
         if matched.beyond:
             self.notes += (BEYOND.format(matched.beyond, f"the phenotypes or of {label}"),)
@@ -317,6 +320,21 @@ class _Plan:
         ):
             self.tests.add(unit.test)
             yield replace(unit, stratum=number, samples=matched.samples)
+
+    def _spellings(self, label: str, layer: OmicsTable) -> None:
+        """Warn of samples that are lost because their ids are spelt in two ways."""
+        sides = {label: layer.samples}
+        if self.covariates is not None:
+            sides["covariates"] = self.covariates.samples
+        for name, samples in sides.items():
+            pairs = look_alikes(self.phenotypes.samples, samples)
+            if pairs:
+                note = (
+                    f"{len(pairs)} samples of the images differ from one of {name} in spelling "
+                    f"only ({shown([f'{a!r} and {b!r}' for a, b in pairs], 3)}); they were not "
+                    "matched. Clean the ids, or declare an id rule."
+                )
+                self.notes = (*self.notes, note) if note not in self.notes else self.notes
 
     def _outliers(self, matched: Matched, label: str, layer: OmicsTable) -> None:
         """Warn of columns whose least-squares results hang on one sample."""

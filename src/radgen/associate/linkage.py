@@ -14,7 +14,7 @@ from radgen._core.naming import did_you_mean, require_choice
 from radgen.associate.aggregation import standardised_differences
 from radgen.errors import InputError, shown
 from radgen.types import FrameLike, Result, to_polars
-from radgen.types.align import check_unique
+from radgen.types.align import check_unique, look_alikes
 
 __all__ = ["LinkResult", "LinkRules", "Pick", "link"]
 
@@ -100,6 +100,7 @@ class LinkResult(Result):
             f"{n} {kind}{'s' if n > 1 else ''}: {reason}."
             for kind, reason, n in counts.head(5).iter_rows()
         ]
+        lines += self.warnings
         apart = self.differences.filter(pl.col("difference").abs() > 0.2)
         if apart.height:
             worst = apart.sort(pl.col("difference").abs(), descending=True).head(3)
@@ -271,6 +272,7 @@ class _Linking:
             "scan": {r["record"]: r for r in scans.to_dicts()},
             "specimen": {r["record"]: r for r in specimens.to_dicts()},
         }
+        self.notes = _spellings(scans, specimens, "patient")
         self.flow: list[tuple[str, int, int, str]] = []
         self.lost: list[tuple[str, str, str | None, str, str]] = []
         self._patients = {r["patient"] for r in self.sides["scan"].values()}
@@ -285,13 +287,16 @@ class _Linking:
         for (kind, record), reason in gone.items():
             item = self.sides[kind].pop(record)
             self.lost.append((record, kind, item["patient"], step, reason))
-        self._step(step, {r["patient"] for r in self.sides["scan"].values()}, gone.values())
+        self._step(step, {r["patient"] for r in self.sides["scan"].values()}, gone)
 
-    def _step(self, step: str, patients: set[str], reasons: Iterable[str]) -> None:
-        counts: dict[str, int] = {}
-        for reason in reasons:
-            counts[reason] = counts.get(reason, 0) + 1
-        text = "\n".join(f"{count}: {reason}" for reason, count in counts.items())
+    def _step(self, step: str, patients: set[str], gone: Mapping[tuple[str, str], str]) -> None:
+        counts: dict[tuple[str, str], int] = {}
+        for (kind, _), reason in gone.items():
+            counts[kind, reason] = counts.get((kind, reason), 0) + 1
+        text = "\n".join(
+            f"{count} {kind}{'s' if count > 1 else ''}: {reason}"
+            for (kind, reason), count in counts.items()
+        )
         self.flow.append((step, len(patients), len(self._patients) - len(patients), text))
         self._patients = patients
 
@@ -336,7 +341,7 @@ class _Linking:
         for (kind, record), reason in gone.items():
             item = self.sides[kind].pop(record)
             self.lost.append((record, kind, item["patient"], step, reason))
-        self._step(step, {self.sides["scan"][a]["patient"] for a, _ in kept}, gone.values())
+        self._step(step, {self.sides["scan"][a]["patient"] for a, _ in kept}, gone)
 
     def choose(self, pairs: list[tuple[str, str]], rules: LinkRules) -> list[tuple[str, str]]:
         """Return the pairs after the choice among several scans and specimens."""
@@ -406,6 +411,18 @@ class _Linking:
         return order[0] if how == "first" else order[-1]
 
 
+def _spellings(scans: pl.DataFrame, specimens: pl.DataFrame, name: str) -> tuple[str, ...]:
+    """Return a warning where names of both tables differ in spelling only."""
+    pairs = look_alikes(*(table[name].drop_nulls().to_list() for table in (scans, specimens)))
+    if not pairs:
+        return ()
+    some = shown([f"{a!r} and {b!r}" for a, b in pairs], 3)
+    return (
+        f"{len(pairs)} {name}s of the scans have no specimen, but differ from one of the specimens "
+        f"in spelling only ({some}); they were not matched. Clean the ids, or declare a rule.",
+    )
+
+
 def _partnerless(run: _Linking) -> dict[tuple[str, str], str]:
     other = {"scan": "specimen", "specimen": "scan"}
     known = {kind: {r["patient"] for r in side.values()} for kind, side in run.sides.items()}
@@ -457,7 +474,11 @@ def _pair_rules(
 def _other_lesion(scan: dict[str, Any], specimen: dict[str, Any]) -> str:
     if not scan["lesion"] or not specimen["lesion"]:
         return "the lesion of scan or specimen is not named"
-    return "" if scan["lesion"] == specimen["lesion"] else "no partner from the same lesion"
+    if scan["lesion"] == specimen["lesion"]:
+        return ""
+    if look_alikes([scan["lesion"]], [specimen["lesion"]]):
+        return "no partner from the same lesion, but one with a name of another spelling"
+    return "no partner from the same lesion"
 
 
 def _distance(scan: dict[str, Any], specimen: dict[str, Any]) -> float:
@@ -520,6 +541,7 @@ def _result(
         params=asdict(rules),
         n_used=len(kept),
         dropped=gone.select(sample="patient", reason="reason"),
+        warnings=run.notes,
         provenance={"step": "associate.link", "version": 1},
         flow=pl.DataFrame(run.flow, schema=flow_schema, orient="row"),
         lost=lost,

@@ -10,8 +10,6 @@ import polars as pl
 import typer
 
 from radgen._core.files import atomic_path, write_bytes
-from radgen.errors import FormatError, shown
-from radgen.io.tables import read_table
 
 if TYPE_CHECKING:
     from radgen.associate import ScanInputs
@@ -56,12 +54,24 @@ def link(given: Mapping[str, Any]) -> None:
     """Do what ``radgen link`` asks for, write its tables and print how many remain."""
     from radgen.associate import LinkRules
     from radgen.associate import link as linked
+    from radgen.io import IdRule, read_records
 
     names = ("same_lesion", "max_days", "max_mm", "before", "specimens_before", "several_scans",
              "several_specimens")  # fmt: skip
     rules = LinkRules(**{name: given[name] for name in names})
-    tables = [_dated(given[name], rules.before) for name in ("scans", "specimens", "patients")]
-    result = linked(*tables, rules=rules)
+    rule = IdRule(pattern=given["id_pattern"], first=given["id_first"], case=given["id_case"])
+    dates = {"date", rules.before or "date"}
+
+    def table(name: str) -> pl.DataFrame:
+        frame, notes = read_records(
+            given[name], dates=dates, date_format=given["date_format"], id_rule=rule
+        )
+        for note in notes:
+            typer.echo(note)
+        return frame
+
+    people = None if given["patients"] is None else table("patients")
+    result = linked(table("scans"), table("specimens"), people, rules=rules)
     out: Path = given["out"]
     for name, frame in (("pairs", result.frame), ("lost", result.lost), ("flow", result.flow),
                         ("differences", result.differences)):  # fmt: skip
@@ -71,23 +81,6 @@ def link(given: Mapping[str, Any]) -> None:
         result.plot("flow").figure.savefig(path, format="svg")
     for line in (*result.statements(), f"Tables: {out}"):
         typer.echo(line)
-
-
-def _dated(path: Path | None, before: str) -> pl.DataFrame | None:
-    """Return a table with its dates as dates."""
-    if path is None:
-        return None
-    frame = read_table(path)
-    for name in ("date", before):
-        if name and name in frame.columns and frame[name].dtype == pl.String:
-            days = frame[name].str.strip_chars().str.to_date("%Y-%m-%d", strict=False)
-            bad = frame.filter(days.is_null() & frame[name].is_not_null())[name].to_list()
-            if bad:
-                raise FormatError(
-                    f"Column {name!r} holds {shown(bad)}; dates are written YYYY-MM-DD.", path=path
-                )
-            frame = frame.with_columns(days.alias(name))
-    return frame
 
 
 def _read(

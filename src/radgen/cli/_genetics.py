@@ -23,6 +23,8 @@ __all__ = [
     "read_kinship",
     "report",
     "run_gwas",
+    "save_plot",
+    "stated_sexes",
     "write_kinship",
     "write_table",
 ]
@@ -43,6 +45,19 @@ def report(result: Result, out: Path) -> None:
     """Print what a result says and where it was written."""
     for line in (*result.warnings, *result.statements(), f"Results: {out}"):
         typer.echo(line)
+
+
+def save_plot(result: Result, kind: str, out: Path, *, dpi: int = 200, **options: Any) -> None:
+    """Draw one of a result's plots into a file."""
+    from radgen._core.files import atomic_path
+
+    figure = result.plot(kind, **options).figure
+    figure.patch.set_alpha(1.0)
+    figure.patch.set_facecolor("white")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as path:
+        figure.savefig(path, dpi=dpi, format=out.suffix.lstrip(".") or "png", bbox_inches="tight")
+    typer.echo(f"Picture: {out}")
 
 
 def write_table(frame: pl.DataFrame, out: Path) -> None:
@@ -72,16 +87,20 @@ def run_gwas(
     kinship: Path | None,
     loco: Path | None,
     loco_kinship: bool,
+    sex: Path | None,
+    ids: str,
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas, read_background
     from radgen.associate.genomewide._input import to_phenotypes
-    from radgen.io import open_genotypes
 
+    found = _people_named(genotypes, ids, build)
+
+    wanted = [*(parted(traits) or []), *(parted(event) or [])]
     # The frame is not kept: a thousand traits would be held twice.
-    table = to_phenotypes(read_sample_table(phenotypes))
-    binary = options.get("model") == "logistic"
+    table = to_phenotypes(_named(phenotypes, ids), wanted or None)
+    kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
 
     with ExitStack() as stack:
@@ -94,16 +113,78 @@ def run_gwas(
             )
             executor = client.get_executor()
         return gwas(
-            open_genotypes(genotypes, build=build),
+            found,
             table,
-            optional_table(covariates),
+            None if covariates is None else _named(covariates, ids),
+            sex=_sexes(genotypes, found) if sex is None else _named(sex, ids),
             traits=parted(traits),
             event=parted(event),
             executor=executor,
             kinship=relations,
-            loco=None if loco is None else read_background(loco, binary=binary),
+            loco=None if loco is None else read_background(loco, model=kind, ids=ids),
             **options,
         )
+
+
+def _people_named(path: Path, ids: str, build: str) -> GenotypeMatrix:
+    """Return genotypes whose samples are named as asked for.
+
+    VCF and BGEN hold one name a sample, which PLINK and REGENIE write as FID_IID.
+    """
+    from radgen.io import open_genotypes
+
+    lone = path.suffix.lower() in (".bgen", ".vcf", ".gz", ".bgz", ".bcf")
+    return open_genotypes(path, build=build, ids="iid" if lone else ids)  # type: ignore[arg-type]
+
+
+def _named(path: Path, ids: str) -> pl.DataFrame:
+    """Return a sample table, its samples named FID_IID where that is asked for.
+
+    Raises
+    ------
+    InputError
+        If the table has no family ids, or `ids` is unknown.
+    """
+    import polars as pl
+
+    from radgen._core.naming import require_choice
+    from radgen.errors import InputError
+
+    require_choice(ids, ("iid", "fid_iid"), what="kind of ids (--ids)")
+    table = read_sample_table(path)
+    if ids == "iid":
+        return table
+    if not {"FID", "IID"} <= set(table.columns):
+        raise InputError(f"{path} has no columns FID and IID, which --ids fid_iid needs.")
+    return table.with_columns(IID=pl.col("FID") + "_" + pl.col("IID"))
+
+
+def _sexes(path: Path, genotypes: GenotypeMatrix) -> pl.DataFrame | None:
+    """Return the sexes that a genotype file states; None where it needs or knows none."""
+    import polars as pl
+
+    from radgen.io import read_people
+
+    if not {"X", "Y"} & set(genotypes.variants["chrom"].unique().to_list()):
+        return None
+    people = read_people(path).select("fid", "iid", "sex")
+    joined = people.select("sex", sample=pl.col("fid") + "_" + pl.col("iid"))
+    people = people.select("sex", sample="iid")
+    people = joined if set(joined["sample"]) >= set(genotypes.samples) else people
+    return people if people["sex"].is_not_null().any() else None
+
+
+def stated_sexes(
+    path: Path, genotypes: GenotypeMatrix, table: Path | None
+) -> dict[str, str] | None:
+    """Return "male" or "female" of each sample that a table or the genotype file states."""
+    from radgen.associate.genomewide._sex import sexes_of
+
+    frame = _sexes(path, genotypes) if table is None else read_sample_table(table)
+    if frame is None:
+        return None
+    words = sexes_of(frame, genotypes.samples)
+    return {name: word for name, word in zip(genotypes.samples, words, strict=True) if word}
 
 
 def burden_of(

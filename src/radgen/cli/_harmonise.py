@@ -44,7 +44,8 @@ def fit(
             f"{shown(fitted.tied)}."
         )
     if hasattr(fitted.estimator, "order_"):
-        order = [fitted.batch[k] for k in fitted.estimator.order_ if k < len(fitted.batch)]
+        batch = fitted.columns.batch
+        order = [batch[k] for k in fitted.estimator.order_ if k < len(batch)]
         typer.echo(f"Removed in this order: {', '.join(order)}.")
     if out is not None:
         write_table(fitted.apply(table), out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ from radgen.io.sample_table import read_sample_table
 if TYPE_CHECKING:
     from radgen.types import Result
 
-__all__ = ["heritability_of"]
+__all__ = ["heritability_of", "ld_regression_of"]
 
 
 def heritability_of(
-    phenotypes: Path,
+    phenotypes: Path | None,
     covariates: Path | None,
     relatives: Mapping[str, Path | None],
     *,
@@ -38,7 +38,12 @@ def heritability_of(
 
     given = {name: path for name, path in relatives.items() if path is not None}
     if len(given) != 1:
-        raise InputError(f"Give one of --kinship, --pedigree and --twins; given: {shown(given)}.")
+        raise InputError(
+            "Give one of --kinship, --pedigree, --twins and --ld-scores; given: "
+            f"{shown(given) or 'none'}."
+        )
+    if phenotypes is None:
+        raise InputError(f"--{next(iter(given))} needs --phenotypes, the table of the traits.")
     ((kind, path),) = given.items()
     if household and (kind != "pedigree" or correlate):
         raise InputError("--household goes with --pedigree, and not with --correlate.")
@@ -68,3 +73,69 @@ def heritability_of(
     )
     run = associate.genetic_correlation if correlate else associate.heritability
     return run(people, matrix, beside, **options)
+
+
+def ld_regression_of(
+    scans: Sequence[Path],
+    ld_scores: Path | None,
+    *,
+    traits: str,
+    correlate: bool,
+    intercept: float | None,
+    panel_variants: str,
+    samples: float | None,
+    others: Sequence[Any],
+) -> Result:
+    """Return heritabilities, or genetic correlations, from the tests of scans.
+
+    Raises
+    ------
+    InputError
+        If scans or LD scores are missing, or an option does not go with them.
+    """
+    from radgen import associate
+    from radgen.associate.heredity._scans import scans_of
+    from radgen.io import read_ld_scores, read_summary_statistics
+
+    if ld_scores is None or not scans:
+        raise InputError("LD score regression needs both --ld-scores and --scans.")
+    if any(others):
+        raise InputError(
+            "--ld-scores takes --scans, and no --phenotypes, --covariates, --kinship, --pedigree, "
+            "--twins, --household or --method."
+        )
+    options: dict[str, Any] = {"intercept": intercept, "m": panel_variants}
+    if panel_variants not in ("common", "all"):
+        try:
+            options["m"] = float(panel_variants)
+        except ValueError as error:
+            raise InputError(
+                f"--panel-variants is {panel_variants!r}: common, all or a number."
+            ) from error
+    files = {_stem(path): read_summary_statistics(path, n=samples) for path in scans}
+    if len(files) < len(scans):
+        raise InputError("Two files of --scans bear the same name: rename one of them.")
+    tables = scans_of(files)
+    wanted = _genetics.parted(traits)
+    if wanted:
+        lost = [name for name in wanted if name not in tables]
+        if lost:
+            raise InputError(f"No scan is of {shown(lost)}; there are {shown(tables)}.")
+        tables = {name: tables[name] for name in wanted}
+    scores = read_ld_scores(ld_scores)
+    if not correlate:
+        return associate.ldsc_heritability(tables, scores, **options)
+    if intercept is not None:
+        options["covariance_intercept"] = 0.0
+    return associate.ldsc_correlation(tables, scores, **options)
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without its endings: what a trait without a name is called."""
+    name = path.name
+    for end in (
+        ".gz", ".parquet", ".tsv", ".csv", ".txt", ".sumstats", ".regenie", ".linear", ".logistic",
+        ".hybrid", ".firth", ".glm", ".assoc",
+    ):  # fmt: skip
+        name = name.removesuffix(end)
+    return name or path.name

@@ -17,9 +17,10 @@ OPTIONS = {
   --out associations
 
   radgen associate --phenotypes lesions.csv --patient patient --omics mutation=genes.csv
+  --out associations
 
   radgen associate --phenotypes radiomics.csv --omics protein:ordinal=ihc.csv --by histology
-  --clinical clinical.csv
+  --clinical clinical.csv --out associations
 
 The test fits the types: linear for numbers, Firth's logistic regression for 0/1 on 0/1,
 proportional odds for scores, mixed models with --patient. OUT/pairs.parquet holds all pairs,

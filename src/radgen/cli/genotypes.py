@@ -1,4 +1,4 @@
-"""The commands ``radgen genotypes qc | pca | grm | ld | clump``."""
+"""The commands ``radgen genotypes qc | pca | grm | ld | ld-scores | clump``."""
 
 from __future__ import annotations
 
@@ -29,13 +29,31 @@ def qc(
     min_maf: Annotated[float, typer.Option(help="Least minor allele frequency.")] = 0.01,
     hwe_p: Annotated[float, typer.Option(help="Least Hardy-Weinberg p.")] = 1e-6,
     max_kinship: Annotated[float, typer.Option(help="Largest kinship of a pair.")] = 0.177,
+    sample_call_rate: Annotated[float, typer.Option(help="Least call rate of a sample.")] = 0.95,
+    variant_call_rate: Annotated[float, typer.Option(help="Least call rate of a variant.")] = 0.95,
+    heterozygosity_sd: Annotated[
+        float, typer.Option(help="Largest distance of heterozygosity, in SD.")
+    ] = 5.0,
+    sex: Annotated[
+        Path | None,
+        typer.Option(help="Table with an id and a sex column; default: what the genotypes say."),
+    ] = None,
 ) -> None:
-    """Say which samples and variants pass, with counts at each step."""
+    """Say which samples and variants pass, with counts at each step.
+
+    OUT gets steps.tsv (counts before and after each rule), samples.tsv and variants.tsv
+    (statistics, and removed_by), and related.tsv. Where chromosome X is there, stated sexes are
+    compared with it.
+    """
     from radgen.cli import _genetics
     from radgen.genome import genotype_qc
 
     found = _genetics.opened(genotypes)
-    result = genotype_qc(found, min_maf=min_maf, hwe_p=hwe_p, max_kinship=max_kinship)
+    result = genotype_qc(
+        found, min_maf=min_maf, hwe_p=hwe_p, max_kinship=max_kinship,
+        sample_call_rate=sample_call_rate, variant_call_rate=variant_call_rate,
+        heterozygosity_sd=heterozygosity_sd, sex=_genetics.stated_sexes(genotypes, found, sex),
+    )  # fmt: skip
     for name in ("samples", "variants", "related"):
         _genetics.write_table(getattr(result, name), out / f"{name}.tsv")
     _genetics.write_table(result.table, out / "steps.tsv")
@@ -90,6 +108,36 @@ def ld(
     ids = found.variants["id"][prune(found, r2=r2, window=window, step=step)].to_list()
     write_text(out, "".join(f"{name}\n" for name in ids))
     typer.echo(f"{len(ids)} of {found.n_variants} variants are kept: {out}")
+
+
+@app.command("ld-scores")
+def ld_scores(
+    *,
+    genotypes: _Genotypes,
+    out: Annotated[Path, typer.Option(help="Scores: .parquet, .tsv, .csv or .l2.ldscore.gz.")],
+    window: Annotated[
+        float | None, typer.Option(help="Neighbours this near count; 1000 kb, 1 cM, 1000 variants.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Of the window: kb, cm or variants.")] = "kb",
+    genetic_map: Annotated[
+        Path | None,
+        typer.Option(help="For cm: .bim or .map with cM, or a table of chrom, pos, cm."),
+    ] = None,
+    min_maf: Annotated[float, typer.Option(help="Least minor allele frequency.")] = 0.01,
+    variants: _Variants = None,
+) -> None:
+    """Write LD scores of a reference panel, for `radgen heritability --ld-scores`."""
+    from radgen import genome
+    from radgen.cli import _genetics
+    from radgen.io import read_genetic_map, write_ld_scores
+
+    found = genome.ld_scores(
+        _genetics.opened(genotypes, variants), window=window, unit=unit, min_maf=min_maf,  # type: ignore[arg-type]
+        genetic_map=None if genetic_map is None else read_genetic_map(genetic_map),
+    )  # fmt: skip
+    write_ld_scores(found, out)
+    mean = float(found["l2"].mean() or 0.0)  # type: ignore[arg-type]
+    typer.echo(f"LD scores of {found.height:,} variants, {mean:.2f} on average: {out}")
 
 
 @app.command()

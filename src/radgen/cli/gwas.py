@@ -23,7 +23,9 @@ def gwas(
     event: Annotated[
         str, typer.Option(help="cox: the columns of events, one a trait, parted by commas.")
     ] = "",
-    test: Annotated[str, typer.Option(help="Logistic: hybrid, firth or score.")] = "hybrid",
+    test: Annotated[
+        str, typer.Option(help="Logistic: hybrid, firth, score or approx-firth.")
+    ] = "hybrid",
     kinship: Annotated[Path | None, typer.Option(help="For lmm: matrix or genotypes.")] = None,
     loco: Annotated[
         Path | None,
@@ -32,6 +34,19 @@ def gwas(
     loco_kinship: Annotated[
         bool, typer.Option(help="lmm: leave each chromosome out of the kinship of genotypes.")
     ] = False,
+    interaction: Annotated[
+        str, typer.Option(help="Covariate (exposure, treatment) whose product is tested.")
+    ] = "",
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Interactions: sandwich standard errors.")
+    ] = False,
+    sex: Annotated[
+        Path | None,
+        typer.Option(help="Table with an id and a sex column; default: what the genotypes say."),
+    ] = None,
+    x_coding: Annotated[
+        int, typer.Option(help="Dosage of a man with the ALT allele of X: 2 or 1.")
+    ] = 2,
     threshold: Annotated[float | None, typer.Option(help="Keep tests with p at most this.")] = None,
     layout: Annotated[
         str,
@@ -40,11 +55,37 @@ def gwas(
             "tests, two bytes each); plink, regenie or gwas-ssf (text, one file a trait)."
         ),
     ] = "table",
+    ids: Annotated[
+        str,
+        typer.Option(help="What names a sample: iid, or fid_iid (family and individual by _)."),
+    ] = "iid",
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
+    backend: Annotated[
+        str, typer.Option(help="Where large products are computed: numpy or torch (GPU).")
+    ] = "numpy",
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
 ) -> None:
-    """Test every variant against every trait."""
+    """Test every variant against every trait.
+
+    Samples are matched by id (IID, sample, ...), never by position; who is left out is said. Text
+    covariates become indicators; NA, NaN, "." and empty cells are missing, and so is -9 in the
+    trait columns of a logistic scan. A sample without a covariate is left out, one without a trait
+    in that trait only; missing calls are dropped variant by variant.
+
+    The result has the columns phenotype, chrom, pos, id, ref, alt, n, alt_freq, beta, se, t,
+    log10p, p; beta is the effect of one more ALT allele, log10p is log10(p). With --interaction
+    they are followed by beta_main, se_main and log10p_joint. A run that was stopped goes on where
+    it was when the same command is given again.
+
+    \b
+    Examples:
+      radgen gwas --genotypes cohort.bed --phenotypes idps.tsv --covariates pcs.tsv --out a.parquet
+      radgen gwas --genotypes cohort.pgen --phenotypes cases.tsv --model logistic --test score \\
+          --covariates pcs.tsv --threshold 1e-5 --out hits.parquet
+      radgen gwas --genotypes trial.vcf.gz --phenotypes survival.tsv --model cox --traits months \\
+          --event died --covariates arms.tsv --interaction treatment --out gxt.parquet
+    """
     from radgen.cli import _genetics
 
     result = _genetics.run_gwas(
@@ -52,6 +93,7 @@ def gwas(
         traits=traits, event=event, model=model, test=test, kinship=kinship,
         threshold=threshold, out=out,
         loco=loco, loco_kinship=loco_kinship, layout=layout,
-        build=build, jobs=jobs, cluster=cluster,
+        interaction=interaction or None, robust=robust, sex=sex, x_coding=x_coding,
+        ids=ids, build=build, jobs=jobs, cluster=cluster, backend=backend,
     )  # fmt: skip
     _genetics.report(result, out)

@@ -15,12 +15,17 @@ OPTIONS = {
   radgen link --scans scans.csv --specimens specimens.csv --patients patients.csv
   --same-lesion --max-days 60 --before treatment --several-scans nearest --out linked
 
-scans.csv has the columns scan and patient, specimens.csv specimen and patient; both may have date
-(YYYY-MM-DD), lesion, and x, y, z in mm. OUT gets pairs.csv, lost.csv (each record left out, with
-its reason), flow.csv and flow.svg (how many patients remain at each step), and differences.csv
-(patients kept against patients lost, in standard deviations)."""
+scans.csv has the columns scan and patient, specimens.csv specimen and patient; both may have date,
+lesion, and x, y, z in mm. Ids that differ in spelling only are pointed at, never matched:
+--id-case, --id-pattern and --id-first say how ids of patients are cleaned. OUT gets pairs.csv,
+lost.csv (each record left out, with its reason), flow.csv and flow.svg (how many patients remain
+at each step), and differences.csv (patients kept against patients lost, in standard deviations)."""
 }
 
+_CASE = "Ids of patients: keep, upper or lower."
+_PATTERN = "Regular expression; an id is its first group."
+_FIRST = "Keep so many characters of ids (TCGA: 12)."
+_DATES = "How dates are written, such as %d/%m/%Y."
 _SEVERAL = "Which counts: refuse, first, last, nearest (in time), all."
 
 
@@ -37,6 +42,10 @@ def link(
     specimens_before: Annotated[bool, typer.Option(help="Nor later specimen.")] = False,
     several_scans: Annotated[str, typer.Option(help=_SEVERAL)] = "refuse",
     several_specimens: Annotated[str, typer.Option(help=_SEVERAL)] = "refuse",
+    date_format: Annotated[str, typer.Option(help=_DATES)] = "%Y-%m-%d",
+    id_case: Annotated[str, typer.Option(help=_CASE)] = "keep",
+    id_pattern: Annotated[str, typer.Option(help=_PATTERN)] = "",
+    id_first: Annotated[int, typer.Option(help=_FIRST)] = 0,
 ) -> None:
     """Match scans and specimens by declared rules, and count every loss."""
     from radgen.cli import _associations

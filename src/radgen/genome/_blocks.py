@@ -129,6 +129,16 @@ class BlockSource:
         missing, ends = self._missing(self.bed, raw, stats, n)
         return CentredBlock(self.start, g, *_moments(stats), missing, ends)
 
+    def dosages(self) -> NDArray[np.float32]:
+        """Return the dosages as they are, float32 (n_variants, n_samples), NaN = missing."""
+        if self.bed is None:
+            return np.asarray(self.raw, np.float32)
+        block = self.centred(np.float64)
+        out = np.rint(block.g + block.mean[:, None]).astype(np.float32)
+        row = np.repeat(np.arange(len(out)), np.diff(block.ends, prepend=0))
+        out[row, block.missing] = np.nan
+        return out
+
     def product(
         self,
         weights: NDArray[np.float32],

@@ -174,7 +174,7 @@ def sample_statistics(genotypes: GenotypeMatrix) -> pl.DataFrame:
     Notes
     -----
     Expected heterozygotes of a variant are 2p(1-p) 2n/(2n-1) with p and n over all samples, as
-    PLINK 2's --het has it.
+    PLINK 2's ``--het small-sample`` has it.
     """
     n, m = genotypes.n_samples, genotypes.n_variants
     called = np.zeros(n)

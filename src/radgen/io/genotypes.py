@@ -30,7 +30,7 @@ def open_genotypes(
     ids: Literal["iid", "fid_iid"] = "iid",
     reference: Literal["first", "last"] | None = None,
     sample_file: str | Path | None = None,
-    field: Literal["auto", "GT", "DS"] = "auto",
+    field: Literal["auto", "GT", "DS", "GP"] = "auto",
 ) -> GenotypeMatrix:
     """Return the genotypes of a file; dosages are read block by block when asked for.
 
@@ -41,7 +41,7 @@ def open_genotypes(
         A name without suffix stands for the .pgen or .bed of that name.
     build : str, default ""
         Genome build of the positions, "GRCh37" or "GRCh38" (hg19, hg38, b37, b38 are
-        understood); "" = unknown.
+        understood); "" = unknown, or what the contig lengths of a VCF header tell.
     ids : {"iid", "fid_iid"}
         What names a sample: the individual id, or family and individual id joined by "_".
     reference : {"first", "last"} or None
@@ -49,8 +49,9 @@ def open_genotypes(
         the format's habit: the last of a .bim (A2; PLINK 2 reads it so), the first of a .bgen.
     sample_file : str, Path or None
         Oxford .sample file of a .bgen; by default the one of the same name, if there is one.
-    field : {"auto", "GT", "DS"}
-        Of a VCF: dosages (DS), hard calls (GT), or DS where a record has it.
+    field : {"auto", "GT", "DS", "GP"}
+        Of a VCF: dosages (DS), genotype probabilities (GP), hard calls (GT), or the first of
+        DS, GP and GT that a record has.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def open_genotypes(
     FormatError
         If a file is missing, damaged, cut short, or its companions do not fit.
     InputError
-        If the suffix or an option is unknown, or the option has no meaning for this format.
+        If the suffix or an option is unknown, the option has no meaning for this format, or
+        `build` is not that of a VCF's header.
     AlignmentError
         If a sample id is repeated; with ``ids="fid_iid"`` it may become unique.
     """
@@ -74,7 +76,18 @@ def open_genotypes(
         raise InputError(f"ids is {ids!r}; needed is 'iid' or 'fid_iid'.")
     people, variants, reader = _open(file, reference, sample_file, field)
     names = people["iid"] if ids == "iid" else people["fid"] + "_" + people["iid"]
-    return GenotypeMatrix(tuple(names.to_list()), variants, reader, _BUILDS[build])
+    told = _BUILDS[build]
+    if file.suffix.lower() in (".vcf", ".gz", ".bgz", ".bcf"):
+        from radgen.io.vcf import stated_build
+
+        own = stated_build(file)
+        if told and own and told != own:
+            raise InputError(
+                f"{file} is on {own} by the contig lengths of its header, not on {told}: leave "
+                "build out or give the right one."
+            )
+        told = told or own
+    return GenotypeMatrix(tuple(names.to_list()), variants, reader, told)
 
 
 def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> pl.DataFrame:
@@ -121,8 +134,8 @@ def _open(path: Path, reference: str | None, sample_file: str | Path | None, fie
         raise FormatError("does not exist.", path=path)
     if reference not in (None, "first", "last"):
         raise InputError(f"reference is {reference!r}; needed is 'first', 'last' or None.")
-    if field not in ("auto", "GT", "DS"):
-        raise InputError(f"field is {field!r}; needed is 'auto', 'GT' or 'DS'.")
+    if field not in ("auto", "GT", "DS", "GP"):
+        raise InputError(f"field is {field!r}; needed is 'auto', 'GT', 'DS' or 'GP'.")
     if sample_file is not None and kind != ".bgen":
         raise InputError(f"sample_file belongs to a .bgen, not to a {kind} file.")
     if reference is not None and kind not in (".bed", ".bgen"):
@@ -144,4 +157,4 @@ def _open(path: Path, reference: str | None, sample_file: str | Path | None, fie
         )
     from radgen.io.vcf import open_vcf
 
-    return open_vcf(path, field="GT" if field == "GT" else "DS" if field == "DS" else "auto")
+    return open_vcf(path, field=field)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from radgen.errors import FormatError, InputError
 
 __all__ = ["read_sample_table"]
 
-_MISSING = ["NA", "NaN", "nan", "."]
+_MISSING = ["NA", "NaN", "nan", ".", "#N/A"]
 _PIECE = 16 << 20
 _IDS = ("FID", "IID", "sample", "id", "ID", "chrom", "CHROM", "ref", "alt", "allele", "A1")
 
@@ -24,7 +24,7 @@ def read_sample_table(path: str | Path) -> pl.DataFrame:
     ----------
     path : str or Path
         Parquet, or text with a header line: fields parted by tabs, commas, or one or more
-        spaces; ``NA``, ``NaN``, ``.`` and empty fields are missing. A leading "#" of the
+        spaces; ``NA``, ``NaN``, ``#N/A``, ``.`` and empty fields are missing. A leading "#" of the
         header is dropped.
 
     Returns
@@ -116,6 +116,7 @@ def _parted(text: str, head: str, file: Path) -> pl.DataFrame:
             )
         except pl.exceptions.PolarsError as error:
             if mark != " ":
+                _check_widths(text, mark, file)
                 reason = str(error).partition("\n")[0]
                 raise FormatError(f"is no regular table: {reason}", path=file) from error
     lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -127,6 +128,18 @@ def _parted(text: str, head: str, file: Path) -> pl.DataFrame:
             )
     rows = [[None if item in _MISSING else item for item in line] for line in lines[1:]]
     return pl.DataFrame(rows, schema=dict.fromkeys(lines[0], pl.String), orient="row")
+
+
+def _check_widths(text: str, mark: str, file: Path) -> None:
+    """Refuse a table whose lines have different numbers of fields; name the line."""
+    lines = text.splitlines()
+    width = lines[0].count(mark) + 1
+    for number, line in enumerate(lines[1:], 2):
+        found = line.count(mark) + 1
+        if line.strip() and '"' not in line and found > width:
+            raise FormatError(
+                f"has {found} fields; the header has {width}.", path=file, line=number
+            )
 
 
 def _typed(column: pl.Series) -> pl.Series:

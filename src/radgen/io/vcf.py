@@ -1,8 +1,9 @@
-"""VCF and BCF files: hard calls (GT) or dosages (DS)."""
+"""VCF and BCF files: dosages (DS), genotype probabilities (GP) or hard calls (GT)."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,16 @@ from numpy.typing import NDArray
 from radgen.errors import FormatError
 from radgen.io._variants import variant_frame
 
-__all__ = ["VcfReader", "open_vcf"]
+__all__ = ["VcfReader", "open_vcf", "stated_build"]
+
+Field = Literal["auto", "GT", "DS", "GP"]
+_LENGTHS = {
+    "1": {249250621: "GRCh37", 248956422: "GRCh38"},
+    "2": {243199373: "GRCh37", 242193529: "GRCh38"},
+    "22": {51304566: "GRCh37", 50818468: "GRCh38"},
+    "X": {155270560: "GRCh37", 156040895: "GRCh38"},
+}
+"""Lengths of a few chromosomes in both builds (Genome Reference Consortium)."""
 
 
 class VcfReader:
@@ -29,8 +39,8 @@ class VcfReader:
         Record of the file behind each variant (multiallelic records are split).
     alleles : ndarray of int64 (n_variants,)
         Which alternate allele of the record is counted, from 1.
-    field : {"auto", "GT", "DS"}
-        Where dosages come from; "auto" takes DS where a record has it, GT elsewhere.
+    field : {"auto", "GT", "DS", "GP"}
+        Where dosages come from; "auto" takes DS where a record has it, else GP, else GT.
     """
 
     sequential = True
@@ -41,7 +51,7 @@ class VcfReader:
         n_samples: int,
         records: NDArray[np.int64],
         alleles: NDArray[np.int64],
-        field: Literal["auto", "GT", "DS"] = "auto",
+        field: Field = "auto",
     ) -> None:
         self.path = path
         self.n_samples = n_samples
@@ -80,7 +90,7 @@ class VcfReader:
 
     def _record(self, record: int) -> Any:
         if self._file is None or record < self._next:
-            self._file, self._next = iter(_vcf(self.path)), 0
+            self._file, self._next = _records(self.path, _vcf(self.path)), 0
         variant = None
         while self._next <= record:
             variant = next(self._file, None)
@@ -96,7 +106,7 @@ class VcfReader:
 
     def _dosage(self, variant: Any, allele: int) -> NDArray[np.float32]:
         fields = variant.FORMAT or []
-        if self.field != "GT" and "DS" in fields:
+        if self.field in ("auto", "DS") and "DS" in fields:
             dosages = np.array(variant.format("DS"), np.float32)
             if dosages.shape[1] < allele:
                 raise FormatError(
@@ -105,6 +115,10 @@ class VcfReader:
             return np.asarray(dosages[:, allele - 1])
         if self.field == "DS":
             raise FormatError(f"{variant.CHROM}:{variant.POS} has no DS.", path=self.path)
+        if self.field in ("auto", "GP") and "GP" in fields:
+            return self._expected(variant, allele)
+        if self.field == "GP":
+            raise FormatError(f"{variant.CHROM}:{variant.POS} has no GP.", path=self.path)
         if "GT" not in fields:
             raise FormatError(f"{variant.CHROM}:{variant.POS} has no GT.", path=self.path)
         calls = variant.genotype.array()[:, :-1]
@@ -114,19 +128,93 @@ class VcfReader:
         count[(calls == -1).any(axis=1) | (copies == 0)] = np.nan
         return count.astype(np.float32)
 
+    def _expected(self, variant: Any, allele: int) -> NDArray[np.float32]:
+        """Return the expected copies of an allele from genotype probabilities."""
+        chances = np.array(variant.format("GP"), np.float64)
+        alleles = len(variant.ALT) + 1
+        low, high = np.tril_indices(alleles)[::-1]
+        if chances.shape[1] not in (len(low), alleles):
+            raise FormatError(
+                f"{variant.CHROM}:{variant.POS} has {chances.shape[1]} probabilities a sample for "
+                f"{alleles} alleles.",
+                path=self.path,
+            )
+        # Order of the VCF specification: 00, 01, 11, 02, 12, 22; haploid samples end early.
+        diploid = (low == allele).astype(float) + (high == allele)
+        haploid = 2.0 * (np.arange(alleles) == allele)
+        if chances.shape[1] == alleles:
+            short = np.ones(len(chances), bool)
+        else:
+            short = ~np.isfinite(chances[:, alleles:]).any(axis=1)
+        out = np.empty(len(chances))
+        out[short] = chances[short][:, :alleles] @ haploid
+        out[~short] = chances[~short] @ diploid if (~short).any() else 0.0
+        total = np.where(short, chances[:, :alleles].sum(axis=1), np.nansum(chances, axis=1))
+        return np.where(np.abs(total - 1.0) < 0.05, out / total, np.nan).astype(np.float32)
+
+
+def stated_build(path: Path) -> str:
+    """Return the genome build that the contig lengths of the header tell; "" = none.
+
+    Raises
+    ------
+    FormatError
+        If the file is no VCF or BCF.
+    """
+    file = _vcf(str(path))
+    try:
+        names, lengths = list(file.seqnames), list(file.seqlens)
+    except (AttributeError, KeyError):
+        return ""
+    found = {
+        _LENGTHS[name.removeprefix("chr")].get(int(length), "")
+        for name, length in zip(names, lengths, strict=False)
+        if name.removeprefix("chr") in _LENGTHS
+    } - {""}
+    return found.pop() if len(found) == 1 else ""
+
 
 def _vcf(path: str) -> Any:
     import cyvcf2
 
     try:
         return cyvcf2.VCF(path, gts012=False, strict_gt=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if not _tells_damage(error):
+            raise
         raise FormatError(f"is no readable VCF or BCF file: {error}", path=path) from error
 
 
-def open_vcf(
-    path: Path, *, field: Literal["auto", "GT", "DS"] = "auto"
-) -> tuple[pl.DataFrame, pl.DataFrame, VcfReader]:
+def _tells_damage(error: Exception) -> bool:
+    """Return whether cyvcf2 means a damaged file: it raises bare exceptions for that."""
+    return type(error) is Exception or isinstance(error, (OSError, ValueError))
+
+
+def _records(path: str, file: Any) -> Iterator[Any]:
+    """Yield the records of an open file.
+
+    Raises
+    ------
+    FormatError
+        If the file is cut short or damaged.
+    """
+    number = 0
+    while True:
+        try:
+            record = next(file)
+        except StopIteration:
+            return
+        except Exception as error:
+            if not _tells_damage(error):
+                raise
+            raise FormatError(
+                f"is cut short or damaged after record {number}: {error}", path=path
+            ) from error
+        number += 1
+        yield record
+
+
+def open_vcf(path: Path, *, field: Field = "auto") -> tuple[pl.DataFrame, pl.DataFrame, VcfReader]:
     """Return people, variants and the reader of a VCF or BCF.
 
     Raises
@@ -141,7 +229,7 @@ def open_vcf(
     rows: list[tuple[str, int, str, str, str]] = []
     records: list[int] = []
     alleles: list[int] = []
-    for record, variant in enumerate(file):
+    for record, variant in enumerate(_records(str(path), file)):
         name = variant.ID or "."
         for allele, alt in enumerate(variant.ALT or ["."], 1):
             rows.append((variant.CHROM, variant.POS, name, variant.REF, alt))

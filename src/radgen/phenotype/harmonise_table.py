@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,13 @@ from radgen.phenotype.portable import read_transformer, write_transformer
 
 __all__ = [
     "METHODS",
+    "BatchColumns",
     "TableHarmoniser",
     "fit_table",
     "make_harmoniser",
     "read_harmoniser",
     "untied",
+    "variant",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -91,6 +93,95 @@ def untied(values: FloatArray) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, eq=False)
+class BatchColumns:
+    """Names of the columns that harmonisation reads beside the features.
+
+    Attributes
+    ----------
+    batch, keep, smooth : tuple of str
+        Batch variables, covariates kept linearly, covariates kept as curves.
+    levels : mapping of str to tuple of str
+        Levels of covariates that are text, the first one the reference.
+    subject : str or None
+        Column of the subject (longitudinal).
+    """
+
+    batch: tuple[str, ...]
+    keep: tuple[str, ...] = ()
+    smooth: tuple[str, ...] = ()
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    subject: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns, each once."""
+        found = [*self.batch, *self.keep, *self.smooth]
+        return tuple(dict.fromkeys(found if self.subject is None else [*found, self.subject]))
+
+    def learned(self, table: pl.DataFrame) -> BatchColumns:
+        """Return the columns with the levels of text covariates as a table has them.
+
+        Raises
+        ------
+        InputError
+            If a column is missing.
+        """
+        _require(table, self.names)
+        levels = {
+            name: tuple(sorted(table[name].drop_nulls().unique().to_list()))
+            for name in self.keep
+            if table[name].dtype == pl.String
+        }
+        return replace(self, levels=levels)
+
+    def covariates(self, table: pl.DataFrame) -> tuple[FloatArray, tuple[str, ...]]:
+        """Return covariates (n, k), smooth ones first, and the name of each column.
+
+        Raises
+        ------
+        InputError
+            If one is missing, no number, or has a level that was not there in training.
+        """
+        columns = [_numbers(table, [name]) for name in self.smooth]
+        names = list(self.smooth)
+        for name in self.keep:
+            found = (
+                _indicators(table[name], self.levels[name])
+                if name in self.levels
+                else _numbers(table, [name])
+            )
+            columns.append(found)
+            names += [name] * found.shape[1]
+        kept = np.hstack(columns) if columns else np.empty((table.height, 0))
+        if not np.isfinite(kept).all():
+            raise InputError(
+                f"Kept covariates ({shown([*self.smooth, *self.keep])}) are missing in "
+                f"{int((~np.isfinite(kept)).any(axis=1).sum())} rows; take those rows out."
+            )
+        return kept, tuple(names)
+
+    def batches(self, table: pl.DataFrame) -> NDArray[Any]:
+        """Return the batch of each row: object (n,), or (n, k) of several variables.
+
+        Raises
+        ------
+        InputError
+            If one is missing.
+        """
+        labels = [table[name].cast(pl.String).to_list() for name in self.batch]
+        if any(item is None for column in labels for item in column):
+            raise InputError(f"A batch ({shown(self.batch)}) is missing; take those rows out.")
+        found = np.array(labels, dtype=object).T.reshape(table.height, len(labels))
+        return found[:, 0] if len(labels) == 1 else found
+
+    def subjects(self, table: pl.DataFrame) -> NDArray[Any] | None:
+        """Return the subject of each row, or None."""
+        if self.subject is None:
+            return None
+        return np.array(table[self.subject].cast(pl.String).to_list(), dtype=object)
+
+
+@dataclass(frozen=True, eq=False)
 class TableHarmoniser:
     """A fitted harmoniser with the names of the columns it works on.
 
@@ -98,14 +189,12 @@ class TableHarmoniser:
     ----------
     estimator : estimator
         Fitted; its first columns are the smooth and the linear covariates.
-    features, batch, keep, smooth : tuple of str
+    features : tuple of str
         Names of columns.
     tied : tuple of str
         Features with many equal values, which pass unchanged.
-    levels : mapping of str to tuple of str
-        Levels of covariates that are text, the first one the reference.
-    subject : str or None
-        Column of the subject (longitudinal).
+    columns : BatchColumns
+        Batches, covariates, subject.
     median : float64 (n_features,)
         Training medians, which stand in for missing values.
     """
@@ -113,11 +202,7 @@ class TableHarmoniser:
     estimator: Any
     features: tuple[str, ...]
     tied: tuple[str, ...]
-    batch: tuple[str, ...]
-    keep: tuple[str, ...]
-    smooth: tuple[str, ...]
-    levels: Mapping[str, tuple[str, ...]]
-    subject: str | None
+    columns: BatchColumns
     median: FloatArray
 
     def apply(self, table: pl.DataFrame) -> pl.DataFrame:
@@ -133,11 +218,12 @@ class TableHarmoniser:
         InputError
             If a column is missing, or a batch is unseen and the policy refuses it.
         """
-        _require(table, [*self.features, *self._others()])
+        _require(table, [*self.features, *self.columns.names])
         values = _numbers(table, self.features)
         hole = ~np.isfinite(values)
-        x = np.hstack((self._covariates(table), np.where(hole, self.median, values)))
-        out = np.array(self.estimator.transform(x, **self._metadata(table)))
+        kept = self.columns.covariates(table)[0]
+        x = np.hstack((kept, np.where(hole, self.median, values)))
+        out = np.array(self.estimator.transform(x, **_metadata(self.columns, table)))
         out[hole] = np.nan
         fresh = [
             pl.Series(name, column, nan_to_null=True)
@@ -149,42 +235,18 @@ class TableHarmoniser:
         """Write it to a JSON file and return its digest."""
         about = {
             "features": list(self.features), "tied": list(self.tied),
-            "batch": list(self.batch), "keep": list(self.keep),
-            "smooth": list(self.smooth), "subject": self.subject,
-            "levels": {k: list(v) for k, v in self.levels.items()},
+            "batch": list(self.columns.batch), "keep": list(self.columns.keep),
+            "smooth": list(self.columns.smooth), "subject": self.columns.subject,
+            "levels": {k: list(v) for k, v in self.columns.levels.items()},
             "median": [float(v) for v in self.median],
         }  # fmt: skip
         return write_transformer(self.estimator, path, about=about)
 
-    def _others(self) -> list[str]:
-        found = [*self.batch, *self.keep, *self.smooth]
-        return found if self.subject is None else [*found, self.subject]
 
-    def _covariates(self, table: pl.DataFrame) -> FloatArray:
-        columns = [_numbers(table, [name]) for name in self.smooth]
-        for name in self.keep:
-            if name in self.levels:
-                columns.append(_indicators(table[name], self.levels[name]))
-            else:
-                columns.append(_numbers(table, [name]))
-        found = np.hstack(columns) if columns else np.empty((table.height, 0))
-        if not np.isfinite(found).all():
-            raise InputError(
-                f"Kept covariates ({shown([*self.smooth, *self.keep])}) are missing in "
-                f"{int((~np.isfinite(found)).any(axis=1).sum())} rows; take those rows out."
-            )
-        return found
-
-    def _metadata(self, table: pl.DataFrame) -> dict[str, Any]:
-        labels = [table[name].cast(pl.String).to_list() for name in self.batch]
-        if any(item is None for column in labels for item in column):
-            raise InputError(f"A batch ({shown(self.batch)}) is missing; take those rows out.")
-        found: dict[str, Any] = {
-            "batch": labels[0] if len(labels) == 1 else np.array(labels, dtype=object).T
-        }
-        if self.subject is not None:
-            found["subjects"] = table[self.subject].cast(pl.String).to_list()
-        return found
+def _metadata(columns: BatchColumns, table: pl.DataFrame) -> dict[str, Any]:
+    found: dict[str, Any] = {"batch": columns.batches(table)}
+    subjects = columns.subjects(table)
+    return found if subjects is None else {**found, "subjects": subjects}
 
 
 def fit_table(
@@ -196,8 +258,7 @@ def fit_table(
     keep: Sequence[str] = (),
     smooth: Sequence[str] = (),
     subject: str | None = None,
-    unseen: str = "refuse",
-    reference: str | None = None,
+    **options: Any,
 ) -> TableHarmoniser:
     """Return a harmoniser fitted to a table with a row a scan.
 
@@ -217,10 +278,9 @@ def fit_table(
         Numeric covariates kept as smooth functions.
     subject : str or None
         Column that says which rows are scans of the same subject (longitudinal ComBat).
-    unseen : {"refuse", "adapt", "leave"}
-        What is done later with batches that are not in this table.
-    reference : str or None
-        A batch to which the others are moved.
+    **options
+        As `variant` takes them: ``unseen``, ``reference``, ``shrink``, ``parametric``,
+        ``mean_only``.
 
     Returns
     -------
@@ -234,20 +294,18 @@ def fit_table(
     FitError
         If batches and covariates are confounded.
     """
-    named = [*batch, *keep, *smooth, *([] if subject is None else [subject])]
     if not batch:
         raise InputError("Name the column of the batch (site, scanner maker …).")
-    _require(table, [*named, *features])
+    columns = BatchColumns(tuple(batch), tuple(keep), tuple(smooth), subject=subject)
+    columns = columns.learned(table)
+    _require(table, features)
     wanted = tuple(features) or tuple(
-        name for name in table.columns if name not in named and table[name].dtype.is_numeric()
+        name
+        for name in table.columns
+        if name not in columns.names and table[name].dtype.is_numeric()
     )
     if not wanted:
         raise InputError("The table has no numeric column to harmonise.")
-    levels = {
-        name: tuple(sorted(table[name].drop_nulls().unique().to_list()))
-        for name in keep
-        if table[name].dtype == pl.String
-    }
     values = _numbers(table, wanted)
     known = np.isfinite(values)
     if not known.any(axis=0).all():
@@ -255,57 +313,80 @@ def fit_table(
         raise InputError(f"These features hold no number: {shown(empty)}. Leave them out.")
     median = np.array([np.median(c[k]) for c, k in zip(values.T, known.T, strict=True)])
     live = untied(values)
-    blank = TableHarmoniser(
-        estimator=None,
+    kept = columns.covariates(table)[0]
+    estimator = variant(method, columns, kept.shape[1], **options)
+    x = np.hstack((kept, np.where(known, values, median)[:, live]))
+    estimator.fit(x, **_metadata(columns, table))
+    return TableHarmoniser(
+        estimator,
         features=tuple(n for n, ok in zip(wanted, live, strict=True) if ok),
         tied=tuple(n for n, ok in zip(wanted, live, strict=True) if not ok),
-        batch=tuple(batch),
-        keep=tuple(keep),
-        smooth=tuple(smooth),
-        levels=levels,
-        subject=subject,
+        columns=columns,
         median=median[live],
     )
-    covariates = blank._covariates(table)
-    estimator = _chosen(method, len(batch), subject, unseen, reference, len(smooth), covariates)
-    x = np.hstack((covariates, np.where(known, values, median)[:, live]))
-    estimator.fit(x, **blank._metadata(table))
-    return replace(blank, estimator=estimator)
 
 
-def _chosen(  # noqa: PLR0917
+def variant(
     method: str,
-    n_batch: int,
-    subject: str | None,
-    unseen: str,
-    reference: str | None,
-    n_smooth: int,
-    covariates: FloatArray,
+    columns: BatchColumns,
+    n_covariates: int,
+    *,
+    unseen: str = "refuse",
+    reference: str | None = None,
+    shrink: bool | None = None,
+    parametric: bool = True,
+    mean_only: bool = False,
 ) -> Any:
+    """Return the unfitted estimator that columns and options ask for.
+
+    Parameters
+    ----------
+    method : {"combat", "location-scale", "covbat"}
+        See `make_harmoniser`.
+    columns : BatchColumns
+        Several batch variables make it nested, a subject longitudinal.
+    n_covariates : int
+        Columns of covariates, which stand first in X, smooth ones before linear ones.
+    unseen : {"refuse", "adapt", "leave"}
+        What is done later with batches that were not there.
+    reference : str or None
+        A batch to which the others are moved.
+    shrink : bool or None
+        Empirical Bayes; None = as the method has it.
+    parametric, mean_only : bool
+        As in `ComBat`.
+
+    Returns
+    -------
+    estimator
+        Takes ``batch=``, and ``subjects=`` where it is longitudinal.
+
+    Raises
+    ------
+    InputError
+        If options do not go together.
+    """
     require_choice(method, METHODS, what="harmonisation")
-    eb = METHODS[method][1]
-    linear = tuple(range(n_smooth, covariates.shape[1]))
-    smooth = tuple(range(n_smooth))
-    if subject is not None:
-        if n_batch > 1 or n_smooth or reference is not None or method == "covbat":
+    eb = METHODS[method][1] if shrink is None else shrink
+    n_smooth = len(columns.smooth)
+    linear, smooth = tuple(range(n_smooth, n_covariates)), tuple(range(n_smooth))
+    common: dict[str, Any] = {"covariate_columns": linear, "eb": eb, "unseen": unseen}
+    if columns.subject is not None:
+        if len(columns.batch) > 1 or n_smooth or reference is not None or method == "covbat" \
+                or mean_only or not parametric:  # fmt: skip
             raise InputError(
-                "Longitudinal ComBat takes one batch column, linear covariates, no reference, and "
-                "the methods combat or location-scale."
+                "Longitudinal ComBat takes one batch column, linear covariates, no reference, "
+                "parametric shifts with scale, and the methods combat or location-scale."
             )
-        return LongitudinalComBat(covariate_columns=linear, eb=eb, unseen=unseen)
-    if n_batch > 1:
+        return LongitudinalComBat(**common)
+    common |= {"smooth_columns": smooth, "parametric": parametric, "mean_only": mean_only}
+    if len(columns.batch) > 1:
         if reference is not None or method == "covbat":
             raise InputError(
                 "Several batch columns take no reference, and the methods combat or location-scale."
             )
-        return NestedComBat(covariate_columns=linear, smooth_columns=smooth, eb=eb, unseen=unseen)
-    return make_harmoniser(
-        method,
-        covariate_columns=linear,
-        smooth_columns=smooth,
-        reference=reference,
-        unseen=unseen,
-    )
+        return NestedComBat(**common)
+    return METHODS[method][0](reference=reference, **common)
 
 
 def read_harmoniser(path: Any) -> TableHarmoniser:
@@ -322,15 +403,18 @@ def read_harmoniser(path: Any) -> TableHarmoniser:
         If it is none such, or was changed.
     """
     estimator, about = read_transformer(path)
-    return TableHarmoniser(
-        estimator,
-        tuple(about["features"]),
-        tuple(about["tied"]),
+    columns = BatchColumns(
         tuple(about["batch"]),
         tuple(about["keep"]),
         tuple(about["smooth"]),
         {name: tuple(values) for name, values in about["levels"].items()},
         about["subject"],
+    )
+    return TableHarmoniser(
+        estimator,
+        tuple(about["features"]),
+        tuple(about["tied"]),
+        columns,
         np.array(about["median"], dtype=np.float64),
     )
 

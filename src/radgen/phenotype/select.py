@@ -195,9 +195,11 @@ class ReliabilityFilter(SelectorMixin, BaseEstimator):
         self.estimate_, self.lower_, _ = reliability_columns(repeats, self.form, self.confidence)
         self.support_ = np.nan_to_num(self.lower_, nan=-np.inf) >= self.threshold
         if not self.support_.any():
+            known = self.lower_[np.isfinite(self.lower_)]
+            best = f"the best is {known.max():.2f}" if known.size else "none has an ICC at all"
             raise InputError(
-                f"No feature has a lower bound of the ICC of {self.threshold:g} or more; the best "
-                f"is {np.nanmax(self.lower_):.2f}."
+                f"No feature has a lower bound of the ICC of {self.threshold:g} or more; {best}, "
+                f"of {len(repeats)} subjects with repeats."
             )
         return self
 

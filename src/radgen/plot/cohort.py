@@ -51,7 +51,7 @@ def flow(steps: pl.DataFrame, *, ax: Any = None) -> Any:
         if row:
             ax.annotate("", (2.3, y + 0.31), (2.3, y + 0.69),
                         arrowprops={"arrowstyle": "-|>", "color": style.MUTED})  # fmt: skip
-        if step["dropped"]:
+        if step["dropped"] or step["reason"]:
             _lost(ax, y, int(step["dropped"]), str(step["reason"] or ""))
     return ax
 
@@ -183,5 +183,6 @@ def _lost(ax: Any, y: float, dropped: int, reason: str) -> None:
     top = y + 0.5
     ax.annotate("", (5.05, top), (2.3, top),
                 arrowprops={"arrowstyle": "-|>", "color": style.MUTED})  # fmt: skip
-    ax.text(5.15, top, "\n".join([f"{dropped:,} left out", *kept]), fontsize=8, color=style.INK,
+    head = [f"{dropped:,} left out"] if dropped else []
+    ax.text(5.15, top, "\n".join([*head, *kept]), fontsize=8, color=style.INK,
             va="center", linespacing=1.3, parse_math=False)  # fmt: skip

@@ -19,6 +19,7 @@ from radgen._version import __version__
 from radgen.errors import FormatError, InputError
 from radgen.phenotype._combat import BatchEffect, Standard
 from radgen.phenotype.harmonise import ComBat
+from radgen.phenotype.harmonise_table import BatchColumns
 from radgen.phenotype.portable import as_plain, from_plain, is_portable
 from radgen.phenotype.select import (
     CorrelationFilter,
@@ -33,6 +34,7 @@ from radgen.predict.learners import LinearFit
 from radgen.predict.preprocess import BlockScale
 from radgen.predict.recalibration import Recalibrated
 from radgen.predict.selection.boruta import BorutaSelector
+from radgen.predict.selection.invariant import InvariantSelector
 from radgen.predict.selection.relevance import RelevanceSelector
 from radgen.predict.selection.sparse import SparseSelector
 from radgen.predict.selection.stability import StabilitySelector
@@ -64,7 +66,12 @@ _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]
         ("n_trees", "max_depth", "max_rounds", "percentile", "alpha", "keep_undecided"),
         ("support_",),
     ),
-    "ReliabilityFilter": (ReliabilityFilter, ("threshold", "form"), ("support_", "lower_")),
+    "ReliabilityFilter": (
+        ReliabilityFilter,
+        ("threshold", "form", "confidence"),
+        ("support_", "lower_"),
+    ),
+    "InvariantSelector": (InvariantSelector, ("alpha", "max_candidates", "keep"), ("support_",)),
     "RankNormaliser": (RankNormaliser, (), ("knots_", "scores_")),
     "BlockScale": (BlockScale, (), ("mean_", "scale_")),
     "ComBat": (
@@ -171,7 +178,26 @@ def _content(model: FittedModel) -> dict[str, Any]:
         "patients": sorted(model.patients),
         "sites": sorted(model.sites),
         "card": dict(model.card),
+        **({} if model.acquisition is None else {"acquisition": _names(model.acquisition)}),
     }
+
+
+def _names(columns: BatchColumns) -> dict[str, Any]:
+    return {
+        "batch": list(columns.batch),
+        "keep": list(columns.keep),
+        "smooth": list(columns.smooth),
+        "levels": {name: list(values) for name, values in columns.levels.items()},
+        "subject": columns.subject,
+    }
+
+
+def _columns(stored: Mapping[str, Any] | None) -> BatchColumns | None:
+    if stored is None:
+        return None
+    levels = {name: tuple(values) for name, values in stored["levels"].items()}
+    texts = (tuple(stored[key]) for key in ("batch", "keep", "smooth"))
+    return BatchColumns(*texts, levels, stored["subject"])
 
 
 def bundle_digest(model: FittedModel) -> str:
@@ -211,6 +237,7 @@ def _model(content: Mapping[str, Any]) -> FittedModel:
         sites=frozenset(content["sites"]),
         fit_log=pl.DataFrame(content["fit_log"], schema=dict(zip(columns, kinds, strict=True))),
         card=content["card"],
+        acquisition=_columns(content.get("acquisition")),
     )
 
 
@@ -270,7 +297,8 @@ def _contract_of(stored: Mapping[str, Any]) -> BlockContract:
 
 def _step(name: str, step: Any) -> dict[str, Any]:
     kind = type(step).__name__
-    if kind not in _STATE and is_portable(step):
+    plain = not getattr(step, "covariate_columns", ()) and not getattr(step, "smooth_columns", ())
+    if (kind not in _STATE or not plain) and is_portable(step):
         return {"name": name, "kind": kind, "portable": as_plain(step)}
     if kind not in _STATE or type(step) is not _STATE[kind][0]:
         raise InputError(f"The step {kind} cannot be written as plain numbers in a bundle.")

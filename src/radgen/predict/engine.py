@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from radgen._core.rng import derive_seed, spawn
 from radgen._core.threads import one_blas_thread
+from radgen.errors import InputError
+from radgen.predict.acquisition import Acquisition
 from radgen.predict.design import Block
 from radgen.predict.fusion import Fusion, Held, PlanFit, fuse
 from radgen.predict.learners import Fitted, Learner, LinearFit, fitted_to, loss
 from radgen.predict.preprocess import block_steps
+from radgen.predict.reliable import BlockRepeats
+from radgen.predict.selection.invariant import InvariantSelector
 from radgen.predict.splits import Split, group_folds
 from radgen.stats.cox import RiskSets
 from radgen.stats.discrimination import youden_threshold
@@ -70,6 +73,8 @@ class FoldTask:
     seed: int
     times: FloatArray
     horizon: float
+    place: Acquisition | None = None
+    repeats: Mapping[str, BlockRepeats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +118,19 @@ class Prepared:
     block: str
     steps: list[tuple[str, Any]]
 
-    def transform(self, values: FloatArray, sites: NDArray[Any] | None) -> FloatArray:
-        """Return the block's values as the model sees them."""
+    def transform(self, values: FloatArray, place: Acquisition | None) -> FloatArray:
+        """Return the block's values as the model sees them.
+
+        Raises
+        ------
+        InputError
+            If sites were harmonised in training and none are given.
+        """
         for name, step in self.steps:
             if name == "harmonise":
-                values = np.asarray(step.transform(values, batch=sites))
+                if place is None:
+                    raise InputError("This model harmonises sites: pass the site of each sample.")
+                values = place.apply(step, values)
             else:
                 values = np.asarray(step.transform(values))
         return values
@@ -147,31 +160,42 @@ def fit_block(
     everyone, rows = rows, _with_data(task, rows, (block,))
     values = block.values[rows]
     target = task.target[rows]
-    labels = None if task.sites is None else np.array(task.sites, dtype=object)
-    sites = None if labels is None else labels[rows]
+    repeats = task.repeats.get(block.name)
     fitted: list[tuple[str, Any]] = []
     steps = block_steps(
         block,
         selection=task.selection,
         n_selected=task.n_selected,
         harmonised=task.harmoniser is not None,
+        reliable=None if repeats is None else repeats.filter_for(task.patients[rows]),
     )
     for name, step in steps:
         if name == "harmonise":
-            if task.harmoniser is None:
+            if task.harmoniser is None or task.place is None:
                 continue
-            step = clone(task.harmoniser).fit(values, target_or_none(target), batch=sites)
-            values = np.asarray(step.transform(values, batch=sites))
+            own = task.place.take(rows)
+            step = own.fit(task.harmoniser, values, target)
+            values = own.apply(step, values)
         else:
-            step = step.fit(values, target)
+            step = _fitted(step, values, target, task, rows)
             values = np.asarray(step.transform(values))
         fitted.append((name, step))
         log.append(FitRecord(level, name, block.name, rows))
     done = Prepared(block.name, fitted)
     if len(rows) < len(everyone):
-        place = None if labels is None else labels[everyone]
-        values = done.transform(block.values[everyone], place)
+        values = done.transform(block.values[everyone], _place(task, everyone))
     return done, values
+
+
+def _fitted(step: Any, values: FloatArray, target: FloatArray, task: FoldTask, rows: Rows) -> Any:
+    if isinstance(step, InvariantSelector):
+        sites = None if task.sites is None else np.array(task.sites, dtype=object)[rows]
+        return step.fit(values, target, environments=sites)
+    return step.fit(values, target)
+
+
+def _place(task: FoldTask, rows: Rows) -> Acquisition | None:
+    return None if task.place is None else task.place.take(rows)
 
 
 def _with_data(task: FoldTask, rows: Rows, blocks: Sequence[Block]) -> Rows:
@@ -182,21 +206,16 @@ def _with_data(task: FoldTask, rows: Rows, blocks: Sequence[Block]) -> Rows:
     return rows[some]
 
 
-def target_or_none(target: FloatArray) -> FloatArray | None:
-    """Return the target where a one-dimensional one exists."""
-    return target if target.ndim == 1 else None
-
-
 def _prepare(
     task: FoldTask, rows: Rows, test: Rows, log: list[FitRecord], level: str
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
     needed = {name for plan in task.plans for name in plan.blocks}
-    sites = None if task.sites is None else np.array(task.sites, dtype=object)[test]
+    place = _place(task, test)
     out = {}
     for block in task.blocks:
         if block.name in needed:
             prepared, train_values = fit_block(block, rows, task, log, level)
-            out[block.name] = train_values, prepared.transform(block.values[test], sites)
+            out[block.name] = train_values, prepared.transform(block.values[test], place)
     return out
 
 

@@ -22,6 +22,7 @@ from radgen.predict.fusion import Fusion
 from radgen.predict.horizon import horizon_tables, with_sizes
 from radgen.predict.intervals import interval_table
 from radgen.predict.planning import Setup, set_up
+from radgen.predict.reliable import Reliability
 from radgen.predict.result import MAIN_METRIC, PredictionResult
 from radgen.predict.scores import estimates
 from radgen.predict.splits import outer_splits
@@ -62,6 +63,7 @@ def evaluate(
     volume: str | None = None,
     fusion: Fusion | Sequence[Fusion] = "early",
     missing_blocks: Literal["drop", "keep"] = "drop",
+    reliability: Reliability | None = None,
     permutations: int = 0,
     bootstrap: int = 200,
     confidence: float = 0.95,
@@ -94,13 +96,15 @@ def evaluate(
     selection : None, str, transformer or list of transformers
         "correlation" (cluster medoids), "univariate" (the `n_selected` most associated
         columns), "mrmr" (relevance without redundancy, `n_selected` columns), "lasso",
-        "elastic_net", "stability", "boruta", "correlation+univariate" and so on, or own
+        "elastic_net", "stability", "boruta", "invariant" (over sites), "correlation+univariate" and
+        so on, or own
         transformers; for imaging and genomic blocks. See `radgen.predict.selection`.
     n_selected : int, default 20
         For "univariate" and "mrmr".
-    harmonise : None, "combat", "location-scale", "covbat" or estimator
+    harmonise : None, "combat", "location-scale", "covbat", Harmonisation or estimator
         Removes site effects from imaging blocks, without empirical Bayes (which would push noise
         below chance where sites differ in prevalence, see `radgen.predict.preprocess.harmoniser`);
+        a `Harmonisation` names several batch variables, covariates to keep, subjects and policies;
         an estimator takes ``batch=`` in fit and transform.
     scheme : {"kfold", "leave-site-out", "temporal"}
         Outer splits. "temporal" cuts the later half of the patients into `folds` parts and tests
@@ -123,6 +127,8 @@ def evaluate(
         A sample that stands in some of the tables: leave it out, or keep it. Its missing block
         is imputed with medians of the training samples that have it, and does not train the
         model of that block.
+    reliability : Reliability or None
+        Repeated measurements; imaging columns that are not reliable by them are left out.
     permutations : int, default 0
         Runs of the whole pipeline with the outcome permuted over patients.
     bootstrap : int, default 200
@@ -163,7 +169,8 @@ def evaluate(
         blocks, outcome, seed=seed, groups=groups, sites=sites, roles=roles, model=model,
         selection=selection, n_selected=n_selected, harmonise=harmonise, scheme=scheme,
         order=order, folds=folds, repeats=repeats, inner_folds=inner_folds, baselines=baselines,
-        volume=volume, fusion=fusion, missing_blocks=missing_blocks, horizon=horizon,
+        volume=volume, fusion=fusion, missing_blocks=missing_blocks,
+        reliability=reliability, horizon=horizon,
     )  # fmt: skip
     outputs = map_units(run_fold, setup.tasks(), executor=executor, what="Cross-validating")
     permuted = _permute(setup, permutations=permutations, executor=executor)

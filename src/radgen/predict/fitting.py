@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from radgen._core.digest import digest
 from radgen.errors import InputError, shown
+from radgen.phenotype.harmonise_table import BatchColumns
+from radgen.predict.acquisition import Harmonisation, place_of
 from radgen.predict.contract import (
     BlockContract,
     check_units,
@@ -26,12 +28,12 @@ from radgen.predict.learners import Fitted, make_learner
 from radgen.predict.planning import (
     check_size,
     name_of,
-    pool_small_sites,
+    removal,
     strata_of,
     time_grid,
 )
 from radgen.predict.portable import risk_of_hazard
-from radgen.predict.preprocess import harmoniser
+from radgen.predict.reliable import Reliability
 from radgen.predict.result import PredictionResult
 from radgen.predict.splits import Split
 from radgen.stats.cox import RiskSets
@@ -72,6 +74,8 @@ class FittedModel:
         ``level, fitted, target, n_rows, digest``: each fit and the digest of the rows it saw.
     card : mapping
         Numbers for a reader: sizes, events, seed, settings, and the internal validation.
+    acquisition : BatchColumns or None
+        Columns of batches and kept covariates by which a `Harmonisation` harmonises.
     """
 
     outcome: str
@@ -93,12 +97,13 @@ class FittedModel:
     sites: frozenset[str]
     fit_log: pl.DataFrame
     card: Mapping[str, Any] = field(default_factory=dict)
+    acquisition: BatchColumns | None = None
 
     def predict(
         self,
         blocks: Mapping[str, Any],
         *,
-        sites: Mapping[str, str] | None = None,
+        sites: Any = None,
         any_range: bool = False,
     ) -> pl.DataFrame:
         """Return predictions of new samples, nothing refitted.
@@ -107,8 +112,9 @@ class FittedModel:
         ----------
         blocks : mapping
             Tables of the same names and columns as in training; more columns are ignored.
-        sites : mapping of sample to site, or None
-            Needed where sites were harmonised in training.
+        sites : mapping of sample to site, data frame, or None
+            Needed where sites were harmonised in training; a frame with ``sample`` and the
+            columns of `acquisition` where those are several.
         any_range : bool, default False
             Predict also where values lie outside the training range.
 
@@ -132,12 +138,7 @@ class FittedModel:
         rounded once, exponentials are those of decimal arithmetic.
         """
         found, parts, told = self._read(blocks)
-        place = None
-        if sites is not None:
-            unknown = [item for item in found if item not in sites]
-            if unknown:
-                raise InputError(f"{len(unknown)} samples have no site: {shown(unknown)}.")
-            place = np.array([str(sites[item]) for item in found], dtype=object)
+        place = place_of(sites, self.acquisition, found)
         if not any_range:
             for name, values in parts.items():
                 check_units(values, self.contracts[name], name)
@@ -266,6 +267,7 @@ def fit_model(
     inner_folds: int = 5,
     validation: PredictionResult | None = None,
     levels: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
+    reliability: Reliability | None = None,
 ) -> FittedModel:
     """Return one model fitted to all samples, as `radgen.predict.evaluate` fits its folds.
 
@@ -279,6 +281,8 @@ def fit_model(
         Internal validation of the same outcome and blocks; its numbers go on the card.
     levels : mapping of block to mapping of column to levels, or None
         Of text columns that the caller has expanded ("sex=M"), so that the bundle can do so.
+    reliability : Reliability or None
+        As in `radgen.predict.evaluate`.
 
     Returns
     -------
@@ -295,22 +299,19 @@ def fit_model(
             f"The validation is of {validation.outcome!r}, the model of {outcome.name!r}."
         )
     design = build_design(blocks, outcome, groups=groups, sites=sites, roles=roles)
-    if harmonise not in (None, "none") and design.sites is None:
-        raise InputError("Harmonisation needs the site of each sample: pass sites.")
     notes: list[str] = []
     check_size(design, inner_folds, notes)
-    place = design.sites
-    remover = harmoniser(harmonise, leave_site_out=True)
-    if remover is not None and place is not None:
-        place = pool_small_sites(place, notes)
+    remover, place = removal(harmonise, design, notes, adapt=True, pool=True)
     name, learner = make_learner(model, design.kind)
     everyone = np.arange(design.n)
     plan = ModelPlan("model", tuple(block.name for block in design.blocks))
     times, horizon = time_grid(design, None)
     task = FoldTask(
         Split(0, 0, everyone, np.zeros(0, dtype=np.int64)), design.blocks, design.target,
-        design.kind, design.patients, strata_of(design, place if remover is not None else None),
-        place, (plan,), learner, selection, n_selected, remover, inner_folds, seed, times, horizon,
+        design.kind, design.patients, strata_of(design, None if place is None else place.labels),
+        design.sites or (None if place is None else place.labels), (plan,), learner, selection,
+        n_selected, remover, inner_folds, seed, times, horizon, place,
+        {} if reliability is None else reliability.for_blocks(design),
     )  # fmt: skip
     found = fit_all(task)
     base = _baseline(found.base.target, found.base.score) if design.kind == "censored" else ()
@@ -318,6 +319,7 @@ def fit_model(
         "n_samples": design.n, "n_patients": len(design.patient_names), "events": design.n_events,
         "seed": seed, "model": name, "setting": found.setting, "warnings": notes,
         "selection": name_of(selection), "harmonise": name_of(harmonise),
+        "reliability": "" if reliability is None else reliability.words(),
         "validation": None if validation is None else _validation_card(validation),
     }  # fmt: skip
     empty = np.zeros(0)
@@ -347,6 +349,7 @@ def fit_model(
         sites=hashed(set(design.sites or ())),
         fit_log=_log(found.log, design.samples),
         card=card,
+        acquisition=harmonise.columns if isinstance(harmonise, Harmonisation) else None,
     )
 
 

@@ -312,6 +312,41 @@ def model_tables(
     return blocks, notes
 
 
+def model_sites(
+    model: FittedModel, paths: Sequence[str | Path], *, id_name: str | None = None
+) -> pl.DataFrame | None:
+    """Return batches and kept covariates of new samples, by the columns of training.
+
+    Parameters
+    ----------
+    model, paths, id_name
+        As in `model_tables`.
+
+    Returns
+    -------
+    polars.DataFrame or None
+        ``sample`` and the columns; None where the model harmonises by a mapping of sites alone,
+        or not at all.
+
+    Raises
+    ------
+    InputError
+        If a column is in no table, or in two with different values.
+    """
+    if model.acquisition is None:
+        return None
+    tables = [(Path(path), read_plain(path, id_name=_known(path, id_name))[0]) for path in paths]
+    names = model.acquisition.names
+    homes = {column: _home(column, tables) for column in names}
+    lost = [column for column, home in homes.items() if home is None]
+    if lost:
+        raise InputError(
+            f"The model harmonises by {shown(names)}, and no table has {shown(lost)}. Bring a "
+            "table with these columns."
+        )
+    return _joined(homes, tables)
+
+
 def _home(column: str, tables: Sequence[tuple[Path, pl.DataFrame]]) -> int | None:
     found = [k for k, (_, frame) in enumerate(tables) if column in frame.columns]
     if len(found) > 1:

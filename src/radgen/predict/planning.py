@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from radgen._core.naming import require_choice
 from radgen.errors import InputError, shown
+from radgen.predict.acquisition import Acquisition, Harmonisation, pooled
 from radgen.predict.design import ROLES, Block, Design, build_design
 from radgen.predict.engine import FoldTask, ModelPlan
 from radgen.predict.fusion import FUSIONS, Fusion
 from radgen.predict.learners import make_learner
 from radgen.predict.preprocess import harmoniser
+from radgen.predict.reliable import Reliability
 from radgen.predict.splits import Split, outer_splits, temporal_splits
 from radgen.stats.survival_metrics import support
 from radgen.types import Outcome
@@ -28,6 +30,7 @@ __all__ = [
     "make_plans",
     "name_of",
     "pool_small_sites",
+    "removal",
     "set_up",
     "strata_of",
     "time_grid",
@@ -95,6 +98,7 @@ def set_up(
     volume: str | None = None,
     fusion: Fusion | Sequence[Fusion] = "early",
     missing_blocks: str = "drop",
+    reliability: Reliability | None = None,
     horizon: float | None = None,
 ) -> Setup:
     """Return an evaluation ready to run; `radgen.predict.evaluate` explains the arguments.
@@ -112,17 +116,18 @@ def set_up(
     design = build_design(
         blocks, outcome, groups=groups, sites=sites, roles=roles, keep=missing_blocks == "keep"
     )
-    if harmonise not in (None, "none") and design.sites is None:
-        raise InputError("Harmonisation needs the site of each sample: pass sites.")
     name, learner = make_learner(model, design.kind)
-    remover = harmoniser(harmonise, leave_site_out=scheme != "kfold")
     notes = list(design.notes)
-    place = design.sites
-    if remover is not None and scheme == "kfold" and place is not None:
-        place = pool_small_sites(place, notes)
+    remover, place = removal(
+        harmonise, design, notes, adapt=scheme != "kfold", pool=scheme == "kfold"
+    )
+    needs = "invariant" in name_of(selection).lower()
+    if needs and design.sites is None and place is None:
+        raise InputError("Invariant selection needs the site of each sample: pass sites.")
+    sites = design.sites if place is None else place.labels
     check_size(design, folds if scheme == "kfold" else 2, notes)
     design_blocks, plans = make_plans(design, baselines, volume, hows)
-    strata = strata_of(design, place if remover is not None else None)
+    strata = strata_of(design, None if place is None else place.labels)
     times, when = time_grid(design, horizon)
     if scheme == "temporal":
         splits = temporal_splits(_moments(design, order), design.patients, folds=folds)
@@ -135,17 +140,55 @@ def set_up(
     check_folds(design, splits)
     common = {
         "blocks": design_blocks, "kind": design.kind, "patients": design.patients,
-        "strata": strata, "sites": place, "learner": learner, "selection": selection,
-        "n_selected": n_selected, "harmoniser": remover, "inner_folds": inner_folds,
-        "seed": seed, "times": times, "horizon": when,
+        "strata": strata, "sites": design.sites or sites, "learner": learner,
+        "selection": selection, "n_selected": n_selected, "harmoniser": remover,
+        "inner_folds": inner_folds, "seed": seed, "times": times, "horizon": when, "place": place,
+        "repeats": {} if reliability is None else reliability.for_blocks(design),
     }  # fmt: skip
     params = {
         "model": name, "scheme": scheme, "folds": folds, "repeats": repeats,
         "inner_folds": inner_folds, "selection": name_of(selection), "n_selected": n_selected,
         "harmonise": name_of(harmonise), "seed": seed, "horizon": when, "blocks": list(blocks),
         "fusion": list(hows), "missing_blocks": missing_blocks,
+        "reliability": "" if reliability is None else reliability.words(),
     }  # fmt: skip
     return Setup(design, plans, splits, common, params, notes)
+
+
+def removal(
+    harmonise: Any, design: Design, notes: list[str], *, adapt: bool, pool: bool
+) -> tuple[Any, Acquisition | None]:
+    """Return the estimator that removes site effects and what it knows of each row, or None.
+
+    Parameters
+    ----------
+    harmonise : None, str, Harmonisation or estimator
+        As in `radgen.predict.evaluate`.
+    design : Design
+        Matched rows.
+    notes : list of str
+        Where it is said which small sites were put together.
+    adapt : bool
+        Policy for new sites where none is stated.
+    pool : bool
+        Put small sites together.
+
+    Raises
+    ------
+    InputError
+        If the sites are not known.
+    """
+    if harmonise is None or (isinstance(harmonise, str) and harmonise == "none"):
+        return None, None
+    if isinstance(harmonise, Harmonisation):
+        columns, place = harmonise.rows(design.samples)
+        names = columns.batch
+    elif design.sites is None:
+        raise InputError("Harmonisation needs the site of each sample: pass sites.")
+    else:
+        place, names = Acquisition.of_sites(design.sites), ("site",)
+    remover = harmoniser(harmonise, leave_site_out=adapt, n_covariates=place.kept.shape[1])
+    return remover, pooled(place, names, pool_small_sites, notes) if pool else place
 
 
 def _moments(design: Design, order: Mapping[str, Any] | None) -> FloatArray:
@@ -180,6 +223,8 @@ def name_of(choice: Any) -> str:
         return "none"
     if isinstance(choice, str):
         return choice
+    if isinstance(choice, Harmonisation):
+        return choice.words()
     if isinstance(choice, list | tuple):
         return ", ".join(type(item).__name__ for item in choice)
     return type(choice).__name__

@@ -16,8 +16,10 @@ from radgen.errors import InputError
 from radgen.phenotype.harmonise import MAX_TIES
 from radgen.phenotype.harmonise_table import METHODS
 from radgen.phenotype.select import CorrelationFilter, RankNormaliser, VarianceFilter
+from radgen.predict.acquisition import Harmonisation
 from radgen.predict.design import Block
 from radgen.predict.selection.boruta import BorutaSelector
+from radgen.predict.selection.invariant import InvariantSelector
 from radgen.predict.selection.relevance import RelevanceSelector
 from radgen.predict.selection.sparse import SparseSelector
 from radgen.predict.selection.stability import StabilitySelector
@@ -41,12 +43,14 @@ SELECTIONS = (
     "elastic_net",
     "stability",
     "boruta",
+    "invariant",
     "correlation+univariate",
     "correlation+mrmr",
     "correlation+lasso",
     "correlation+elastic_net",
     "correlation+stability",
     "correlation+boruta",
+    "correlation+invariant",
 )
 
 
@@ -79,8 +83,17 @@ class BlockScale(TransformerMixin, BaseEstimator):
         return np.asarray((values - self.mean_) / self.scale_)
 
 
-def harmoniser(harmonise: Any, *, leave_site_out: bool) -> Any:
+def harmoniser(harmonise: Any, *, leave_site_out: bool, n_covariates: int = 0) -> Any:
     """Return the estimator that removes site effects, or None.
+
+    Parameters
+    ----------
+    harmonise : None, str, Harmonisation or estimator
+        As in `radgen.predict.evaluate`.
+    leave_site_out : bool
+        Whether sites can be new: they are then adapted to, unless stated otherwise.
+    n_covariates : int, default 0
+        Columns of covariates that a `Harmonisation` keeps.
 
     Raises
     ------
@@ -95,8 +108,10 @@ def harmoniser(harmonise: Any, *, leave_site_out: bool) -> Any:
     noise scores below 0.5 (0.44 in `verification/null_zoo.py`, scenario `protected`). Pass an
     estimator to have it all the same.
     """
-    if harmonise is None or harmonise == "none":
+    if harmonise is None or (isinstance(harmonise, str) and harmonise == "none"):
         return None
+    if isinstance(harmonise, Harmonisation):
+        return harmonise.estimator(n_covariates, adapt=leave_site_out)
     if isinstance(harmonise, str):
         require_choice(harmonise, ("none", *METHODS), what="harmonisation")
         make, _ = METHODS[harmonise]
@@ -105,13 +120,19 @@ def harmoniser(harmonise: Any, *, leave_site_out: bool) -> Any:
 
 
 def block_steps(
-    block: Block, *, selection: Any, n_selected: int, harmonised: bool = False
+    block: Block,
+    *,
+    selection: Any,
+    n_selected: int,
+    harmonised: bool = False,
+    reliable: Any = None,
 ) -> list[tuple[str, Any]]:
     """Return named, unfitted steps of a block; "harmonise" marks where sites are removed.
 
     Where sites are removed, features with many equal values go first: shifted by site, their
     equal values would mark the site. Ranks come before harmonisation: afterwards they would blow
     up the tiny shifts by which equal values of two sites then differ, and give the site away.
+    `reliable` filters columns of imaging blocks before anything else looks at them.
 
     Raises
     ------
@@ -123,6 +144,8 @@ def block_steps(
     ]
     if block.role == "clinical":
         return [*steps, ("standardise", StandardScaler()), ("weigh", BlockScale())]
+    if reliable is not None:
+        steps += [("reliability", reliable)]
     ties = MAX_TIES if harmonised and block.role == "imaging" else 1.0
     steps += [("vary", VarianceFilter(max_ties=ties)), ("normalise", RankNormaliser())]
     if block.role == "imaging":
@@ -137,6 +160,8 @@ def _named_selector(name: str, n_selected: int) -> Any:
         return CorrelationFilter()
     if name == "univariate":
         return UnivariateSelector(n_selected)
+    if name == "invariant":
+        return InvariantSelector()
     if name == "mrmr":
         return RelevanceSelector(n_selected)
     if name in ("lasso", "elastic_net"):

@@ -230,8 +230,10 @@ class PredictionResult(Result):
             )
         harmonise = ""
         if p["harmonise"] != "none":
-            plain = " (no empirical Bayes)" if p["harmonise"].islower() else ""
+            named = p["harmonise"] in ("combat", "location-scale", "covbat")
+            plain = " (no empirical Bayes)" if named else ""
             harmonise = f"site effects were removed with {p['harmonise']}{plain}, "
+        reliable = f"{p['reliability']}, " if p.get("reliability") else ""
         selection = (
             f"features were selected ({p['selection']}), " if p["selection"] != "none" else ""
         )
@@ -246,10 +248,11 @@ class PredictionResult(Result):
             f"Models of {self.outcome} ({p['model']}) were evaluated by {outer}; settings and "
             f"decision thresholds were chosen in {p['inner_folds']} inner folds of each training "
             "set. Within every training set alone missing values were imputed (median), "
-            f"imaging and genomic features were mapped to normal scores, {harmonise}{selection}"
-            f"and blocks were scaled to equal largest variance. {fused}All models were compared on "
-            "the same folds. Discrimination compares patients within a fold and is averaged over "
-            f"repeats; {p['confidence']:.0%} intervals are {p['interval_text']}. Seed {p['seed']}."
+            f"{reliable}imaging and genomic features were mapped to normal scores, {harmonise}"
+            f"{selection}and blocks were scaled to equal largest variance. {fused}All models were "
+            "compared on the same folds. Discrimination compares patients within a fold and is "
+            f"averaged over repeats; {p['confidence']:.0%} intervals are {p['interval_text']}. "
+            f"Seed {p['seed']}."
         )
 
     def plot(self, kind: str, *, ax: Any = None) -> Any:

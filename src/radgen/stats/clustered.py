@@ -133,7 +133,8 @@ def random_intercept(
     status[usable] = np.where(slack <= 1e-14 * total_y, PERFECT_FIT, OK)
     if yy <= RANK_RTOL**2 * total_y:
         status[:] = EXPLAINED_TRAIT if total_y > 0 else CONSTANT_TRAIT
-    if n - basis.shape[1] - 1 < 1:
+    if n - basis.shape[1] - 1 < 2:
+        # One degree of freedom cannot tell two variances apart.
         status[:] = TOO_FEW
     exact = np.flatnonzero(status == PERFECT_FIT)
     out[0, exact] = x_left[:, exact].T @ (target - target.mean()) / xx[exact]

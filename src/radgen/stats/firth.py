@@ -37,6 +37,8 @@ class FirthTest:
         Penalised likelihood-ratio statistic, 1 degree of freedom.
     log10p : float
         Its log10 p.
+    converged : bool
+        Both fits reached their maximum.
     """
 
     effect: float
@@ -45,6 +47,7 @@ class FirthTest:
     ci_high: float
     chi2: float
     log10p: float
+    converged: bool = True
 
 
 def firth(
@@ -108,13 +111,17 @@ def firth(
     if not np.isfinite(value):
         raise InputError("The design of a Firth regression lacks rank: drop dependent columns.")
     converged = not free.any()
+    damp, last = 1.0, np.zeros(int(free.sum()))
     for _ in range(_MAX_STEPS if free.any() else 0):
         part = info[np.ix_(free, free)]
         step = np.linalg.solve(part, score[free])
         if float(score[free] @ step) < _TOLERANCE**2:
             converged = True
             break
-        step *= min(1.0, _MAX_STEP / float(np.max(np.abs(step))))
+        # The information is not the curvature of the penalty: steps may go too far each time.
+        if float(step @ part @ last) < -0.25 * float(last @ part @ last):
+            damp /= 2
+        step *= min(damp, _MAX_STEP / float(np.max(np.abs(step))))
         for _half in range(40):
             new = coef.copy()
             new[free] += step
@@ -125,7 +132,7 @@ def firth(
         else:
             converged = float(np.max(np.abs(score[free]))) < 1e-6
             break
-        coef, value, score, info = new, found, new_score, new_info
+        coef, value, score, info, last = new, found, new_score, new_info, step
     return GlmFit(coef, np.asarray(np.linalg.inv(info)), value, converged, False)
 
 
@@ -164,7 +171,8 @@ def firth_test(
     low, high = (
         _profile_limit(y, design, column, full, limit=limit, way=way) for way in (-1.0, 1.0)
     )
-    return FirthTest(effect, se, low, high, chi2, float(chi2_log10p(chi2, 1)))
+    converged = full.converged and null.converged
+    return FirthTest(effect, se, low, high, chi2, float(chi2_log10p(chi2, 1)), converged)
 
 
 def _penalised(target: Array, x: Array, coef: Array) -> tuple[float, Array, Array]:

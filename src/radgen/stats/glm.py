@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 _MAX_STEPS = 100
 _SCORE_TOLERANCE = 1e-9
 _MAX_ETA = 30.0
+_FAR = 1e-3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -135,14 +136,14 @@ def logistic(y: ArrayLike, design: ArrayLike) -> GlmFit:
         info = (x * weight[:, None]).T @ x
         score = x.T @ (target - mean)
         spread = np.sqrt(np.maximum(np.diag(info), 1e-300))
-        if np.max(np.abs(score) / spread) < _SCORE_TOLERANCE:
-            converged = True
-            break
-        if np.max(np.abs(eta)) > _MAX_ETA and value > -1e-6 * len(target):
-            separated = True
-            break
         step = _solve(info, score)
-        if step is None:
+        if np.max(np.abs(score) / spread) < _SCORE_TOLERANCE:
+            # Without a slope, and yet far from the maximum: it lies at infinity.
+            far = np.inf if step is None else float(np.max(np.abs(x @ step)))
+            separated = far > _FAR
+            converged = not separated
+            break
+        if step is None or (np.max(np.abs(eta)) > _MAX_ETA and value > -1e-6 * len(target)):
             separated = True
             break
         coef, value = _halved(target, x, coef, step, value)

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 _MAX_STEPS = 200
 _MOST_SIZE = 1e8
 _LEAST_SIZE = 1e-6
+_LARGE_SIZE = 1e5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,6 +103,8 @@ def negbinom(y: ArrayLike, design: ArrayLike, *, offset: ArrayLike | None = None
         coef = _scoring(counts, x, shift, coef, size)
         mean = np.exp(np.clip(x @ coef + shift, -30, 30))
         size = _newton_size(counts, mean, size)
+        # Beyond, the likelihood hardly depends on the size, and loses its digits: Poisson's.
+        size = _MOST_SIZE if size > _LARGE_SIZE * max(1.0, float(mean.max())) else size
         found = _log_likelihood(counts, mean, size)
         if abs(found - value) < 1e-12 * max(1.0, abs(found)):
             converged = True
@@ -210,6 +213,8 @@ def _moment_size(counts: Array, mean: Array) -> float:
 
 
 def _log_likelihood(counts: Array, mean: Array, size: float) -> float:
+    if size >= _MOST_SIZE:
+        return float(np.sum(special.xlogy(counts, mean) - mean - special.gammaln(counts + 1)))
     # log(size/(size + mean)) by log1p: the size is large where the counts are Poisson.
     parts = (
         special.gammaln(counts + size)

@@ -229,7 +229,7 @@ def log10p_to_z(log10p: ArrayLike) -> Array:
             slope = -np.exp(-0.5 * guess**2 - 0.5 * math.log(2 * math.pi) - value)
             guess = guess - (value - finite) / slope
         z = np.where(deep, np.where(np.isinf(target), np.inf, guess), z)
-    return np.asarray(z)
+    return np.asarray(np.where(np.isnan(target), np.nan, z))
 
 
 def t_quantile(p: ArrayLike, df: ArrayLike) -> Array:

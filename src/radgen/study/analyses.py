@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from radgen._core.rng import derive_seed
@@ -16,6 +15,8 @@ from radgen.study.associating import associate, combine_layers
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
 from radgen.study.germline import germline, joined_covariates
+from radgen.study.matrix import Matrix, batch_table, harmonisation_of, reliability_of
+from radgen.study.outcomes import chosen_samples, outcome_of, some
 from radgen.study.schema.analyses import (
     AssociateSettings,
     GwasSettings,
@@ -23,41 +24,18 @@ from radgen.study.schema.analyses import (
     SurvivalAnalysisSettings,
 )
 from radgen.study.select import (
-    batches,
     choose_phenotypes,
     ranked,
     restricted,
     volume_name,
 )
 from radgen.study.stored import MANY_TESTS, VERSIONS, content, slug, stored
-from radgen.types import Covariates, Outcome, PhenotypeTable, Result
+from radgen.study.trusting import invariance, left_out, readers
+from radgen.types import Covariates, PhenotypeTable, Result
 
-__all__ = ["Analysed", "Matrix", "run_analyses"]
+__all__ = ["Analysed", "run_analyses", "tables_of"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Matrix:
-    """The phenotype matrix that analyses work on.
-
-    Attributes
-    ----------
-    raw : PhenotypeTable
-        Before harmonisation.
-    harmonised : PhenotypeTable or None
-        After it; None where the study asks for none.
-    key : str
-        Digest of what made them.
-    """
-
-    raw: PhenotypeTable
-    harmonised: PhenotypeTable | None
-    key: str
-
-    def table(self, *, harmonised: bool) -> PhenotypeTable:
-        """Return the harmonised table where it is wanted and there is one."""
-        return self.harmonised if harmonised and self.harmonised is not None else self.raw
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +45,8 @@ class Analysed:
     Attributes
     ----------
     section : str
-        "genotypes", "associate", "evidence", "gwas", "survival" or "predict".
+        "reliability", "genotypes", "associate", "evidence", "gwas", "survival", "predict",
+        "readers" or "environments".
     name : str
         As the study file names it.
     result : Result or None
@@ -91,6 +70,14 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
     plans += [("gwas", item, _gwas) for item in found.settings.gwas]
     plans += [("survival", item, _survival) for item in found.settings.survival]
     plans += [("predict", item, _predict) for item in found.settings.predict]
+    plans += [("readers", item, readers) for item in found.settings.readers]
+    plans += [
+        ("environments", item, function)
+        for item in found.settings.environments
+        for function in (invariance, left_out)
+    ]
+    if matrix.repeatability is not None:
+        done.append(Analysed("reliability", "Reliability of phenotypes", matrix.repeatability))
     if found.settings.gwas:
         done.append(_quality(found, context))
     for section, item, function in plans:
@@ -102,10 +89,14 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
                 "An analysis of [[%s]] could not be done: %s", section, type(error).__name__
             )
             context.failures.append(f"{item.name}: {error}")
-            done.append(Analysed(section, item.name, None, str(error)))
+            done.append(Analysed(section, _title(item, function), None, str(error)))
         else:
-            done.append(Analysed(section, item.name, result))
+            done.append(Analysed(section, _title(item, function), result))
     return done
+
+
+def _title(item: Any, function: Callable[..., Result]) -> str:
+    return f"{item.name}: environments left out" if function is left_out else str(item.name)
 
 
 def _quality(found: Gathered, context: Context) -> Analysed:
@@ -118,7 +109,9 @@ def _quality(found: Gathered, context: Context) -> Analysed:
 
 
 def _phenotypes(matrix: Matrix, item: AssociateSettings | GwasSettings) -> PhenotypeTable:
-    table = choose_phenotypes(matrix.table(harmonised=item.harmonised), item.phenotypes)
+    table = choose_phenotypes(
+        matrix.table(harmonised=item.harmonised, reliable=item.reliable), item.phenotypes
+    )
     return ranked(table) if item.transform == "rank" else table
 
 
@@ -153,35 +146,19 @@ def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context)
     )
 
 
-def _where(found: Gathered, item: SurvivalAnalysisSettings | PredictSettings) -> set[str] | None:
-    if not item.where:
-        return None
-    samples = found.sheet.select(item.where)
-    if not samples:
-        raise InputError(f"where = {dict(item.where)} leaves no sample.")
-    return samples
-
-
-def _some(outcome: Outcome, samples: set[str] | None) -> Outcome:
-    """Return the outcome of the wanted samples; that of the others is missing."""
-    if samples is None:
-        return outcome
-    keep = np.array([sample in samples for sample in outcome.samples])
-    return replace(outcome, values=np.where(keep, outcome.values, np.nan))
-
-
 def _survival(
     found: Gathered, item: SurvivalAnalysisSettings, matrix: Matrix, context: Context
 ) -> Result:
     from radgen.associate import HazardResult, hazards
 
-    outcome = _some(found.sheet.outcome(item.outcome), _where(found, item))
+    outcome = some(found.sheet.outcome(item.outcome), chosen_samples(found, item.where))
     predictors: list[Covariates | PhenotypeTable] = []
     variables = found.sheet.covariates(item.variables)
     if variables is not None:
         predictors.append(variables)
     if item.phenotypes:
-        predictors.append(choose_phenotypes(matrix.table(harmonised=True), item.phenotypes))
+        table = choose_phenotypes(matrix.table(harmonised=True), item.phenotypes)
+        predictors.append(matrix.reliable(table) if item.reliable else table)
     covariates = found.sheet.covariates(item.covariates)
     return stored(
         context,
@@ -193,45 +170,26 @@ def _survival(
     )
 
 
-def outcome_of(found: Gathered, item: PredictSettings) -> Outcome:
-    """Return the outcome that a model predicts.
-
-    Raises
-    ------
-    InputError
-        If a molecular feature has fewer than two values.
-    """
-    sheet = found.sheet
-    if item.outcome in sheet.names():
-        return sheet.outcome(item.outcome, positive=item.positive)
-    layer, _, feature = item.outcome.partition(":")
-    table = found.layers[layer]
-    values = table.values[:, table.features.index(feature)]
-    known = values[np.isfinite(values)]
-    if len(np.unique(known)) < 2:
-        raise InputError(f"{item.outcome} has the same value in all samples.")
-    binary = bool(np.isin(known, (0.0, 1.0)).all())
-    levels = ("wild-type", "mutant") if layer == "mutation" or table.layer == "mutation" else ()
-    return Outcome(
-        feature,
-        "binary" if binary else "continuous",
-        table.samples,
-        values,
-        levels=levels if binary else (),
-    )
-
-
 def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Context) -> Result:
     from radgen.predict import PredictionResult, evaluate, fit_model, write_bundle
 
-    outcome = _some(outcome_of(found, item), _where(found, item))
+    outcome = some(outcome_of(found, item), chosen_samples(found, item.where))
     blocks: dict[str, Any] = {}
     table = matrix.raw
-    sites = None
+    sites: dict[str, str] | None = None
+    groups: dict[str, str] | None = None
+    harmonise = None
     settings = found.settings.harmonise
-    if settings is not None and (item.harmonise or item.scheme == "leave-site-out"):
-        sites = batches(found.sheet, table.samples, settings)
+    needs = item.harmonise or item.scheme == "leave-site-out" or "invariant" in item.selection
+    if settings is not None and needs:
+        rows, _ = batch_table(found.sheet, table.samples, settings)
+        sites = dict(rows.select("sample", settings.batch[0]).iter_rows())
         table = restricted(table, sites)
+        harmonise = harmonisation_of(settings, rows) if item.harmonise else None
+        if settings.subject is not None:
+            groups = dict(
+                rows.select("sample", pl.col(settings.subject).cast(pl.String)).iter_rows()
+            )
     if item.images:
         blocks["imaging"] = table
     clinical = found.sheet.covariates(item.clinical)
@@ -241,15 +199,20 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         blocks[name] = found.layers[name]
     if sites is not None:
         known = set(sites)
-        outcome = _some(outcome, known)
+        outcome = some(outcome, known)
     seed = derive_seed(found.settings.study.seed, "predict", item.name) % 2**32
     volume = volume_name(table, found.settings.features.volume) if item.images else None
     shared: dict[str, Any] = {
         "seed": seed,
         "sites": sites,
+        "groups": groups,
         "model": item.model,
-        "selection": None if item.selection == "none" else item.selection,
-        "harmonise": settings.method if settings is not None and item.harmonise else None,
+        "selection": _selection(item),
+        "n_selected": item.n_selected,
+        "harmonise": harmonise,
+        "reliability": reliability_of(found.settings.reliability, matrix.repeats)
+        if item.reliable and item.images
+        else None,
         "inner_folds": item.inner_folds,
     }
     result = stored(
@@ -261,6 +224,12 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
             content(outcome),
             {n: content(b) for n, b in blocks.items()},
             sites or {},
+            None if settings is None else settings.model_dump(mode="json"),
+            None if harmonise is None else rows.to_dict(as_series=False),
+            {n: content(t) for n, t in matrix.repeats.items()} if item.reliable else {},
+            None
+            if found.settings.reliability is None
+            else found.settings.reliability.model_dump(mode="json"),
             {k: str(v) for k, v in (_order(found, item) or {}).items()},
         ],
         compute=lambda: evaluate(
@@ -285,6 +254,19 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         model = fit_model(blocks, outcome, validation=result, levels=levels, **shared)
         write_bundle(model, context.out / "models" / f"{slug(item.name)}.json")
     return result
+
+
+def _selection(item: PredictSettings) -> Any:
+    """Return the selection by name, or as estimators where the study sets their options."""
+    if item.selection == "none":
+        return None
+    if "stability" in item.selection and item.max_errors != 1.0:
+        from radgen.phenotype import CorrelationFilter
+        from radgen.predict.selection import StabilitySelector
+
+        own = StabilitySelector(item.max_errors, random_state=0)
+        return [CorrelationFilter(), own] if "+" in item.selection else [own]
+    return item.selection
 
 
 def _order(found: Gathered, item: PredictSettings) -> dict[str, Any] | None:

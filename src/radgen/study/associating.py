@@ -17,7 +17,7 @@ from radgen.study.stored import MANY_TESTS, VERSIONS, content, slug, stored
 from radgen.types import Covariates, OmicsTable, PhenotypeTable, Result
 
 if TYPE_CHECKING:
-    from radgen.study.analyses import Matrix
+    from radgen.study.matrix import Matrix
 
 __all__ = ["associate", "combine_layers"]
 
@@ -29,7 +29,9 @@ def _sides(
     from radgen.associate import adjust_for
 
     covariates = found.sheet.covariates(item.covariates)
-    table = choose_phenotypes(matrix.table(harmonised=item.harmonised), item.phenotypes)
+    table = choose_phenotypes(
+        matrix.table(harmonised=item.harmonised, reliable=item.reliable), item.phenotypes
+    )
     if not item.adjust_phenotypes:
         return table, covariates
     whole = matrix.table(harmonised=item.harmonised)

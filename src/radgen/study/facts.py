@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from radgen.study.gather import Gathered
 from radgen.study.schema import StudySettings
+from radgen.study.schema.trust import HarmoniseSettings, ReliabilitySettings
 
 __all__ = ["facts"]
 
@@ -23,14 +24,9 @@ def facts(found: Gathered, *, pipeline: list[str]) -> dict[str, str]:
     out["linkage"] = _linkage(settings)
     out |= _images(settings)
     if settings.harmonise is not None:
-        kept = ", ".join(settings.harmonise.keep) or "none"
-        method = _METHODS[settings.harmonise.method]
-        out["harmonisation"] = (
-            f"{method} over {settings.harmonise.batch}; covariates kept: {kept}. For associations "
-            "it is fitted on all samples without any molecular data; models harmonise, where asked "
-            "to, inside their folds."
-        )
-        out["several_sites"] = f"Sites or scanners are named by {settings.harmonise.batch}."
+        out |= _harmonisation(settings.harmonise)
+    if settings.reliability is not None:
+        out["reliability"] = _reliability(settings.reliability)
     if settings.predict:
         out["partition"] = (
             "Folds part patients; imputation, selection, scaling, harmonisation and tuning are "
@@ -48,6 +44,30 @@ def facts(found: Gathered, *, pipeline: list[str]) -> dict[str, str]:
             f"{item.variant_call_rate:g} and a Hardy-Weinberg p of at least {item.hwe_p:g}."
         )
     return out
+
+
+def _harmonisation(item: HarmoniseSettings) -> dict[str, str]:
+    kept = ", ".join([*item.keep, *(f"{name} (as a curve)" for name in item.smooth)]) or "none"
+    method, batch = _METHODS[item.method], ", ".join(item.batch)
+    if len(item.batch) > 1:
+        method = f"Nested {method}"
+    if item.subject is not None:
+        method = f"Longitudinal {method}"
+    new = item.unseen or "adapted to where a site is left out, otherwise refused"
+    return {
+        "harmonisation": f"{method} over {batch}; covariates kept: {kept}; new batches: {new}. For "
+        "associations it is fitted on all samples without any molecular data; models harmonise, "
+        "where asked to, inside their folds.",
+        "several_sites": f"Sites or scanners are named by {batch}.",
+    }
+
+
+def _reliability(item: ReliabilitySettings) -> str:
+    source = "perturbed copies of the scans" if item.perturb else "repeated measurements in a table"
+    return (
+        f"Phenotypes count as reliable where the lower {item.confidence:.0%} bound of "
+        f"ICC({item.form}) reaches {item.threshold:g} ({source})."
+    )
 
 
 def _linkage(settings: StudySettings) -> str:

@@ -22,6 +22,7 @@ from radgen.study.layers import (
     read_specimens,
 )
 from radgen.study.losses import Losses
+from radgen.study.matrix import repeated_tables
 from radgen.study.problems import Problem
 from radgen.study.scans import Scan, ScanList, choose_scans, find_scans
 from radgen.study.schema import StudySettings
@@ -55,6 +56,8 @@ class Gathered:
         Molecular layers, a row a patient.
     genotypes : GenotypeMatrix or None
         Germline genotypes.
+    repeats : dict of str to PhenotypeTable
+        Repeated measurements of [reliability], a table a repeat.
     losses : Losses
         Who was lost on the way.
     problems : list of Problem
@@ -71,6 +74,7 @@ class Gathered:
     table: PhenotypeTable | None = None
     layers: dict[str, OmicsTable] = field(default_factory=dict)
     genotypes: GenotypeMatrix | None = None
+    repeats: dict[str, PhenotypeTable] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     problems: list[Problem] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
@@ -150,6 +154,7 @@ def gather(settings: StudySettings, path: Path, lines: Mapping[Location, int]) -
         _read_features(found, settings.features.table)
     _read_layers(found)
     _read_genotypes(found)
+    _read_repeats(found)
     if not found.problems:
         _match_people(found)
     return found
@@ -382,6 +387,20 @@ def _read_genotypes(found: Gathered) -> None:
         return
     with found.noting(("genotypes",), path):
         found.genotypes = read_genotypes(settings, path)
+
+
+def _read_repeats(found: Gathered) -> None:
+    settings = found.settings.reliability
+    if settings is None or not settings.table:
+        return
+    several = len(settings.table) > 1
+    for place, text in enumerate(settings.table):
+        at: Location = ("reliability", "table", place) if several else ("reliability", "table")
+        path = found.find(text, *at)
+        if path is None:
+            continue
+        with found.noting(at, path):
+            found.repeats |= repeated_tables(settings, path)
 
 
 def _match_people(found: Gathered) -> None:

@@ -39,7 +39,7 @@ from radgen.study.provenance import StepRecord
 from radgen.study.select import choose_phenotypes, volume_name
 from radgen.types import PhenotypeTable
 
-__all__ = ["Imaging", "image_phenotypes", "units_of"]
+__all__ = ["Imaging", "image_phenotypes", "stored_or_computed", "units_of"]
 
 T = TypeVar("T")
 _SCAN_MARK = " scan "
@@ -70,17 +70,29 @@ class Imaging:
     key: str
 
 
-def units_of(found: Gathered) -> list[Unit]:
-    """Return the units of work: an image and its mask for each scan and sequence."""
+def units_of(found: Gathered, *, own_names: bool = True) -> list[Unit]:
+    """Return the units of work: an image and its mask for each scan and sequence.
+
+    Parameters
+    ----------
+    found : Gathered
+        The scans.
+    own_names : bool, default True
+        Scans of one patient that are all measured have names of their own until they become
+        one row; False = the patient's.
+    """
     images = found.settings.images
     assert images is not None
     sequences = images.all_sequences()
     recipes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     units = []
-    # Scans of one patient that are all measured have names of their own until they become one row.
     counts = Counter(scan.sample for scan in found.scans)
     for scan in found.scans:
-        own = f"{scan.sample}{_SCAN_MARK}{scan.row}" if counts[scan.sample] > 1 else scan.sample
+        own = (
+            f"{scan.sample}{_SCAN_MARK}{scan.row}"
+            if own_names and counts[scan.sample] > 1
+            else scan.sample
+        )
         for name, (image, mask) in scan.files.items():
             sequence = sequences[name]
             modality = scan.modality if scan.modality is not None else sequence.modality or ""
@@ -158,7 +170,7 @@ def _one_row_a_patient(table: PhenotypeTable, found: Gathered) -> PhenotypeTable
     return done
 
 
-def _key(unit: Unit, context: Context) -> str:
+def _key(unit: Any, context: Context) -> str:
     """Return the key of a unit: recipe and content of the files, not their names."""
     image, mask = (context.files.of(Path(p)) for p in (unit.image, unit.mask))
     return digest(MEASURE[0], MEASURE[1], unit.recipe(), image, mask)
@@ -170,7 +182,7 @@ def _present(unit: Unit) -> bool:
 
 def _measure_all(units: Sequence[Unit], context: Context) -> list[Measured]:
     results: list[Measured | None] = [None if _present(unit) else _absent(unit) for unit in units]
-    return _stored_or_computed(
+    return stored_or_computed(
         units,
         results,
         context,
@@ -188,14 +200,14 @@ def _absent(unit: Unit) -> Measured:
     return as_measured(lost_unit(unit, f"the {which} file does not exist"))
 
 
-def _stored_or_computed(
-    units: Sequence[Unit],
+def stored_or_computed(
+    units: Sequence[Any],
     results: list[T | None],
     context: Context,
     *,
     step: tuple[str, int],
     codec: Codec[T],
-    function: Callable[[Unit], Any],
+    function: Callable[[Any], Any],
     convert: Callable[[Any], T],
     what: str,
     failed: Callable[[T], bool],
@@ -244,7 +256,7 @@ def _pictures(
         [unit for unit, item in zip(units, measured, strict=True) if not item.reason], at_most
     )
     empty: list[str | None] = [None] * len(good)
-    pngs = _stored_or_computed(
+    pngs = stored_or_computed(
         good,
         empty,
         context,

@@ -18,6 +18,7 @@ from radgen.study.schema.analyses import PreprocessChanges
 from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, ImageVolume, Mask, PhenotypeTable
 
 __all__ = [
+    "BAD_SCAN",
     "DRAW",
     "MEASURE",
     "Measured",
@@ -28,6 +29,7 @@ __all__ = [
     "lost_unit",
     "measure",
     "measured_codec",
+    "normalised",
     "phenotypes_of",
     "picture_codec",
     "unit_settings",
@@ -39,7 +41,7 @@ MEASURE = ("measure", 1)
 DRAW = ("picture", 1)
 """Name and version of the step that draws scans for quality control."""
 
-_BAD_SCAN = (RadgenError, OSError, ValueError, RuntimeError, MemoryError)
+BAD_SCAN = (RadgenError, OSError, ValueError, RuntimeError, MemoryError)
 """What a scan that cannot be read or measured raises, the readers' own errors included."""
 
 
@@ -175,7 +177,7 @@ def measure(unit: Unit) -> dict[str, Any]:
 
     try:
         return _measured(unit)
-    except _BAD_SCAN as error:
+    except BAD_SCAN as error:
         text = " ".join(str(error).split()) or type(error).__name__
         for path, name in ((unit.image, "image"), (unit.mask, "mask")):
             text = text.replace(path, name).replace(str(Path(path).parent), "folder")
@@ -195,7 +197,7 @@ def _measured(unit: Unit) -> dict[str, Any]:
         mask.require_on(image)
     raw = image
     if unit.normalise:
-        image = _normalised(image, masks, unit.normalise)
+        image = normalised(image, masks, unit.normalise)
     settings = ExtractionSettings.from_mapping(unit.extraction)
     long = extract(image, masks, settings=settings, threads=unit.threads)
     return {"long": long.to_dict(as_series=False), "caption": _caption(raw, masks)}
@@ -210,7 +212,7 @@ def draw(unit: Unit) -> str:
         image = read_image(unit.image, modality=unit.modality)
         masks = read_masks(unit.mask, labels=unit.regions, reference=image)
         return base64.b64encode(thumbnail(image, masks)).decode()
-    except _BAD_SCAN:
+    except BAD_SCAN:
         return ""
 
 
@@ -219,9 +221,10 @@ def picture_codec() -> Codec[str]:
     return Codec("picture", 1, lambda text: ({}, {"png": text}), lambda _, plain: str(plain["png"]))
 
 
-def _normalised(
+def normalised(
     image: ImageVolume, masks: Mapping[str, Mask], how: Mapping[str, Any]
 ) -> ImageVolume:
+    """Return the image on the scale that [preprocess] asks for."""
     from radgen.image.normalise import normalise
 
     region = None

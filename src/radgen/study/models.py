@@ -25,6 +25,7 @@ from radgen.predict import (
     evaluate,
     evaluate_targets,
     fit_model,
+    model_sites,
     model_tables,
     read_bundle,
     validate_external,
@@ -208,7 +209,8 @@ def apply_bundle(
     id_name : str or None
         Column of sample ids.
     sites : mapping of sample to site, or None
-        Where sites were harmonised.
+        Where sites were harmonised; None = the columns that the bundle names are looked up in
+        the tables.
     horizon : float or None
         Time of the predicted risk (survival models).
     any_range : bool, default False
@@ -227,7 +229,8 @@ def apply_bundle(
     """
     model = read_bundle(bundle)
     blocks, notes = model_tables(model, tables, id_name=id_name)
-    found = model.predict(blocks, sites=sites, any_range=any_range)
+    place = sites if sites is not None else model_sites(model, tables, id_name=id_name)
+    found = model.predict(blocks, sites=place, any_range=any_range)
     if horizon is not None:
         score = found["score"].fill_null(float("nan")).to_numpy()
         found = found.with_columns(risk=pl.Series(model.risk(score, horizon)).fill_nan(None))

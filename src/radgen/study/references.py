@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import polars as pl
+
 from radgen._core.naming import did_you_mean
 from radgen.errors import InputError, RadgenError, shown
 from radgen.study._toml import Location
 from radgen.study.gather import Gathered
 from radgen.study.measure import unit_settings
+from radgen.study.schema.trust import HarmoniseSettings
 from radgen.study.select import choose_phenotypes
 from radgen.types import Outcome, align
 
 __all__ = ["check_references"]
 
+_MORE = ("readers", "environments")
+
 
 def check_references(found: Gathered) -> None:
     """Note a problem for each name in the analyses that nothing declares."""
     _harmonise(found)
+    _reliability(found)
     _extraction(found)
     seen: dict[str, str] = {}
-    for section in ("associate", "evidence", "gwas", "survival", "predict"):
+    for section in ("associate", "evidence", "gwas", "survival", "predict", *_MORE):
         for place, item in enumerate(getattr(found.settings, section)):
             at: Location = (section, place)
             if item.name in seen:
@@ -43,6 +49,8 @@ def check_references(found: Gathered) -> None:
     _gwas(found)
     _survival(found)
     _predict(found)
+    _readers(found)
+    _environments(found)
 
 
 def _columns(found: Gathered, at: Location, names: Sequence[str]) -> None:
@@ -102,16 +110,148 @@ def _harmonise(found: Gathered) -> None:
     settings = found.settings.harmonise
     if settings is None:
         return
-    _columns(found, ("harmonise", "batch"), [settings.batch])
-    _columns(found, ("harmonise", "keep"), settings.keep)
-    outcomes = {item.outcome for item in found.settings.predict if item.harmonise}
-    clash = sorted(outcomes & set(settings.keep))
-    if clash:
+    whose = [] if settings.subject is None else [settings.subject]
+    for key, names in (
+        ("batch", settings.batch), ("keep", settings.keep), ("smooth", settings.smooth),
+        ("subject", whose),
+    ):  # fmt: skip
+        _columns(found, ("harmonise", key), names)
+    for name in settings.smooth:
+        if name in found.sheet.columns and found.sheet.columns[name].type != "number":
+            found.complain(
+                ("harmonise", "smooth"), f"{name!r} is no number: no curve of it can be kept.",
+                "Move it to keep.",
+            )  # fmt: skip
+    _reference(found, settings)
+    _kept_outcomes(found, {*settings.keep, *settings.smooth})
+    if settings.unseen == "refuse":
+        for place, item in enumerate(found.settings.predict):
+            if item.harmonise and item.scheme == "leave-site-out":
+                found.complain(
+                    ("predict", place, "scheme"),
+                    'Every site that is left out is new, and harmonise.unseen = "refuse" refuses '
+                    "it.",
+                    'Set harmonise.unseen = "adapt" or "leave", or another scheme.',
+                )
+
+
+def _reference(found: Gathered, settings: HarmoniseSettings) -> None:
+    if settings.reference is None or settings.batch[0] not in found.sheet.frame.columns:
+        return
+    known = set(found.sheet.frame[settings.batch[0]].cast(pl.String).drop_nulls())
+    if settings.reference not in known:
+        near = did_you_mean(settings.reference, known)
         found.complain(
-            ("harmonise", "keep"),
-            f"{shown(clash)} is an outcome. A kept outcome leaks into the harmonised phenotypes.",
-            "Take it out of keep.",
+            ("harmonise", "reference"),
+            f"{settings.batch[0]!r} has no value {settings.reference!r}. {near}",
         )
+
+
+def _kept_outcomes(found: Gathered, kept: set[str]) -> None:
+    """Refuse outcomes, and variables that are tested, among the covariates that are kept."""
+    settings = found.settings
+    sources: dict[str, set[str]] = {}
+    for table in ([] if settings.clinical is None else
+                  [settings.clinical, *settings.clinical.more.values()]):  # fmt: skip
+        header = {column.column or name: name for name, column in table.columns.items()}
+        for name, clock in table.survival.items():
+            used = [clock.time, clock.event, *clock.end]
+            sources[name] = {header[text] for text in used if text in header}
+    for item in settings.predict:
+        if item.harmonise:
+            outcome = {item.outcome} | sources.get(item.outcome, set())
+            for name in sorted(outcome & kept):
+                what = "is" if name == item.outcome else "makes"
+                found.complain(
+                    ("harmonise", "keep"),
+                    f"{name!r} {what} the outcome of {item.name!r}. A kept outcome is written into "
+                    "the harmonised phenotypes of every row, and noise then predicts it.",
+                    "Take it out of keep.",
+                )
+    for section, names in (
+        ("associate", "variables"), ("survival", "variables"),
+    ):  # fmt: skip
+        for item in getattr(settings, section):
+            if not getattr(item, "harmonised", True):
+                continue
+            for name in sorted(set(getattr(item, names)) & kept):
+                if section == "survival" and not item.phenotypes:
+                    continue
+                found.complain(
+                    ("harmonise", "keep"),
+                    f"{name!r} is tested by {item.name!r}. Where it is unevenly spread over the "
+                    "batches, keeping it makes its effect look surer than it is.",
+                    "Take it out of keep; or set harmonised = false there and adjust for the batch "
+                    "as a covariate.",
+                )
+
+
+def _reliability(found: Gathered) -> None:
+    settings = found.settings.reliability
+    if settings is None:
+        if found.settings.readers:
+            found.complain(
+                ("readers",),
+                "[[readers]] needs repeated readings.",
+                "Add [reliability] with table.",
+            )
+        return
+    if settings.perturb is not None:
+        if found.settings.images is None:
+            found.complain(
+                ("reliability", "perturb"),
+                "There are no scans to perturb: the features come from a table.",
+                "Give repeated measurements in reliability.table.",
+            )
+        if found.settings.readers:
+            found.complain(
+                ("readers",),
+                "Perturbed copies are no readings: [[readers]] needs tables of readers.",
+                "Give them in reliability.table.",
+            )
+        return
+    if len(found.repeats) < len(settings.table) or not found.repeats or found.table is None:
+        return
+    names = set(found.table.names)
+    for name, one in found.repeats.items():
+        if not names & set(one.names):
+            found.complain(
+                ("reliability", "table"),
+                f"{name} holds none of the study's features.",
+                f"It has {shown(one.names, 3)}; the feature table has "
+                f"{shown(found.table.names, 3)}.",
+            )
+    try:
+        align({name: one.samples for name, one in found.repeats.items()}, need=3)
+    except RadgenError as error:
+        found.complain(("reliability", "table"), " ".join(str(error).split()))
+
+
+def _readers(found: Gathered) -> None:
+    for place, item in enumerate(found.settings.readers):
+        at: Location = ("readers", place)
+        _outcome(found, (*at, "outcome"), item.outcome, item.positive, [])
+        if item.outcome in item.covariates:
+            found.complain((*at, "covariates"), f"{item.outcome!r} is the outcome.")
+        if found.repeats and item.phenotypes:
+            try:
+                choose_phenotypes(next(iter(found.repeats.values())), item.phenotypes)
+            except InputError as error:
+                found.complain((*at, "phenotypes"), str(error))
+
+
+def _environments(found: Gathered) -> None:
+    for place, item in enumerate(found.settings.environments):
+        at: Location = ("environments", place)
+        for name in item.layers:
+            if name not in found.settings.omics:
+                near = did_you_mean(name, found.settings.omics)
+                found.complain((*at, "layers"), f"No molecular layer is named {name!r}.", near)
+        if not (item.images or item.clinical or item.layers):
+            found.complain(at, "There are no predictors.", "Set images, clinical or layers.")
+        if item.by in item.clinical:
+            found.complain((*at, "clinical"), f"{item.by!r} is the environment, no predictor.")
+        _outcome(found, (*at, "outcome"), item.outcome, item.positive, item.layers)
 
 
 def _extraction(found: Gathered) -> None:
@@ -213,9 +353,10 @@ def _predict(found: Gathered) -> None:
                 )
         if not (item.images or item.clinical or item.layers):
             found.complain(at, "The model has no predictors.", "Set images, clinical or layers.")
-        needs_site = item.harmonise or item.scheme == "leave-site-out"
+        invariant = "invariant" in item.selection
+        needs_site = item.harmonise or item.scheme == "leave-site-out" or invariant
         if needs_site and found.settings.harmonise is None:
-            key = "harmonise" if item.harmonise else "scheme"
+            key = "harmonise" if item.harmonise else "selection" if invariant else "scheme"
             found.complain(
                 (*at, key), "This needs to know the sites.", "Add [harmonise] with batch."
             )

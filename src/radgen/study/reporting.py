@@ -7,11 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from radgen.report import Notes, ReportInput, Section, Table, write_report
-from radgen.study.analyses import Analysed, Matrix
+from radgen.study.analyses import Analysed
 from radgen.study.context import Context
 from radgen.study.facts import facts
 from radgen.study.gather import Gathered
 from radgen.study.imaging import Imaging
+from radgen.study.matrix import Matrix
 
 __all__ = ["write_study_report"]
 
@@ -22,6 +23,9 @@ _WORDS = {
     "gwas": "genome-wide scan",
     "survival": "survival",
     "predict": "prediction",
+    "reliability": "reliability of phenotypes",
+    "readers": "effects corrected for the readers' error",
+    "environments": "invariance over environments",
 }
 
 
@@ -89,7 +93,7 @@ def _samples(found: Gathered, matrix: Matrix) -> pl.DataFrame:
     frame = found.sheet.frame
     frame = frame.drop([name for name in frame.columns if frame[name].dtype == pl.Date])
     if found.settings.harmonise is not None and "site" not in frame.columns:
-        frame = frame.with_columns(pl.col(found.settings.harmonise.batch).alias("site"))
+        frame = frame.with_columns(pl.col(found.settings.harmonise.batch[0]).alias("site"))
     if "site" in frame.columns:
         frame = frame.with_columns(pl.col("site").cast(pl.String).fill_null("not known"))
     return wanted.join(frame, on="sample", how="left", maintain_order="left")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -11,13 +10,11 @@ import numpy as np
 import polars as pl
 
 from radgen._core.naming import did_you_mean
-from radgen.errors import InputError, RadgenWarning
+from radgen.errors import InputError
 from radgen.study.losses import Losses
-from radgen.study.schema.analyses import HarmoniseSettings
-from radgen.study.sheet import Sheet
 from radgen.types import PhenotypeTable
 
-__all__ = ["choose_phenotypes", "harmonised", "ranked", "restricted", "usable"]
+__all__ = ["choose_phenotypes", "ranked", "restricted", "usable", "volume_name"]
 
 _KEYS = ("name", "family", "feature", "ibsi_code")
 _VOLUME_CODES = ("RNU0", "YEKZ")
@@ -154,88 +151,3 @@ def ranked(table: PhenotypeTable) -> PhenotypeTable:
             column = values[known, j][:, None]
             values[known, j] = RankNormaliser().fit_transform(column)[:, 0]
     return replace(table, values=values)
-
-
-def batches(sheet: Sheet, samples: Sequence[str], settings: HarmoniseSettings) -> dict[str, str]:
-    """Return the batch of each sample that has one; small batches are put together.
-
-    Raises
-    ------
-    InputError
-        If the samples come from one batch only.
-    """
-    column = sheet.frame[settings.batch].cast(pl.String)
-    known = dict(zip(sheet.samples, column.to_list(), strict=True))
-    found = {sample: known[sample] for sample in samples if known.get(sample) is not None}
-    counts: dict[str, int] = {}
-    for name in found.values():
-        counts[name] = counts.get(name, 0) + 1
-    small = {name for name, count in counts.items() if count < settings.small}
-    merged = {s: "other" if name in small else name for s, name in found.items()}
-    together = sum(counts[name] for name in small)
-    if small and together < settings.small:
-        merged = {sample: name for sample, name in merged.items() if name != "other"}
-    if len(set(merged.values())) < 2:
-        raise InputError(
-            f"harmonise.batch = {settings.batch!r}: all samples come from one batch "
-            f"({', '.join(sorted(set(merged.values()))) or 'none'}). Take [harmonise] out."
-        )
-    return merged
-
-
-def harmonised(
-    table: PhenotypeTable, sheet: Sheet, settings: HarmoniseSettings, losses: Losses
-) -> PhenotypeTable:
-    """Return phenotypes without batch effects, estimated in all samples at once.
-
-    Raises
-    ------
-    InputError
-        If there is one batch only.
-    FitError
-        If batches and kept covariates are confounded.
-
-    Notes
-    -----
-    This is for associations, which make no claim about new samples. Predictions harmonise
-    inside their folds. Missing values are set to the median for the fit and are missing again
-    afterwards. Samples without a batch or with a missing kept covariate are left out.
-    """
-    from radgen.phenotype.harmonise_table import make_harmoniser, untied
-
-    batch = batches(sheet, table.samples, settings)
-    kept = sheet.covariates(settings.keep)
-    whole = set(batch)
-    if kept is not None:
-        complete = np.asarray(np.isfinite(kept.values).all(axis=1))
-        whole &= {s for s, ok in zip(kept.samples, complete.tolist(), strict=True) if ok}
-    gone = {
-        sample: "site or scanner is not known, or its group is too small"
-        if sample not in batch
-        else "a covariate kept in harmonisation is missing"
-        for sample in table.samples
-        if sample not in whole
-    }
-    losses.note("samples harmonised", len(whole & set(table.samples)), gone)
-    part = restricted(table, whole)
-    values = np.array(part.values)
-    hole = ~np.isfinite(values)
-    filled = np.where(hole, np.nanmedian(values, axis=0), values)
-    labels = [batch[sample] for sample in part.samples]
-    extra = None
-    if kept is not None:
-        row = {sample: i for i, sample in enumerate(kept.samples)}
-        extra = kept.values[[row[sample] for sample in part.samples]]
-    live = untied(values)
-    if not live.all():
-        warnings.warn(
-            f"{int((~live).sum())} phenotypes have many equal values and were not harmonised: "
-            "shifted by batch, these values would mark it.",
-            RadgenWarning,
-            stacklevel=2,
-        )
-    model = make_harmoniser(settings.method).fit(filled[:, live], batch=labels, covariates=extra)
-    out = filled.copy()
-    out[:, live] = model.transform(filled[:, live], batch=labels, covariates=extra)
-    out[hole] = np.nan
-    return replace(part, values=out)

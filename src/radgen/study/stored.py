@@ -14,7 +14,10 @@ from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, Result
 
 __all__ = ["MANY_TESTS", "VERSIONS", "content", "slug", "stored"]
 
-VERSIONS = {"associate": 2, "evidence": 1, "gwas": 1, "survival": 1, "predict": 1}
+VERSIONS = {
+    "associate": 2, "evidence": 1, "gwas": 1, "survival": 1, "predict": 2, "reliability": 1,
+    "readers": 1, "invariance": 1, "environments": 1,
+}  # fmt: skip
 """Version of each kind of analysis; a higher one computes stored results anew."""
 
 MANY_TESTS = 5_000_000

@@ -17,19 +17,21 @@ from radgen._core.executors import executor
 from radgen._core.files import atomic_path, write_text
 from radgen.errors import ConfigError, InputError, RadgenError
 from radgen.study._toml import Location
-from radgen.study.analyses import Analysed, Matrix, run_analyses, tables_of
+from radgen.study.analyses import Analysed, run_analyses, tables_of
 from radgen.study.cache import Cache, FileDigests, codec_of
 from radgen.study.context import Context, collected_warnings, log_to
 from radgen.study.gather import Gathered, gather
 from radgen.study.imaging import Imaging, image_phenotypes
 from radgen.study.lock import lock_folder
+from radgen.study.matrix import Matrix, harmonised
 from radgen.study.problems import Problem, raise_problems
 from radgen.study.provenance import Recorder
 from radgen.study.references import check_references
 from radgen.study.reporting import write_study_report
 from radgen.study.schema import StudySettings
-from radgen.study.select import harmonised, usable
+from radgen.study.select import usable
 from radgen.study.settings import load_settings, salvage_settings
+from radgen.study.trusting import measured_repeats
 from radgen.types import PhenotypeTable, Result
 
 __all__ = ["Study", "StudyRun"]
@@ -230,16 +232,17 @@ class Study:
         context.limits += notes
         if imaging.n_failed:
             context.limits.append(f"{imaging.n_failed} scans could not be measured.")
+        repeats, repeatability = measured_repeats(found, table, context)
         settings = self.settings.harmonise
         if settings is None or settings.method == "none":
-            return Matrix(table, None, imaging.key)
-        frame = found.sheet.frame.select("sample", *dict.fromkeys([settings.batch, *settings.keep]))
+            return Matrix(table, None, imaging.key, repeats, repeatability)
+        frame = found.sheet.frame.select("sample", *settings.columns)
         inputs = [imaging.key, table.samples, table.names, frame.to_dict(as_series=False)]
         before = found.losses
         with collected_warnings(context.limits):
             done, key = context.step(
                 "harmonise",
-                2,
+                3,
                 params=settings.model_dump(mode="json"),
                 inputs=inputs,
                 compute=lambda: harmonised(table, found.sheet, settings, type(before)()),
@@ -248,7 +251,7 @@ class Study:
         gone = sorted(set(table.samples) - set(done.samples))
         reason = "site, scanner or a kept covariate is not known, or its group is too small"
         before.note("samples harmonised", done.n_samples, dict.fromkeys(gone, reason))
-        return Matrix(table, done, key)
+        return Matrix(table, done, key, repeats, repeatability)
 
 
 def _places(error: Exception) -> list[str]:

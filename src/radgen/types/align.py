@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from radgen.errors import AlignmentError, shown
 
-__all__ = ["Alignment", "align", "check_unique"]
+__all__ = ["Alignment", "align", "check_unique", "look_alikes"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -118,6 +119,44 @@ def align(tables: Mapping[str, Sequence[str]], *, need: int = 1) -> Alignment:
         name: np.array([place[name][item] for item in common], dtype=np.int64) for name in names
     }
     return Alignment(common, rows, dropped, {name: len(ids[name]) for name in names})
+
+
+def look_alikes(left: Iterable[str], right: Iterable[str]) -> list[tuple[str, str]]:
+    """Return ids without a partner that differ from one of the other side in spelling only.
+
+    Parameters
+    ----------
+    left, right : iterable of str
+        Ids of two tables.
+
+    Returns
+    -------
+    list of (str, str)
+        Pairs that are alike but for case, spaces, punctuation and zeros on the left of numbers,
+        in the order of `left`; ids that stand in both tables are no part of any pair.
+
+    Notes
+    -----
+    They are never matched: whether ``P01`` is ``p-1`` is for the user to declare.
+
+    Examples
+    --------
+    >>> look_alikes(["P 01", "P02", "P03"], ["p1", "P02", "P-30"])
+    [('P 01', 'p1')]
+    """
+    first, second = dict.fromkeys(left), dict.fromkeys(right)
+    forms: dict[tuple[str, ...], str] = {}
+    for item in second:
+        if item not in first:
+            forms.setdefault(_form(item), item)
+    pairs = ((item, forms.get(_form(item))) for item in first if item not in second)
+    return [(item, other) for item, other in pairs if other is not None]
+
+
+def _form(text: str) -> tuple[str, ...]:
+    """Return the words and numbers of an id."""
+    parts = re.findall(r"\d+|[^\W\d_]+", text.casefold())
+    return tuple((part.lstrip("0") or "0") if part.isdigit() else part for part in parts)
 
 
 def _joined(names: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from radgen.associate.genomewide._score import (
     narrow,
     people_of,
 )
-from radgen.errors import InputError
+from radgen.errors import FitError, InputError
 from radgen.genome._blocks import BlockSource, CentredBlock
 from radgen.stats.cox import RiskSets, fit_cox
 from radgen.stats.saddle import ResidualLaw, saddle_scores
@@ -66,12 +66,27 @@ class CoxTrait:
 
     @classmethod
     def build(
-        cls, used: NDArray[np.int64], time: Array, event: NDArray[np.bool_], covariates: Array
+        cls,
+        used: NDArray[np.int64],
+        time: Array,
+        event: NDArray[np.bool_],
+        covariates: Array,
+        offset: Array | None = None,
     ) -> CoxTrait:
-        """Return the fit of the covariates alone."""
+        """Return the fit of the covariates beside an offset (n_used,) of the log hazard.
+
+        Raises
+        ------
+        FitError
+            If the covariates separate the events.
+        """
         x = orthonormal(covariates - covariates.mean(axis=0)) * np.sqrt(len(time))
-        eta = x @ fit_cox(x, time, event).beta if x.shape[1] else np.zeros(len(time))
+        known = np.zeros(len(time)) if offset is None else offset - offset.mean()
         sets = RiskSets(time, event, np.ones(len(time)), None, "efron")
+        eta = known
+        if x.shape[1]:
+            plain = fit_cox(x, time, event).beta
+            eta = known + x @ (plain if offset is None else _beside(sets, x, known, plain))
         _, residual, _ = sets.eta_derivatives(eta)
         expected = event - residual
         risk = np.exp(eta - eta.max())
@@ -121,6 +136,27 @@ class CoxTrait:
         return np.asarray(total - np.einsum("mi,im->m", b, np.linalg.solve(self.information, b.T)))
 
 
+def _beside(sets: RiskSets, x: Array, known: Array, beta: Array) -> Array:
+    """Return the coefficients of x beside a known part of the log hazard, from `beta` on."""
+    value, gradient, information = sets.derivatives(x, known + x @ beta)
+    for _ in range(50):
+        step = np.linalg.solve(information, gradient)
+        if float(gradient @ step) < 1e-20 * max(abs(value), 1.0):
+            return beta
+        for _half in range(30):
+            found = sets.derivatives(x, known + x @ (beta + step))
+            if found[0] >= value - 1e-12 * abs(value):
+                break
+            step = step / 2.0
+        beta, (value, gradient, information) = beta + step, found
+        if float(np.abs(x @ step).max()) < 1e-11:
+            return beta
+    raise FitError(
+        "The Cox model of the covariates beside the loco predictions does not converge.",
+        diagnostics={"n_samples": len(x)},
+    )
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class CoxScan:
     """Everything a worker needs to test a block of variants against survival traits."""
@@ -137,8 +173,11 @@ class CoxScan:
         covariates: Array,
         *,
         threshold: float | None,
+        offsets: Array | None = None,
     ) -> CoxScan:
         """Return the scan of times and events (n_samples, n_traits), NaN = missing.
+
+        `offsets` (n_samples, n_traits) are known parts of the log hazard.
 
         Raises
         ------
@@ -148,7 +187,7 @@ class CoxScan:
             If the covariates separate the events of a trait.
         """
         traits = []
-        for name, time, event in zip(names, values.T, events.T, strict=True):
+        for number, (name, time, event) in enumerate(zip(names, values.T, events.T, strict=True)):
             used = np.flatnonzero(np.isfinite(time) & np.isfinite(event))
             if not np.isin(event[used], (0, 1)).all() or (time[used] < 0).any():
                 raise InputError(
@@ -162,9 +201,11 @@ class CoxScan:
                     f"Trait {name!r} has {int(event[used].sum())} events beside {rank} "
                     "covariates; needed are at least two more than covariates."
                 )
-            traits.append(
-                CoxTrait.build(used, time[used], event[used].astype(bool), covariates[used])
-            )
+            known = None if offsets is None else offsets[used, number]
+            if known is not None and np.isnan(known).any():
+                raise InputError(f"Trait {name!r} has no prediction; leave it out (traits).")
+            happened = event[used].astype(bool)
+            traits.append(CoxTrait.build(used, time[used], happened, covariates[used], known))
         return cls(tuple(traits), threshold)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:

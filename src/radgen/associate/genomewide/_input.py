@@ -24,6 +24,7 @@ from radgen.types import (
 
 __all__ = [
     "GwasInput",
+    "coded_missing",
     "id_column",
     "prepare",
     "prepare_survival",
@@ -121,13 +122,18 @@ def to_covariates(table: Covariates | FrameLike) -> Covariates:
     return Covariates(samples, tuple(names), values)
 
 
-def to_phenotypes(phenotypes: PhenotypeTable | Outcome | FrameLike) -> PhenotypeTable:
+def to_phenotypes(
+    phenotypes: PhenotypeTable | Outcome | FrameLike, only: Sequence[str] | None = None
+) -> PhenotypeTable:
     """Return any table of traits as a phenotype table.
 
     Parameters
     ----------
     phenotypes : PhenotypeTable, Outcome or data frame
         Of a frame, one row a sample; id column "sample", "IID" or the like; "FID" is left aside.
+    only : sequence of str or None
+        Columns of a frame that matter: others may hold text. Unknown names are left to the
+        caller.
 
     Raises
     ------
@@ -146,7 +152,28 @@ def to_phenotypes(phenotypes: PhenotypeTable | Outcome | FrameLike) -> Phenotype
     frame = to_polars(phenotypes, what="phenotype table")
     key = id_column(frame, what="phenotype table")
     frame = frame.drop([name for name in _FAMILIES if name in frame.columns])
+    if only is not None and set(only) <= set(frame.columns):
+        frame = frame.select(key, *dict.fromkeys(name for name in only if name != key))
+    _check_numeric(frame, key)
     return PhenotypeTable.from_frame(frame, sample=key)
+
+
+def _check_numeric(frame: pl.DataFrame, key: str) -> None:
+    """Refuse text in a trait; say which cell."""
+    for name in frame.columns:
+        kind = frame[name].dtype
+        if name == key or kind.is_numeric() or kind in (pl.Boolean, pl.Null):
+            continue
+        text = frame[name].cast(pl.String)
+        bad = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
+        if not bad.any():
+            continue
+        row = int(bad.arg_max() or 0)
+        raise InputError(
+            f"Trait {name!r} holds {int(bad.sum())} cells that are no number, the first "
+            f"{text[row]!r} of sample {frame[key][row]!r} (row {row + 1}). Write NA for missing "
+            "values, or name the traits to scan (traits, --traits a,b)."
+        )
 
 
 def prepare_survival(
@@ -183,6 +210,54 @@ def prepare_survival(
     return times, data.values[:, order]
 
 
+def _aligned(tables: dict[str, Any], need: int) -> Any:
+    """Return the alignment of tables; where ids differ by the family id only, say so.
+
+    Raises
+    ------
+    AlignmentError
+        If fewer than `need` samples are common.
+    """
+    try:
+        return align(tables, need=need)
+    except AlignmentError as error:
+        ours = set(tables["genotypes"])
+        theirs = next(ids for name, ids in tables.items() if name != "genotypes")
+        short = {str(name).rsplit("_", 1)[-1] for name in ours}
+        if len(short & set(map(str, theirs))) < need or len(ours & set(theirs)) >= need:
+            raise
+        raise AlignmentError(
+            f"{error}\n  The genotypes name samples FID_IID: name those of the tables so, too "
+            "(--ids fid_iid does where they have both columns).",
+            missing=error.missing,
+            repeated=error.repeated,
+        ) from error
+
+
+def coded_missing(data: GwasInput, model: str) -> GwasInput:
+    """Return the input with PLINK's missing code -9 taken out of binary traits.
+
+    Of other traits -9 may be a value: it stays, and a note says so.
+    """
+    nines = data.values == -9.0
+    if not nines.any():
+        return data
+    values, notes = data.values.copy(), list(data.notes)
+    for column in np.flatnonzero(nines.any(axis=0)):
+        rest = values[~nines[:, column], column]
+        levels = set(np.unique(rest[np.isfinite(rest)]).tolist())
+        count = int(nines[:, column].sum())
+        if model == "logistic" and levels in ({0.0, 1.0}, {1.0, 2.0}):
+            values[nines[:, column], column] = np.nan
+            notes.append(f"Trait {data.names[column]!r}: -9 is missing in {count} samples.")
+        else:
+            notes.append(
+                f"Trait {data.names[column]!r} is -9 in {count} samples, which counts as a number. "
+                "Write NA if it means missing."
+            )
+    return replace(data, values=values, notes=tuple(notes))
+
+
 def _rows(values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return rows of a matrix; the matrix itself where all are wanted in their order."""
     if len(rows) == len(values) and (rows == np.arange(len(rows))).all():
@@ -207,7 +282,7 @@ def prepare(
     AlignmentError
         If fewer than `need` samples are common and complete, or an id is repeated.
     """
-    table = to_phenotypes(phenotypes)
+    table = to_phenotypes(phenotypes, traits)
     samples, names, values = table.samples, table.names, table.values
     if traits is not None:
         place = {name: at for at, name in enumerate(names)}
@@ -224,7 +299,7 @@ def prepare(
     extra = None if covariates is None else to_covariates(covariates)
     if extra is not None:
         tables["covariates"] = extra.samples
-    found = align(tables, need=need)
+    found = _aligned(tables, need)
     reasons = [
         (row["sample"], f"absent from {row['absent_from']}")
         for row in found.dropped.iter_rows(named=True)

@@ -11,6 +11,7 @@ from radgen._core.blocks import block_ranges
 from radgen.associate.genomewide._design import basis
 from radgen.associate.genomewide._rows import HIST_BINS, TestRows, join_rows
 from radgen.associate.genomewide._score import (
+    SADDLE_BELOW,
     ScoreNull,
     ScoreScreen,
     known_mask,
@@ -20,14 +21,20 @@ from radgen.associate.genomewide._score import (
 )
 from radgen.errors import InputError
 from radgen.genome._blocks import BlockSource, CentredBlock
-from radgen.stats.logistic_scan import NullLogistic, firth_block, fit_null, wald_block
+from radgen.stats.logistic_scan import (
+    NullLogistic,
+    firth_beside,
+    firth_block,
+    firth_predictor,
+    fit_null,
+    wald_block,
+)
 from radgen.stats.saddle import ResidualLaw
 from radgen.stats.tail import normal_log10p
 
-__all__ = ["LOGISTIC_TESTS", "LogisticScan", "binary", "narrow"]
+__all__ = ["LogisticScan", "binary", "narrow"]
 
 Array = NDArray[np.float64]
-LOGISTIC_TESTS = ("hybrid", "firth", "score")
 _ROOM = 4 << 20
 _SCREENED = 0.01
 """Thresholds up to which scores are screened: far from p = 0.05, where the saddle point starts."""
@@ -35,11 +42,15 @@ _SCREENED = 0.01
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LogisticTrait:
-    """One binary trait: who is used, and the model without a variant; None = no test."""
+    """One binary trait: who is used, and the model without a variant; None = no test.
+
+    `predictor` is that of Firth's fit without a variant, where "approx-firth" is asked for.
+    """
 
     used: NDArray[np.int64]
     null: NullLogistic | None
     score: ScoreNull | None
+    predictor: Array | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -83,7 +94,9 @@ class LogisticScan:
                 continue
             y = binary(name, column[used])
             null = fit_null(y, basis(covariates[used]), known)
-            traits.append(LogisticTrait(used, null, score_null(null) if test == "score" else None))
+            scores = test in ("score", "approx-firth")
+            held = firth_predictor(null) if test == "approx-firth" else None
+            traits.append(LogisticTrait(used, null, score_null(null) if scores else None, held))
         scored = [(trait.used, trait.score) for trait in traits if trait.score is not None]
         screened = scored and threshold is not None and threshold <= _SCREENED
         screen = ScoreScreen.build(scored, len(values)) if screened else None
@@ -124,6 +137,8 @@ class LogisticScan:
     def _tests(self, block: CentredBlock, trait: LogisticTrait) -> dict[str, Array]:
         if trait.null is None:
             return {name: np.full(len(block.g), np.nan) for name in ("beta", "se", "t", "log10p")}
+        if trait.predictor is not None and trait.score is not None:
+            return _approximate(block, trait.score, trait.null.y, trait.predictor)
         if trait.score is not None:
             return one_step(block, trait.score)
         return self._fits(block, trait.null)
@@ -147,6 +162,23 @@ class LogisticScan:
                 beta[rows], se[rows] = fit.beta, fit.se
         z = beta / se
         return {"beta": beta, "se": se, "t": z, "log10p": normal_log10p(z)}
+
+
+def _approximate(
+    block: CentredBlock, null: ScoreNull, y: Array, predictor: Array
+) -> dict[str, Array]:
+    """Return score tests, below p = 0.05 the penalised likelihood ratio beside held covariates."""
+    u, variance, turned = null.scores(block)
+    beta, se, t = u / variance, 1.0 / np.sqrt(variance), u / np.sqrt(variance)
+    log10p = normal_log10p(t)
+    rows = np.flatnonzero(log10p < SADDLE_BELOW)
+    for low, high in block_ranges(len(rows), max(1, _ROOM // block.g.shape[1])):
+        some = rows[low:high]
+        fit = firth_beside(null.cleaned(block, some, turned), y, predictor)
+        beta[some], se[some] = fit.beta, fit.se
+        t[some] = np.where(fit.converged, np.sign(fit.beta) * np.sqrt(fit.deviance_drop), np.nan)
+    log10p[rows] = normal_log10p(t[rows])
+    return {"beta": beta, "se": se, "t": t, "log10p": log10p}
 
 
 def score_null(null: NullLogistic) -> ScoreNull:

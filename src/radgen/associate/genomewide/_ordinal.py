@@ -21,6 +21,8 @@ __all__ = ["OrdinalScan", "OrdinalTrait"]
 Array = NDArray[np.float64]
 _MOST_LEVELS = 20
 _FLAT = 1e-9
+_HALF = 0.5
+_SINGULAR = 1e-6
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,12 +116,19 @@ class OrdinalTrait:
         if block.any_missing:
             inner = inner - _sums(block, self.inner)
             gone = _sums(block, self.scores)
+            few = np.flatnonzero(block.n_known < _HALF * g.shape[1])
+            smallest = np.linalg.eigvalsh(inner[few])[:, 0] if len(few) else np.empty(0)
+            # A class or a covariate is lost with the missing calls.
+            poor = few[smallest < _SINGULAR * np.trace(self.inner.sum(axis=0))]
+            inner[poor] = np.eye(inner.shape[1])
+            b[poor] = np.nan
         x = np.linalg.solve(inner, b[:, :, None])[:, :, 0]
         # A missing call drops its sample: the scores of the others sum to minus its own.
         u = u + (x * gone).sum(axis=1)
         total = np.einsum("mn,mn,n->m", g, g, self.weight)
         variance = total - (x * b).sum(axis=1)
-        usable = (block.squares > _FLAT) & (variance > _FLAT * total)
+        with np.errstate(invalid="ignore"):
+            usable = (block.squares > _FLAT) & (variance > _FLAT * total)
         variance = np.where(usable, variance, np.nan)
         z = u / np.sqrt(variance)
         log10p = normal_log10p(z)

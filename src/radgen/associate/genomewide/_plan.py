@@ -16,8 +16,9 @@ from radgen.associate.genomewide.background import take_off
 from radgen.errors import InputError, shown
 from radgen.types import Kinship
 
-__all__ = ["MODELS", "Options", "Plan", "dead_notes", "linear_notes", "make_plan"]
+__all__ = ["LOGISTIC_TESTS", "MODELS", "Options", "Plan", "dead_notes", "linear_notes", "make_plan"]
 
+LOGISTIC_TESTS = ("hybrid", "firth", "score", "approx-firth")
 MODELS = ("linear", "logistic", "ordinal", "cox", "lmm")
 
 Offsets = dict[str, Any] | None
@@ -38,12 +39,18 @@ class Options:
         Of the logistic model.
     short : bool
         Keep all tests of the linear model as quantised t.
+    interaction : str or None
+        Covariate that interacts with the variants.
+    robust : bool
+        Sandwich covariances of interactions.
     """
 
     threshold: float | None
     engine: Backend
     test: str
     short: bool = False
+    interaction: str | None = None
+    robust: bool = False
 
 
 def make_plan(
@@ -58,17 +65,15 @@ def make_plan(
     """Return the scan of a model, that of each chromosome, and what it depends on."""
     if kinship is not None:
         return _mixed(data, kinship, options.threshold)
+    if options.interaction is not None:
+        return _interaction(model, data, known, options, events)
     if model == "linear":
         return _linear(data, known, options)
     if model == "logistic":
         return _logistic(data, known, options)
     scan: Any
     if model == "cox":
-        from radgen.associate.genomewide._cox import CoxScan
-
-        x = data.covariates
-        scan = CoxScan.build(data.names, data.values, events, x, threshold=options.threshold)
-        return scan, lambda _chrom: scan, events
+        return _cox(data, known, options, events)
     from radgen.associate.genomewide._ordinal import OrdinalScan
 
     x = data.covariates
@@ -108,6 +113,53 @@ def _logistic(data: GwasInput, known: Offsets, options: Options) -> Plan:
     if known is None:
         scan = build(None)
         return scan, lambda _chrom: scan, None
+    scan = build(next(iter(known.values())))
+    return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
+
+
+def _cox(data: GwasInput, known: Offsets, options: Options, events: Any) -> Plan:
+    from radgen.associate.genomewide._cox import CoxScan
+
+    def build(beside: Any) -> CoxScan:
+        return CoxScan.build(
+            data.names,
+            data.values,
+            events,
+            data.covariates,
+            threshold=options.threshold,
+            offsets=beside,
+        )
+
+    if known is None:
+        scan = build(None)
+        return scan, lambda _chrom: scan, events
+    scan = build(next(iter(known.values())))
+    return scan, _by_chromosome(lambda chrom: build(known[chrom])), [known, events]
+
+
+def _interaction(
+    model: str, data: GwasInput, known: Offsets, options: Options, events: Any
+) -> Plan:
+    from radgen.associate.genomewide._interaction import InteractionScan, modifier_column
+
+    column = modifier_column(data, options.interaction or "")
+
+    def build(beside: Any) -> InteractionScan:
+        linear = model == "linear" and beside is not None
+        return InteractionScan.build(
+            model,
+            data,
+            column,
+            values=take_off(data.values, beside) if linear else data.values,
+            events=events,
+            offsets=beside if model == "logistic" else None,
+            robust=options.robust,
+            threshold=options.threshold,
+        )
+
+    if known is None:
+        scan = build(None)
+        return scan, lambda _chrom: scan, events
     scan = build(next(iter(known.values())))
     return scan, _by_chromosome(lambda chrom: build(known[chrom])), known
 

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
+import polars as pl
 
 from radgen._core.blocks import block_ranges
 from radgen._core.progress import progress
@@ -37,10 +38,15 @@ def n_workers(jobs: int | None) -> int:
     return os.cpu_count() or 1
 
 
-def cut(genotypes: GenotypeMatrix, block_size: int | None) -> list[tuple[int, int]]:
-    """Return blocks of variants that do not cross a chromosome, about 32 MiB each decoded."""
+def cut(
+    genotypes: GenotypeMatrix, block_size: int | None, labels: pl.Series | None = None
+) -> list[tuple[int, int]]:
+    """Return blocks of variants that do not cross a chromosome, about 32 MiB each decoded.
+
+    `labels` stand for the chromosomes where they are given.
+    """
     size = block_size or int(np.clip((8 << 20) // max(genotypes.n_samples, 1), 16, 4096))
-    chrom = genotypes.variants["chrom"]
+    chrom = genotypes.variants["chrom"] if labels is None else labels
     lengths = chrom.rle().struct.field("len").to_list()
     blocks: list[tuple[int, int]] = []
     at = 0
@@ -65,6 +71,7 @@ def run_blocks(
     *,
     jobs: int | None,
     executor: Executor | None,
+    labels: pl.Series | None = None,
 ) -> Iterator[TestRows]:
     """Yield the tests of each block, in the order of `blocks`.
 
@@ -80,9 +87,11 @@ def run_blocks(
         Threads of this process, used where `executor` is None.
     executor : concurrent.futures.Executor or None
         Any executor whose workers see the genotype file.
+    labels : polars.Series or None
+        What `scan_of` is asked for; None = the chromosomes.
     """
     workers = n_workers(jobs)
-    chrom = genotypes.variants["chrom"]
+    chrom = genotypes.variants["chrom"] if labels is None else labels
     ahead = is_sequential(genotypes)
     bare = genotypes
 

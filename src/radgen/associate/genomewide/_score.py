@@ -37,6 +37,7 @@ SADDLE_BELOW = float(np.log10(0.05))
 _ROOM = 4 << 20
 _FLAT = 1e-9
 _FULL_RANK = 0.9
+_SINGULAR = 1e-8
 _LARGE = 1e9
 _UNBOUNDED = 1e30
 
@@ -85,11 +86,17 @@ class ScoreNull:
             scaled = np.ascontiguousarray((self.residual / self.root)[:, None])
             n, q = len(self.q), np.ascontiguousarray(self.q)
             _genotype.missing_terms(block.missing, block.ends, n, c, q, 1, scaled, qq, qy, lost)
-            turned = np.linalg.solve(np.eye(c) - qq, b[:, :, None])[:, :, 0]
+            left = np.eye(c) - qq
+            poor = np.flatnonzero(np.trace(qq, axis1=1, axis2=2) > _FULL_RANK)
+            poor = poor[np.linalg.eigvalsh(left[poor])[:, 0] < _SINGULAR]
+            left[poor] = np.eye(c)
+            turned = np.linalg.solve(left, b[:, :, None])[:, :, 0]
+            turned[poor] = np.nan  # the covariates are collinear in those who are left
             u = u + (turned * qy[:, :, 0]).sum(axis=1)
         total = np.einsum("mn,mn,n->m", block.g, block.g, weight)
         variance = total - (turned * b).sum(axis=1)
-        usable = (block.squares > _FLAT) & (variance > _FLAT * block.squares * weight.max())
+        with np.errstate(invalid="ignore"):
+            usable = (block.squares > _FLAT) & (variance > _FLAT * block.squares * weight.max())
         return u, np.where(usable, variance, np.nan), turned
 
     def cleaned(self, block: CentredBlock, rows: NDArray[np.int64], turned: Array) -> Array:

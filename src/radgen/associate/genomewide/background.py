@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,10 +19,17 @@ from radgen.types import FrameLike, check_unique, to_polars
 __all__ = ["offsets", "read_background", "take_off"]
 
 Array = NDArray[np.float64]
-_SCALES = {"linear": ("trait", "sd"), "logistic": ("logit",)}
+_SCALES = {"linear": ("trait", "sd"), "logistic": ("logit",), "cox": ("log hazard",)}
+_UNITS = {"linear": "sd", "logistic": "logit", "cox": "log hazard"}
 
 
-def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
+def read_background(
+    path: str | Path,
+    *,
+    binary: bool = False,
+    model: Literal["linear", "logistic", "cox"] | None = None,
+    ids: Literal["iid", "fid_iid"] = "iid",
+) -> pl.DataFrame:
     """Return the predictions of a first step, of this program or of REGENIE.
 
     Parameters
@@ -30,7 +38,12 @@ def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
         Table that `polygenic_background` gave (.parquet, .tsv, .csv), or REGENIE's
         ``*_pred.list``: a line a trait with its name and its ``.loco`` file.
     binary : bool, default False
-        Whether the traits of a REGENIE list are binary, so that predictions are log odds.
+        Whether the traits of a REGENIE list are binary, so that predictions are log odds; the
+        same as model="logistic".
+    model : {"linear", "logistic", "cox"} or None
+        What the traits of a REGENIE list are: predictions of "cox" are log hazards.
+    ids : {"iid", "fid_iid"}
+        How the samples of a REGENIE list are named: see Notes, or the whole word FID_IID.
 
     Returns
     -------
@@ -49,6 +62,7 @@ def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
     where that is not unique, the whole word.
     """
     file = Path(path)
+    unit = _UNITS[model or ("logistic" if binary else "linear")]
     if file.suffix.lower() != ".list":
         return read_sample_table(file)
     if not file.exists():
@@ -60,7 +74,7 @@ def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
             continue
         if len(fields) != 2:
             raise FormatError("needs a trait and a file a line.", path=file, line=number)
-        own = _read_loco(_beside(file, fields[1]), fields[0])
+        own = _read_loco(_beside(file, fields[1]), fields[0], whole=ids == "fid_iid")
         key = ["chrom", "sample"]
         out = (
             own
@@ -69,7 +83,7 @@ def read_background(path: str | Path, *, binary: bool = False) -> pl.DataFrame:
         )
     if out is None:
         raise FormatError("names no trait.", path=file)
-    return out.insert_column(2, pl.lit("logit" if binary else "sd").alias("scale"))
+    return out.insert_column(2, pl.lit(unit).alias("scale"))
 
 
 def _beside(file: Path, name: str) -> Path:
@@ -78,7 +92,7 @@ def _beside(file: Path, name: str) -> Path:
     return there if there.exists() else file.parent / there.name
 
 
-def _read_loco(path: Path, trait: str) -> pl.DataFrame:
+def _read_loco(path: Path, trait: str, *, whole: bool) -> pl.DataFrame:
     if not path.exists():
         raise FormatError("does not exist.", path=path)
     lines = path.read_text("utf-8").splitlines()
@@ -86,7 +100,7 @@ def _read_loco(path: Path, trait: str) -> pl.DataFrame:
     if not names or lines[0].split()[0] != "FID_IID":
         raise FormatError("does not begin with FID_IID and samples.", path=path, line=1)
     short = [name.rsplit("_", 1)[-1] for name in names]
-    ids = short if len(set(short)) == len(short) else names
+    ids = short if len(set(short)) == len(short) and not whole else names
     parts = []
     for number, line in enumerate(lines[1:], 2):
         chrom, *fields = line.split()

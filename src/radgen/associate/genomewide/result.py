@@ -23,6 +23,9 @@ _TESTS = {
     "hybrid": "Wald tests were used; where maximum likelihood did not converge, Firth's penalised "
     "likelihood was.",
     "firth": "Firth's penalised likelihood was used throughout, with Wald tests.",
+    "approx-firth": "Score tests were used, below p = 0.05 Firth's penalised likelihood ratio "
+    "with the covariates' part held.",
+    "wald": "Wald tests were used.",
     "score": "Score tests were used, below p = 0.05 with the saddle-point approximation.",
 }
 _MODELS = {
@@ -173,10 +176,22 @@ class GwasResult(Result):
             "dropped variant by variant and missing trait values trait by trait; nothing was "
             "imputed.",
         ]
+        if p.get("interaction"):
+            spread = " with sandwich covariances" if p.get("robust") else ""
+            text.insert(
+                1,
+                f"The product of the dosage with {p['interaction']} was tested beside both"
+                f"{spread}; the joint test of variant and product has two degrees of freedom.",
+            )
         if p.get("screened"):
             text.append(
                 "All tests were screened in single precision; those that could reach "
                 f"p <= {p['threshold']:g} were computed again in double precision."
+            )
+        if p.get("x_coding"):
+            text.append(
+                "On chromosome X outside the pseudo-autosomal regions a man's ALT allele counted "
+                f"{p['x_coding']}, and sex was a covariate."
             )
         if p.get("loco"):
             text.append("Leave-one-chromosome-out predictions entered as offsets.")

@@ -8,16 +8,27 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import polars as pl
+
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
 from radgen.associate.genomewide._backend import open_backend
 from radgen.associate.genomewide._compact import CompactStore
-from radgen.associate.genomewide._input import GwasInput, prepare, prepare_survival
+from radgen.associate.genomewide._input import GwasInput, coded_missing, prepare, prepare_survival
 from radgen.associate.genomewide._layouts import LAYOUTS, ScanKind
 from radgen.associate.genomewide._linear import LinearScan
 from radgen.associate.genomewide._mixed import related_rows
-from radgen.associate.genomewide._plan import MODELS, Options, dead_notes, linear_notes, make_plan
+from radgen.associate.genomewide._plan import (
+    LOGISTIC_TESTS,
+    MODELS,
+    Options,
+    Plan,
+    dead_notes,
+    linear_notes,
+    make_plan,
+)
 from radgen.associate.genomewide._run import Scan, cut, run_blocks
+from radgen.associate.genomewide._sex import HAPLOID, labels, sexes_of, unsexed, with_sex
 from radgen.associate.genomewide._store import Store
 from radgen.associate.genomewide.background import offsets
 from radgen.associate.genomewide.result import GwasResult, summarise
@@ -38,9 +49,13 @@ def gwas(
     covariates: Covariates | FrameLike | None = None,
     *,
     model: Literal["linear", "logistic", "ordinal", "cox", "lmm"] = "linear",
-    test: Literal["hybrid", "firth", "score"] = "hybrid",
+    test: Literal["hybrid", "firth", "score", "approx-firth"] = "hybrid",
     kinship: Kinship | Mapping[str, Kinship] | None = None,
     loco: RidgeResult | FrameLike | None = None,
+    interaction: str | None = None,
+    robust: bool = False,
+    sex: Mapping[str, str | None] | FrameLike | None = None,
+    x_coding: Literal[1, 2] = 2,
     traits: Sequence[str] | None = None,
     event: str | Sequence[str] | None = None,
     threshold: float | None = None,
@@ -71,20 +86,41 @@ def gwas(
         of a polygenic background, its variance fitted anew for each variant; missing calls are
         taken at the mean there. A logistic trait is coded 0/1 or 1/2 (control/case); beta is
         then the log odds ratio of one more ALT allele, and t is a normal statistic.
-    test : {"hybrid", "firth", "score"}
+    test : {"hybrid", "firth", "score", "approx-firth"}
         Of the logistic model. "hybrid": maximum likelihood and Wald test, Firth's penalty
         where that does not converge (separation). "firth": Firth's penalty throughout.
         "score": score test, below p = 0.05 with the saddle-point approximation; beta is the
         one-step estimate and se is chosen so that beta / se has that p. By far the fastest.
+        "approx-firth": score test, below p = 0.05 Firth's penalised likelihood ratio with the
+        covariates' part held, as REGENIE does; t is the signed root of the statistic.
     kinship : Kinship, mapping of str to Kinship, or None
         For "lmm": relationship matrix that holds the samples (others of its samples are
         ignored; a sample that it lacks is left out), or one for each chromosome that leaves
         it out, from `radgen.genome.loco_grms`.
     loco : RidgeResult, data frame or None
-        For "linear" and "logistic": leave-one-chromosome-out predictions from
+        For "linear", "logistic" and "cox": leave-one-chromosome-out predictions from
         `polygenic_background` (or a table with the columns chrom, sample and the traits, see
-        `read_background`), taken off each trait, or entering its log odds as an offset, when
-        its chromosome is tested.
+        `read_background`), taken off each trait, or entering its log odds or log hazard as an
+        offset, when its chromosome is tested.
+    interaction : str or None
+        For "linear", "logistic" and "cox": a covariate (exposure, treatment) whose product with
+        the dosage is tested. beta, se, t and p are those of the product; ``beta_main`` and
+        ``se_main`` are the variant's own effect where the covariate is 0, ``log10p_joint`` is the
+        test of both together (2 degrees of freedom). Wald tests of full fits; Firth's penalty
+        where a logistic fit does not converge, no test where a Cox fit does not.
+    robust : bool, default False
+        Sandwich covariance of interactions (linear HC3, logistic HC0, Cox Lin and Wei): advised
+        for the linear model, where a spread that differs with the covariate looks like an
+        interaction.
+    sex : mapping of str to str, data frame or None
+        "male" or "female" of each sample (also M, F, 1, 2), for chromosomes X, Y and MT; a frame
+        has an id column and ``sex``, as `radgen.io.read_people` gives it. On X outside the
+        pseudo-autosomal regions sex joins the covariates, and who has none known has no test; on
+        Y only men are tested; dosages of Y and MT count 0 or 1. None = these chromosomes are
+        tested as they are coded, and a warning says so.
+    x_coding : {1, 2}, default 2
+        Dosage of a man with the ALT allele of X: 2, as if one allele did what two do in a woman
+        (PLINK 2's default), or 1.
     traits : sequence of str or None
         Which traits; None = all.
     event : str, sequence of str or None
@@ -139,17 +175,19 @@ def gwas(
     ----------
     Chang CC et al. (2015), doi:10.1186/s13742-015-0047-8 (the same tests in PLINK 2).
     """
-    _check(model, test, layout, threshold, block_size)
-    if layout != "table" and out is None:
-        raise InputError(f"The layout {layout!r} is one of files: say where with out.")
-    if (kinship is not None) != (model == "lmm"):
-        raise InputError("A kinship goes with model='lmm', and that model needs one.")
-    if loco is not None and model not in ("linear", "logistic"):
-        raise InputError("loco goes with model='linear' or 'logistic'.")
-    if event is not None and model != "cox":
-        raise InputError("event goes with model='cox'.")
-    if layout == "compact" and (model != "linear" or loco is not None):
-        raise InputError("The compact layout is for model='linear' without loco.")
+    _check(model, test, layout, threshold=threshold, block_size=block_size, x_coding=x_coding)
+    _check_company(
+        model,
+        layout,
+        out=out is not None,
+        kinship=kinship is not None,
+        loco=loco is not None,
+        event=event is not None,
+    )
+    if interaction is not None:
+        _check_interaction(model, test, layout)
+    elif robust:
+        raise InputError("robust goes with an interaction.")
     engine = open_backend(backend)
     if kinship is not None:
         genotypes = genotypes.take_samples(related_rows(kinship, genotypes.samples))
@@ -157,21 +195,45 @@ def gwas(
         data, events = prepare_survival(genotypes, phenotypes, covariates, traits, event)
     else:
         data, events = prepare(genotypes, phenotypes, covariates, traits), None
+        data = coded_missing(data, model)
     background = None if loco is None else offsets(loco, data, model)
-    options = Options(threshold, engine, test, short=layout == "compact")
-    plan = make_plan(model, data, options, known=background, kinship=kinship, events=events)
-    scan, scan_of, beside = plan
+    if interaction is not None and model == "cox" and loco is not None:
+        raise InputError("loco does not go with an interaction of model='cox'.")
+    options = Options(threshold, engine, test, layout == "compact", interaction, robust)
+
+    def planned(own: GwasInput) -> Plan:
+        return make_plan(model, own, options, known=background, kinship=kinship, events=events)
+
+    scan, scan_of, beside = planned(data)
     notes = linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
     if background is not None:
         notes = (*notes, *dead_notes(data, background))
+    place = labels(data.genotypes)
+    haploid = set(place.unique().to_list()) & set(HAPLOID)
+    if sex is not None and haploid:
+        sexes = sexes_of(sex, data.genotypes.samples)
+        scan_of, more = with_sex(
+            data,
+            sexes,
+            x_coding,
+            present=haploid,
+            scan_of=scan_of,
+            plan=lambda own, chrom: planned(own)[1](chrom),
+        )
+        beside, notes = [beside, list(sexes)], (*notes, *more)
+    elif haploid:
+        notes = (*notes, unsexed(haploid))
     params: dict[str, Any] = {
         "model": model,
-        "test": {"linear": "t", "lmm": "lmm", "logistic": test}.get(model, "score"),
+        "test": _test_name(model, test, interaction),
         "traits": data.names,
         "covariates": data.covariate_names,
         "n_variants": data.genotypes.n_variants,
         "build": genotypes.build,
         "threshold": threshold,
+        "interaction": interaction,
+        "robust": robust,
+        "x_coding": x_coding if sex is not None and "X" in haploid else None,
         "loco": loco is not None or isinstance(kinship, Mapping),
         "screened": isinstance(scan, LinearScan) and scan.screen is not None,
         "layout": layout,
@@ -184,6 +246,7 @@ def gwas(
         params,
         notes,
         beside=beside,
+        place=place,
         out=out,
         block_size=block_size,
         jobs=jobs,
@@ -192,15 +255,54 @@ def gwas(
 
 
 def _check(
-    model: str, test: str, layout: str, threshold: float | None, block_size: int | None
+    model: str,
+    test: str,
+    layout: str,
+    *,
+    threshold: float | None,
+    block_size: int | None,
+    x_coding: int,
 ) -> None:
     require_choice(model, MODELS, what="model")
-    require_choice(test, ("hybrid", "firth", "score"), what="test")
+    require_choice(test, LOGISTIC_TESTS, what="test")
     require_choice(layout, LAYOUTS, what="layout")
+    if x_coding not in (1, 2):
+        raise InputError(f"x_coding is {x_coding}; needed is 1 or 2.")
     if threshold is not None and not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}; needed is a p in (0, 1].")
     if block_size is not None and block_size < 1:
         raise InputError(f"block_size is {block_size}; needed is at least 1.")
+
+
+def _check_company(
+    model: str, layout: str, *, out: bool, kinship: bool, loco: bool, event: bool
+) -> None:
+    """Refuse options that do not go with each other."""
+    if layout != "table" and not out:
+        raise InputError(f"The layout {layout!r} is one of files: say where with out.")
+    if kinship != (model == "lmm"):
+        raise InputError("A kinship goes with model='lmm', and that model needs one.")
+    if loco and model not in ("linear", "logistic", "cox"):
+        raise InputError("loco goes with model='linear', 'logistic' or 'cox'.")
+    if event and model != "cox":
+        raise InputError("event goes with model='cox'.")
+    if layout == "compact" and (model != "linear" or loco):
+        raise InputError("The compact layout is for model='linear' without loco.")
+
+
+def _check_interaction(model: str, test: str, layout: str) -> None:
+    if model not in ("linear", "logistic", "cox"):
+        raise InputError(f"There is no interaction scan of model={model!r}.")
+    if test != "hybrid":
+        raise InputError(f"Interactions take Wald tests of full fits; leave out test={test!r}.")
+    if layout != "table":
+        raise InputError("Interactions are stored as a table: leave out the layout.")
+
+
+def _test_name(model: str, test: str, interaction: str | None) -> str:
+    if model == "cox" and interaction is not None:
+        return "wald"
+    return {"linear": "t", "lmm": "lmm", "logistic": test}.get(model, "score")
 
 
 def _run(
@@ -211,6 +313,7 @@ def _run(
     notes: tuple[str, ...],
     *,
     beside: Any,
+    place: pl.Series,
     out: str | Path | None,
     block_size: int | None,
     jobs: int | None,
@@ -224,8 +327,9 @@ def _run(
         len(data.names),
     )
     store: Store | CompactStore
+    extra: tuple[str, ...] = getattr(scan, "extra", ())
     if out is None:
-        store = Store(genotypes.variants, data.names, None, "")
+        store = Store(genotypes.variants, data.names, None, "", extra=extra)
     else:
         places = genotypes.variants.hash_rows().to_numpy()
         known = data.values, data.covariates, genotypes.samples, places, beside
@@ -235,10 +339,18 @@ def _run(
             store = CompactStore(variants, data.names, scan.groups, target, key)
         else:
             kind = ScanKind(params["model"], params["test"], params["build"])
-            store = Store(variants, data.names, target, key, layout=params["layout"], kind=kind)
-    blocks = cut(genotypes, block_size)
+            store = Store(
+                variants,
+                data.names,
+                target,
+                key,
+                extra=extra,
+                layout=params["layout"],
+                kind=kind,
+            )
+    blocks = cut(genotypes, block_size, place)
     todo = store.todo(blocks)
-    for rows in run_blocks(scan_of, genotypes, todo, jobs=jobs, executor=executor):
+    for rows in run_blocks(scan_of, genotypes, todo, jobs=jobs, executor=executor, labels=place):
         store.add(rows)
     frame = store.finish()
     n, df = scan.dof()

@@ -179,6 +179,11 @@ class InvariantSelector(ColumnTaker, TransformerMixin, BaseEstimator):
         first = _entries(standard_columns(x), target.residual, 1)
         return self.candidates_[first[:1] or [0]]
 
+    def get_support(self, indices: bool = False) -> NDArray[Any]:
+        """Return which features are kept, bool (n_features,), or their positions."""
+        check_is_fitted(self, "support_")
+        return np.flatnonzero(self.support_) if indices else self.support_
+
     def transform(self, X: Any) -> FloatArray:
         """Return the columns that are kept, float64 (n_samples, n_kept)."""
         check_is_fitted(self, "support_")

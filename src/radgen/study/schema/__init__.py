@@ -12,7 +12,6 @@ from radgen.study.schema.analyses import (
     EvidenceSettings,
     FeatureSettings,
     GwasSettings,
-    HarmoniseSettings,
     LinkSettings,
     PredictSettings,
     PreprocessSettings,
@@ -25,6 +24,12 @@ from radgen.study.schema.sources import (
     IdRule,
     ImageSettings,
     OmicsSettings,
+)
+from radgen.study.schema.trust import (
+    EnvironmentsSettings,
+    HarmoniseSettings,
+    ReadersSettings,
+    ReliabilitySettings,
 )
 
 __all__ = ["IdRule", "StudyInfo", "StudySettings", "json_schema"]
@@ -59,6 +64,9 @@ class StudySettings(Section):
     link: LinkSettings = Field(
         default_factory=LinkSettings, description="Rules that match scan, specimen and outcome."
     )
+    reliability: ReliabilitySettings | None = Field(
+        default=None, description="Phenotypes that can be relied on, by repeated measurements."
+    )
     harmonise: HarmoniseSettings | None = Field(
         default=None, description="Removal of site effects."
     )
@@ -74,6 +82,12 @@ class StudySettings(Section):
     )
     predict: list[PredictSettings] = Field(
         default_factory=list, description="Models of outcomes with validation."
+    )
+    readers: list[ReadersSettings] = Field(
+        default_factory=list, description="Effects corrected for the error of readings."
+    )
+    environments: list[EnvironmentsSettings] = Field(
+        default_factory=list, description="What predicts alike at all sites."
     )
     report: ReportSettings = Field(
         default_factory=ReportSettings, description="What the report shows."

@@ -15,7 +15,6 @@ __all__ = [
     "EvidenceSettings",
     "FeatureSettings",
     "GwasSettings",
-    "HarmoniseSettings",
     "LinkSettings",
     "PredictSettings",
     "PreprocessChanges",
@@ -28,8 +27,9 @@ __all__ = [
 Fusion = Literal["early", "stacked", "vote"]
 Selection = Literal[
     "none", "correlation", "univariate", "mrmr", "lasso", "elastic_net", "stability", "boruta",
+    "invariant",
     "correlation+univariate", "correlation+mrmr", "correlation+lasso", "correlation+elastic_net",
-    "correlation+stability", "correlation+boruta",
+    "correlation+stability", "correlation+boruta", "correlation+invariant",
 ]  # fmt: skip
 SeveralScans = Literal["refuse", "first", "last", "nearest", "largest", "mean", "worst"]
 NormaliseName = Literal["none", "zscore", "robust", "percentile", "white-stripe", "reference"]
@@ -188,23 +188,6 @@ class LinkSettings(Section):
         return self.several_scans in ("largest", "mean", "worst")
 
 
-class HarmoniseSettings(Section):
-    """Removal of site or scanner effects from the phenotypes."""
-
-    method: Literal["combat", "location-scale", "covbat", "none"] = Field(
-        default="combat",
-        description="location-scale: ComBat without empirical Bayes; covbat: covariances too.",
-    )
-    batch: str = Field(description="Clinical or carried column that names site or scanner.")
-    keep: Texts = Field(
-        default_factory=list,
-        description="Covariates whose effects are kept; never an outcome.",
-    )
-    small: int = Field(
-        default=3, ge=2, description='Batches with fewer samples are put together as "other".'
-    )
-
-
 class AssociateSettings(Section):
     """Phenotypes against a molecular layer or clinical variables: [[associate]]."""
 
@@ -237,6 +220,9 @@ class AssociateSettings(Section):
     )
     harmonised: bool = Field(
         default=True, description="Use the harmonised phenotypes, where there are any."
+    )
+    reliable: bool = Field(
+        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
     )
     permutations: int = Field(
         default=0, ge=0, description="Permutations for family-wise error (max-T)."
@@ -278,6 +264,9 @@ class EvidenceSettings(Section):
     harmonised: bool = Field(
         default=True, description="Use the harmonised phenotypes, where there are any."
     )
+    reliable: bool = Field(
+        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
+    )
 
 
 class GwasSettings(Section):
@@ -297,6 +286,9 @@ class GwasSettings(Section):
     )
     harmonised: bool = Field(
         default=True, description="Use the harmonised phenotypes, where there are any."
+    )
+    reliable: bool = Field(
+        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
     )
     threshold: float | None = Field(
         default=None, gt=0, le=1, description="Store tests with p at most this; default: all."
@@ -339,7 +331,21 @@ class PredictSettings(Section):
     )
     selection: Selection = Field(
         default="correlation",
-        description="Selection of features, inside the folds; a + joins two, the first first.",
+        description="Selection of features, inside the folds; a + joins two, the first first. "
+        "invariant: the set that predicts alike over the batches of [harmonise].",
+    )
+    n_selected: int = Field(
+        default=20, ge=1, description="Features that univariate and mrmr keep at most."
+    )
+    max_errors: float = Field(
+        default=1.0,
+        gt=0,
+        description="Of stability: bound of the expected number of features kept by error.",
+    )
+    reliable: bool = Field(
+        default=True,
+        description="Leave out phenotypes that are not reliable by [reliability], where set. "
+        "Repeats of patients who are tested take no part.",
     )
     harmonise: bool = Field(
         default=False, description="Harmonise inside the folds, as [harmonise] says."
@@ -378,6 +384,9 @@ class SurvivalAnalysisSettings(Section):
     )
     phenotypes: Texts = Field(
         default_factory=list, description="Phenotypes whose hazard ratio (per SD) is asked."
+    )
+    reliable: bool = Field(
+        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
     )
     covariates: Texts = Field(
         default_factory=list, description="Clinical columns to adjust each of them for."
