@@ -146,7 +146,8 @@ def test_agreement_of_shifted_boxes() -> None:
 
 def test_agreement_of_concentric_balls() -> None:
     found = contour_agreement(ball(8.0), ball(12.0), tolerance_mm=2.0)
-    assert found.mean_distance_mm == pytest.approx(4.0, abs=0.3)
+    # Steps of voxels reach inwards: less than the 4 mm between smooth balls, by half a voxel.
+    assert 4.0 - 0.6 < found.mean_distance_mm < 4.0
     assert found.hausdorff_95_mm == pytest.approx(4.0, abs=0.9)
     assert found.surface_dice == 0.0
 

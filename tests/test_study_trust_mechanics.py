@@ -275,3 +275,24 @@ def test_nothing_reliable_fails_the_analysis_with_its_bounds(folder: Path) -> No
     assert len(run.failures) == 2
     assert "lower bound of the ICC of 0.999" in run.failures[0]
     assert "No feature has a lower bound" in run.failures[1]
+
+
+def test_scans_of_a_study_are_perturbed_where_none_was_repeated(tmp_path: Path) -> None:
+    from study_cohort import small_study
+
+    path = small_study(tmp_path / "study")
+    text = path.read_text(encoding="utf-8")
+    perturb = "[reliability]\nthreshold = 0.5\n[reliability.perturb]\ncopies = 2\ncontour = false\n"
+    path.write_text(text.replace("[report]", f"{perturb}\n[report]"), encoding="utf-8")
+    run = Study.load(path).run(tmp_path / "out")
+    assert run.complete, run.failures
+    found = run.results["Reliability of phenotypes"]
+    assert found.n_used == 24
+    icc = dict(found.table.select("phenotype", "icc").iter_rows())
+    assert set(icc) == set(run.phenotypes.names)
+    volume = next(v for k, v in icc.items() if "morphology|volume" in k.lower())
+    assert volume > 0.9
+    kept = set(found.table.filter(pl.col("verdict") == "keep")["phenotype"])
+    assert set(run.results["Mutations"].table["phenotype"]) <= kept
+    again = Study.load(path).run(tmp_path / "out")
+    assert again.outputs == run.outputs

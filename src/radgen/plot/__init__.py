@@ -27,6 +27,7 @@ _WHERE = {
     "inflation": "genome",
     "intensity_histogram": "images",
     "kaplan_meier": "performance",
+    "link_graph": "links",
     "manhattan": "genome",
     "manhattan_stack": "loci",
     "miami": "genome",
@@ -34,6 +35,7 @@ _WHERE = {
     "montage": "images",
     "name_points": "loci",
     "oncoprint": "matrix",
+    "paired_forest": "effects",
     "phewas": "loci",
     "precision_recall": "performance",
     "qq": "genome",
@@ -45,8 +47,11 @@ _WHERE = {
     "site_distribution": "cohort",
     "stat_map": "brain",
     "surface_map": "brain",
+    "tree_heatmap": "trees",
+    "trimmed": "naming",
     "violin": "pairs",
     "volcano": "effects",
+    "waterfall": "performance",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605

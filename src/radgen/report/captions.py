@@ -20,6 +20,18 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "threshold.",
         _WIDE,
     ),
+    "waterfall": (
+        "Waterfall plot",
+        "Best change of the sum of diameters of each patient until progression, coloured by best "
+        "response; lines at +20 % and −30 % of baseline.",
+        _WIDE,
+    ),
+    "parts": (
+        "Unique and common parts",
+        "Share of the loss of a model without information that one table explains alone, or "
+        "several explain alike, out of fold, with intervals.",
+        _NARROW,
+    ),
     "miami": (
         "Miami plot",
         "Two scans mirrored along the genome, evidence upward for the first and downward for "
@@ -113,6 +125,34 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Modules and image traits",
         "Correlation of each expression module with each image trait.",
         (9.2, 5.0),
+    ),
+    "module_tree": (
+        "Tree of image traits",
+        "Splits of samples by image traits over the expression of the module's genes, samples "
+        "sorted by leaf.",
+        (9.2, 7.2),
+    ),
+    "held_out": (
+        "Prediction of held-out samples",
+        "Performance of each trait's model in samples that it did not see, with its interval.",
+        (9.2, 4.6),
+    ),
+    "surrogate_hazards": (
+        "Hazard ratios of predicted traits",
+        "Hazard ratio of each predicted trait with two intervals: the prediction taken for given, "
+        "and with the learner's uncertainty.",
+        (9.2, 5.2),
+    ),
+    "predicted_km": (
+        "Survival by predicted trait",
+        "Kaplan–Meier curves of thirds of the predicted trait with the smallest p.",
+        (5.6, 4.6),
+    ),
+    "ranking": (
+        "Strongest pairs",
+        "Score of each of the strongest pairs of phenotype and gene set; size of the point is the "
+        "size of the set, filled points pass the adjusted level.",
+        (9.2, 5.6),
     ),
     "oncoprint": (
         "Oncoprint",
