@@ -78,6 +78,14 @@ transform = "none"
 bootstraps = 20
 permutations = 39
 
+[[surrogate]]
+name = "Genes from images"
+layer = "rna"
+predict = "layer"
+transform = "none"
+phenotypes = ["rim", "other", "third"]
+permutations = 39
+
 [[signature]]
 name = "Score"
 card = "score.toml"
@@ -114,7 +122,8 @@ def _cohort(folder: Path) -> dict[str, np.ndarray]:
     dead = rng.random(N) < 0.8
     genes = [f"g{j}" for j in range(50)]
     pl.DataFrame(
-        {"ID": ids[:IMAGED], "rim": rim[:IMAGED], "other": rng.standard_normal(IMAGED)}
+        {"ID": ids[:IMAGED], "rim": rim[:IMAGED]}
+        | {name: rng.standard_normal(IMAGED) for name in ("other", "third")}
     ).write_csv(folder / "features.csv")
     pl.DataFrame(
         {"ID": ids, "age": rng.normal(60, 9, N), "days": time, "dead": dead.astype(int)}
@@ -157,6 +166,11 @@ def test_gene_side_analyses_of_a_study(tmp_path: Path) -> None:
     death = Outcome("overall", "censored", tuple(ids), data["time"], data["dead"])
     same = surrogate(one, images, two, death, bootstraps=20, permutations=39).table
     assert row["log_hazard"] == pytest.approx(same["log_hazard"][0])
+    genes_told = tables["surrogate-genes-from-images"]
+    assert genes_told.height == 50
+    told = genes_told.filter(pl.col("trait").is_in([f"g{j}" for j in range(20)]))["held_out"]
+    free = genes_told.filter(pl.col("trait").is_in([f"g{j}" for j in range(20, 50)]))["held_out"]
+    assert told.min() > 0.4 > free.max()
     score = tables["signature-score"]
     assert score["measure"].to_list()[0] == "c_index"
     page = (tmp_path / "out" / "report.html").read_text("utf-8")

@@ -177,11 +177,18 @@ def surrogates(
         params=item.model_dump(mode="json") | {"seed": seed},
         inputs=[content(x) for x in (table, paired, second, outcome, covariates)],
         compute=lambda: surrogate(
-            paired, table, second, outcome, covariates, within=item.within,
+            *_ways(item, paired, table), second, outcome, covariates, within=item.within,
             by_cohort=item.by_cohort, permutations=item.permutations, bootstraps=item.bootstraps,
             unpredictable=item.unpredictable, executor=context.pool, seed=seed,
         ),
     )  # fmt: skip
+
+
+def _ways(
+    item: SurrogateSettings, layer: OmicsTable, table: PhenotypeTable
+) -> tuple[OmicsTable | PhenotypeTable, OmicsTable | PhenotypeTable]:
+    """Return predictors and traits."""
+    return (table, layer) if item.predict == "layer" else (layer, table)
 
 
 def signature(found: Gathered, item: SignatureSettings, matrix: Matrix, context: Context) -> Result:

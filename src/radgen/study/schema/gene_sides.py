@@ -104,6 +104,11 @@ class MaskSettings(_GeneSection):
 class SurrogateSettings(_GeneSection):
     """Phenotypes learned from genes, tested where there are no images: [[surrogate]]."""
 
+    predict: Literal["phenotypes", "layer"] = Field(
+        default="phenotypes",
+        description="phenotypes: from the layer; layer: its features (pathway scores, say) from "
+        "the phenotypes, without a second cohort.",
+    )
     carry: str | None = Field(
         default=None,
         description="[omics.<name>] section of the second cohort; default: the samples of layer "
@@ -135,6 +140,8 @@ class SurrogateSettings(_GeneSection):
     def _whole(self) -> SurrogateSettings:
         if self.outcome is None and (self.carry or self.covariates):
             raise ValueError("a second cohort needs an outcome")
+        if self.outcome is not None and self.predict == "layer":
+            raise ValueError('predict = "layer" has no second cohort: leave outcome out')
         return self
 
 
