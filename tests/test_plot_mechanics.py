@@ -59,6 +59,18 @@ def _sites(ax: Any) -> Any:
     return plot.site_distribution(frame, xlabel="$ feature", ax=ax)
 
 
+def _components(ax: Any) -> Any:
+    frame = pl.DataFrame(
+        {
+            "stage": ["before"] * N + ["after"] * N,
+            "group": NAMES * (2 * N // 5),
+            "first": RNG.normal(size=2 * N),
+            "second": RNG.normal(size=2 * N),
+        }
+    )
+    return plot.components(frame, ax=ax)
+
+
 def _genome(ax: Any, *, mirrored: bool = False) -> Any:
     frame = gwas(np.random.default_rng(0), 500).frame
     chrom, pos, log10p = (frame[name].to_numpy() for name in ("chrom", "pos", "log10p"))
@@ -160,6 +172,7 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
         ax=ax,
     ),
     "site_distribution": _sites,
+    "components": _components,
     "scatter": lambda ax: plot.scatter(
         RNG.normal(size=N), RNG.normal(size=N), groups=NAMES * 12, xlabel=HOSTILE[2], ax=ax
     ),

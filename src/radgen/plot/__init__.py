@@ -15,6 +15,7 @@ _WHERE = {
     "calibration": "performance",
     "cluster_order": "matrix",
     "clustermap": "matrix",
+    "components": "cohort",
     "contact_sheet": "images",
     "decision_curve": "performance",
     "feature_map": "images",

@@ -88,6 +88,7 @@ def forest(
     null: float = 0.0,
     log: bool = False,
     notes: Sequence[str] = (),
+    inks: Sequence[str] = (),
     xlabel: str = "Effect (95 % interval)",
     ax: Any = None,
 ) -> Any:
@@ -105,6 +106,8 @@ def forest(
         Draw on a log axis (odds and hazard ratios, `null` 1).
     notes : sequence of str (n_rows,)
         Text at the right; empty = estimate and interval are printed.
+    inks : sequence of str (n_rows,)
+        Colour of each row; empty = rows whose interval leaves out `null` stand out.
     xlabel : str
         What is estimated.
     ax : matplotlib.axes.Axes or None
@@ -126,7 +129,9 @@ def forest(
     ax = ax or style.axes(6.0, 0.9 + 0.28 * max(len(names), 1))
     place = np.arange(len(names))
     clear = (left > null) | (right < null)
-    for chosen, ink in ((~clear, style.MUTED), (clear, style.PALETTE[0])):
+    colours = np.array(inks or np.where(clear, style.PALETTE[0], style.MUTED), dtype=object)
+    for ink in dict.fromkeys(colours.tolist()):
+        chosen = colours == ink
         ax.hlines(place[chosen], left[chosen], right[chosen], color=ink, linewidth=1.8)
         ax.scatter(middle[chosen], place[chosen], s=34, marker="s", color=ink, zorder=3,
                    edgecolors=style.PAPER, linewidths=0.7)  # fmt: skip
