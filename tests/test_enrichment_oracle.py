@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 
 from radgen.associate import enrich, over_representation, preranked, scan
 from radgen.errors import InputError
 from radgen.stats.permutation import random_order
 from radgen.stats.running_sum import enrichment_scores, score_tail
-from radgen.stats.set_tests import hypergeometric_log10p
+from radgen.stats.set_tests import competitive_ranks, hypergeometric_log10p
 from radgen.types import Covariates, OmicsTable, PhenotypeTable
 
 GOLDEN = Path(__file__).parent / "golden" / "enrichment"
@@ -51,6 +51,31 @@ def test_competitive_tests_equal_limma_camera() -> None:
     assert found["correlation"].to_numpy() == pytest.approx(between, abs=1e-9)
     # limma takes Bailey's approximation of the z of a moderated t; ours is exact.
     assert found["p"].to_numpy() == pytest.approx(free["p"].to_numpy(), rel=1e-6)
+
+
+def test_rank_tests_equal_limma_camera_with_ranks() -> None:
+    images, layer, age, sets = _golden()
+    want = pl.read_csv(GOLDEN / "camera_ranks.csv", null_values="NA")
+    options = {"method": "ranks", "min_genes": 1}
+    fixed = want.filter(pl.col("run") == "ranks_0.05")
+    found = enrich(images, layer, sets, age, inter_gene_correlation=0.05, **options).table
+    assert found["p"].to_numpy() == pytest.approx(fixed["p"].to_numpy(), rel=1e-9)
+    assert ["Up" if s > 0 else "Down" for s in found["score"]] == fixed["direction"].to_list()
+    free = want.filter(pl.col("run") == "ranks_estimated")
+    found = enrich(images, layer, sets, age, **options).table
+    assert found["p"].to_numpy() == pytest.approx(free["p"].to_numpy(), rel=1e-9)
+    z = pl.read_csv(GOLDEN / "z.csv")
+    place = {gene: j for j, gene in enumerate(z["gene"])}
+    rows = [[place[gene] for gene in own] for own in sets.values()]
+    members = sparse.csr_array([[float(j in set(own)) for j in range(z.height)] for own in rows])
+    ties = competitive_ranks(np.round(z["z"].to_numpy())[None], members, 0.05)
+    own = want.filter(pl.col("run") == "ranks_ties")
+    assert 10 ** ties.log10p[0] == pytest.approx(own["p"].to_numpy(), rel=1e-9)
+    count = sum(a > b for a in z["z"].gather(rows[2]) for b in z["z"])
+    inside = sum(a > b for a in z["z"].gather(rows[2]) for b in z["z"].gather(rows[2]))
+    exact = competitive_ranks(z["z"].to_numpy()[None], members, 0.0)
+    m = len(rows[2])
+    assert exact.effect[0, 2] == pytest.approx((count - inside) / (m * (z.height - m)) - 0.5)
 
 
 def test_ranked_lists_equal_gseapy() -> None:

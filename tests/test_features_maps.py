@@ -49,11 +49,81 @@ def test_maps_are_features_of_windows(by_slice: bool, radius: int) -> None:
         )
         for row in alone.filter(pl.col("family").is_in(list(MAP_FAMILIES))).iter_rows(named=True):
             name = "|".join(p for p in (row["family"], row["feature"], row["aggregation"]) if p)
-            # Inverse differences are normed by the levels of the whole region in maps.
-            if row["feature"].startswith("Normalised inverse"):
+            # Levels are those of the whole region in maps: inverse differences are normed by
+            # them, and histogram gradients see the empty levels above a window's highest.
+            if row["feature"].startswith("Normalised inverse") or "gradient" in row["feature"]:
                 continue
             found = maps[name].array[tuple(at)]
             np.testing.assert_allclose(found, row["value"], rtol=3e-6, atol=1e-6, err_msg=name)
+
+
+def test_maps_that_norm_by_the_levels_of_the_region() -> None:
+    image, mask = scan()
+    settings = ExtractionSettings(discretisation=Discretisation(), aggregations=("IAZD",))
+    asked = {"glcm": None, "intensity_histogram": None}
+    maps = feature_maps(image, mask, features=asked, settings=settings)
+    padded = np.pad(np.where(mask.array, image.array, 0), 1).astype(int)
+    n = int(padded.max())
+    steps = directions(in_plane=False)
+    for z, y, x in np.argwhere(mask.array)[::9]:
+        window = padded[z : z + 3, y : y + 3, x : x + 3]
+        gaps = [
+            abs(window[tuple(at)] - window[tuple(at + step)])
+            for at in np.argwhere(window)
+            for step in steps
+            if (at + step >= 0).all() and (at + step < 3).all() and window[tuple(at + step)]
+        ]
+        slope = np.gradient(np.bincount(window[window > 0], minlength=n + 1)[1:].astype(float))
+        expected = {
+            "glcm|Normalised inverse difference|IAZD": np.mean([1 / (1 + g / n) for g in gaps]),
+            "glcm|Normalised inverse difference moment|IAZD": np.mean(
+                [1 / (1 + (g / n) ** 2) for g in gaps]
+            ),
+            "intensity_histogram|Maximum histogram gradient": slope.max(),
+            "intensity_histogram|Maximum histogram gradient intensity": slope.argmax() + 1,
+            "intensity_histogram|Minimum histogram gradient": slope.min(),
+            "intensity_histogram|Minimum histogram gradient intensity": slope.argmin() + 1,
+        }
+        for name, value in expected.items():
+            assert maps[name].array[z, y, x] == pytest.approx(value, rel=1e-6), name
+
+
+@pytest.mark.parametrize("how", [("width", 7.0), ("number", 5)])
+def test_distance_zones_and_volume_curves_of_resegmented_windows(how: tuple[str, float]) -> None:
+    """Distances count from the outside of the drawn mask; steps are those of the region."""
+    rng = np.random.default_rng(1)
+    geometry = Geometry.from_spacing((5, 6, 7))
+    image = ImageVolume(rng.integers(1, 61, geometry.shape).astype(np.float32), geometry)
+    mask = Mask(rng.random(geometry.shape) < 0.97, geometry)
+    settings = ExtractionSettings(
+        discretisation=Discretisation(),
+        ivh_discretisation=Discretisation(*how),
+        resegment_range=(20.0, 60.0),
+    )
+    asked = {"gldzm": ["Large distance emphasis"], "intensity_volume_histogram": None}
+    maps = feature_maps(image, mask, features=asked, settings=settings, radius=2)
+    large = maps["gldzm|Large distance emphasis|KOBO"].array
+    kept = mask.array & (image.array >= 20) & (image.array <= 60)
+    assert (np.isfinite(large) == kept).all()
+    by_width = how[0] == "width"
+    low, high = image.array[kept].min(), image.array[kept].max()
+    low, width = (20.0, 7.0) if by_width else (low, (high - low) / 5)
+    grid = np.arange(1.0, 7.0 if by_width else 6.0)
+    for z, y, x in np.argwhere(kept)[::13]:
+        window = np.zeros(mask.array.shape, bool)
+        window[tuple(slice(max(0, c - 2), c + 3) for c in (z, y, x))] = True
+        own = Mask(window & mask.array, geometry)
+        alone = extract(image, own, settings=settings, threads=1)
+        zones = alone.filter(pl.col("feature") == "Large distance emphasis")
+        assert large[z, y, x] == pytest.approx(zones["value"].item(), rel=1e-6)
+        level = np.floor((image.array[window & kept] - low) / width) + 1
+        level = np.minimum(level, 5) if not by_width else level
+        volume = np.array([np.mean(level >= step) for step in grid])
+        below = grid[volume <= 0.9 + 1e-12]
+        at = below[0] if below.size else grid[-1]
+        at = low + (at - 0.5) * width if by_width else at
+        found = maps["intensity_volume_histogram|intensity at 90% volume"].array
+        assert found[z, y, x] == pytest.approx(at, rel=1e-6)
 
 
 def test_maps_do_not_depend_on_threads_and_blocks(monkeypatch) -> None:

@@ -111,6 +111,46 @@ def test_header_that_promises_too_much(tmp_path: Path) -> None:
         read_image(nrrd)
 
 
+@pytest.mark.parametrize("number", ["1e308", "inf", "nan", "-2e9"])
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_grids_that_no_scan_has_are_refused_at_once(
+    tmp_path: Path, suffix: str, number: str
+) -> None:
+    """ITK looks for the orientation of some of these for ever."""
+    path = tmp_path / f"far{suffix}"
+    write_image(volume(), path)
+    data = path.read_bytes()
+    fields = [b"space directions: (", b"space origin: ("]
+    if suffix == ".mha":
+        fields = [b"TransformMatrix = ", b"Offset = ", b"ElementSpacing = "]
+    for field in fields:
+        start = data.index(field) + len(field)
+        end = min(data.find(mark, start) for mark in (b",", b" ", b"\n") if mark in data[start:])
+        path.write_bytes(data[:start] + number.encode() + data[end:])
+        with pytest.raises(FormatError, match=r"far.*grid is unusable"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", ["<i2", ">i2", "<u1", "<f4"])
+def test_stored_numbers_are_scaled(tmp_path: Path, suffix: str, kind: str) -> None:
+    import nibabel
+
+    stored = np.random.default_rng(2).integers(0, 200, GRID.shape).astype(kind)
+    header = nibabel.Nifti1Header(endianness=kind[0].replace("|", "<"))
+    header.set_data_dtype(stored.dtype)
+    image = nibabel.Nifti1Image(stored.T, np.eye(4), header)
+    image.header.set_slope_inter(0.25, -1000.0)
+    path = tmp_path / f"scaled{suffix}"
+    image.to_filename(path)
+    # nibabel writes what gives these values back; put the stored ones under the scale instead
+    packed = suffix.endswith("gz")
+    opened = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    whole = opened[: len(opened) - stored.nbytes] + stored.tobytes()
+    path.write_bytes(gzip.compress(whole) if packed else whole)
+    np.testing.assert_array_equal(read_image(path).array, stored * 0.25 - 1000.0)
+
+
 def mask_file(path: Path, array: np.ndarray) -> Path:
     import nibabel
 

@@ -10,15 +10,18 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
 from typer.testing import CliRunner
 
 from radgen import predict
+from radgen._core.digest import digest
 from radgen.cli.app import app
-from radgen.errors import InputError
+from radgen.errors import FormatError, InputError
 from radgen.predict.contract import drift_table, learn_contract
 from radgen.predict.design import Block
 from radgen.predict.inputs import read_inputs
 from radgen.predict.portable import linear_score, logistic, risk_of_hazard
+from radgen.types import Outcome, PhenotypeTable
 
 
 def _call(*arguments):
@@ -248,7 +251,7 @@ def test_drift_is_quiet_without_and_loud_with_a_shift():
     [
         ({"target": "EGRF"}, "EGFR"),
         ({"target": "EGFR"}, "Say which one is positive"),
-        ({"target": "EGFR", "positive": "mutated"}, "mutant"),
+        ({"target": "EGFR", "positive": "mutnat"}, "mutant"),
         ({"target": "EGFR", "positive": "mutant", "clinical": ["EGFR"]}, "cannot be a predictor"),
         ({"target": "days", "event": "age"}, "whether the event happened"),
         ({"target": "sex", "event": "status"}, "must be a number"),
@@ -331,3 +334,151 @@ def test_several_targets_give_one_adjusted_table(frozen):
     table = pl.read_parquet(frozen / "each" / "tables" / "targets-all.parquet")
     assert table["target"].to_list() == ["EGFR=mutant", "EGFR=wildtype"]
     assert table["estimate"][0] == pytest.approx(table["estimate"][1], abs=0.1)
+
+
+def _cycle(content):
+    tree = [[0, 0], [0.0, 0.0], [0, -1], [0, -1], [0.5, 0.5]]
+    content["model"] = {"trees": [tree], "base": None, "factor": 1.0}
+
+
+def _far_column(content):
+    tree = [[10**6, 0, 0], [0.0] * 3, [1, -1, -1], [2, -1, -1], [0.5] * 3]
+    content["model"] = {"trees": [tree], "base": None, "factor": 1.0}
+
+
+def _method(content):
+    content["steps"]["imaging"][0]["state"]["transform"] = 1.0
+
+
+def _stranger(content):
+    content["steps"]["imaging"][0]["kind"] = "os.system"
+
+
+def _foreign(content):
+    part = {"estimator": ["subprocess.Popen", {"args": "true"}, {}, 1]}
+    content["steps"]["imaging"][0] = {"name": "x", "kind": "x", "portable": part}
+
+
+def _endless(content):
+    content["intercept"] = content["model"]["intercept"] = 10**400
+
+
+def _wide(content):
+    content["model"]["beta"]["shape"] = [10**12, 10**12]
+
+
+def _short(content):
+    content["model"]["beta"] = {"array": "float", "shape": [1], "values": [0.5]}
+
+
+def _columns(content):
+    content["blocks"][0]["columns"] = content["blocks"][0]["columns"][:2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_cycle, _far_column, _method, _stranger, _foreign, _endless, _wide, _short, _columns],
+)
+def test_a_hostile_bundle_with_a_right_digest_is_refused(frozen, tmp_path, change):
+    content = json.loads((frozen / "m.json").read_text())
+    del content["digest"]
+    change(content)
+    content["digest"] = digest(json.dumps(content, sort_keys=True))
+    path = tmp_path / "hostile.json"
+    path.write_text(json.dumps(content))
+    found = _call("predict", path, frozen / "a-features.csv", "--out", tmp_path / "p.csv")
+    assert isinstance(found.exception, FormatError)
+    assert "wrong one" in str(found.exception)
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "[" * 200_000, '{"encoding_type": "radgen.model"}', "\x80\x04K\x01."]
+)
+def test_what_is_no_bundle_is_refused(tmp_path, text):
+    path = tmp_path / "no.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(FormatError, match="bundle"):
+        predict.read_bundle(path)
+
+
+SPELT = {
+    "mutant": ("IDH-mutant", "IDH mutant", "idh-mut", "Mutant", "MUT", "IDH1 R132H", "mutated",
+               "mut."),
+    "wildtype": ("wildtype", "WT", "IDH-wildtype", "Wild type", "wt", "IDH wt"),
+    "unknown": ("unknown", "#N/A", "not tested", ""),
+}  # fmt: skip
+
+
+def _spelt(tmp_path, *more):
+    cells = [cell for words in SPELT.values() for cell in words] + list(more)
+    path = tmp_path / "spelt.csv"
+    rows = "".join(f"p{k},{cell},{40 + k}\n" for k, cell in enumerate(cells))
+    path.write_text("ID,IDH status,age\n" + rows)
+    return path
+
+
+def test_eight_spellings_of_a_mutation_are_one_class(tmp_path):
+    path = _spelt(tmp_path)
+    for given in ({"positive": "mutant"}, {"positive": "MUT"}, {"negative": "wild-type"}):
+        found = read_inputs(path, "IDH status", clinical=["age"], **given)
+        expected = [1.0] * 8 + [0.0] * 6 + [np.nan] * 4
+        np.testing.assert_array_equal(found.outcome.values, expected)
+        assert any("taken together" in note for note in found.notes)
+        assert any("2 cells" in note and "missing" in note for note in found.notes)
+    with pytest.raises(InputError, match="8 that read as altered"):
+        read_inputs(path, "IDH status", clinical=["age"])
+
+
+def test_a_value_whose_spellings_would_count_against_it_is_refused(tmp_path):
+    path = _spelt(tmp_path)
+    with pytest.raises(InputError, match="seem to mean the same as 'IDH1 R132H'"):
+        read_inputs(path, "IDH status", clinical=["age"], positive="IDH1 R132H")
+    found = read_inputs(path, "IDH status", clinical=["age"], positive="IDH1 R132H|")
+    assert np.nansum(found.outcome.values) == 1
+    found = read_inputs(path, "IDH status", clinical=["age"], positive="MUT|mutated")
+    assert np.nansum(found.outcome.values) == 2
+    subtypes = _spelt(tmp_path, "IDH-mutant codel")
+    with pytest.raises(InputError, match="seem to mean the same as 'MUT'"):
+        read_inputs(subtypes, "IDH status", clinical=["age"], positive="MUT")
+    found = read_inputs(subtypes, "IDH status", clinical=["age"], positive="IDH-mutant codel")
+    assert np.nansum(found.outcome.values) == 1
+
+
+def test_one_scan_under_two_ids_is_never_parted(tmp_path):
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(60, 8)), rng.integers(0, 2, 60)
+    ids = [f"a{k}" for k in range(60)] + [f"b{k}" for k in range(60)]
+    both = pl.DataFrame({"sample": ids} | {f"f{j}": np.tile(x[:, j], 2) for j in range(8)})
+    outcome = Outcome("y", "binary", tuple(ids), np.tile(y, 2).astype(float))
+    blocks = {"imaging": PhenotypeTable.from_frame(both)}
+    found = predict.evaluate(
+        blocks, outcome, seed=1, folds=4, repeats=1, inner_folds=3, bootstrap=0,
+        model=(KNeighborsClassifier(1), {}),
+    )  # fmt: skip
+    assert any("one scan under two ids" in note for note in found.warnings)
+    row = found.estimate("imaging only")
+    assert row["n_patients"] == 60
+    assert row["ci_low"] < 0.5 < row["ci_high"]
+    calls = pl.DataFrame({"sample": ids} | {f"g{j}": rng.integers(0, 2, 120) for j in range(3)})
+    found = predict.evaluate(
+        {"genomic": calls}, outcome, seed=1, folds=4, repeats=1, inner_folds=3, bootstrap=0
+    )
+    assert found.estimate("genomic only")["n_patients"] == 120
+
+
+def test_a_harmonised_model_asks_for_the_site(frozen, tmp_path):
+    clinic = pl.read_csv(frozen / "a-clinic.csv")
+    site = pl.Series("site", [f"s{k % 3}" for k in range(clinic.height)])
+    clinic.with_columns(site).write_csv(tmp_path / "c.csv")
+    made = _call(
+        "evaluate", "--features", frozen / "a-features.csv", "--outcomes", tmp_path / "c.csv",
+        "--target", "EGFR", "--positive", "mutant", "--site", "site", "--harmonise", "combat",
+        "--repeats", 1, "--folds", 3, "--inner-folds", 3, "--out", tmp_path / "o", "--freeze",
+        tmp_path / "h.json",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    call = ("predict", tmp_path / "h.json", frozen / "a-features.csv", "--out", tmp_path / "p.csv")
+    assert "needs the site" in str(_call(*call).exception)
+    assert _call(*call, "--one-site", "s1").exit_code == 0
+    assert "not both" in str(_call(*call, "--one-site", "s1", "--site", "site").exception)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,9 +14,11 @@ from radgen.errors import InputError
 from radgen.predict.block_penalty import BlockLearner
 from radgen.predict.elastic_net import FRACTIONS, ElasticNetLearner
 from radgen.predict.fusion import Held, PlanFit, fuse, majority, stack_weights
-from radgen.predict.learners import RidgeLearner, make_learner
+from radgen.predict.learners import PENALTY_STEPS, RidgeLearner, make_learner
+from radgen.predict.ridge import cox_path
 from radgen.predict.splits import temporal_splits
 from radgen.predict.trees import STAGES, BoostLearner, ForestLearner
+from radgen.stats.cox import RiskSets
 from radgen.stats.survival_metrics import harrell_c
 from radgen.stats.survival_parametric import fit_aft
 from radgen.types import Outcome, PhenotypeTable
@@ -383,3 +387,28 @@ def test_later_patients_are_tested_by_models_of_earlier_ones():
         )
     with pytest.raises(InputError, match="different times"):
         temporal_splits(np.zeros(20), np.arange(20), folds=2)
+
+
+def test_risk_sets_that_shrink_by_many_decades_are_summed_exactly():
+    rng = np.random.default_rng(4)
+    time = np.arange(1.0, 61.0)
+    values = 10.0 ** np.linspace(0, -40, 60)[:, None] * (1 + rng.random((60, 1)))
+    sums = RiskSets(time, np.ones(60, dtype=bool), np.ones(60), None, "efron").at_risk(values)
+    exact = [math.fsum(values[k:, 0]) for k in range(60)]
+    np.testing.assert_allclose(sums[:, 0], exact, rtol=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ridge_cox_converges_where_columns_outnumber_events(seed):
+    rng = np.random.default_rng(seed)
+    n, p = 40, 30
+    x = rng.normal(size=(n, p))
+    time = rng.exponential(np.exp(-3 * x[:, 0]))
+    time = np.ceil(time * 5) if seed % 2 else time
+    event = rng.random(n) < 0.35
+    penalties = n * PENALTY_STEPS
+    beta = cox_path(x, time, event, penalties)
+    risk = RiskSets(time, event, np.ones(n), None, "efron")
+    for row, penalty in zip(beta, penalties, strict=True):
+        _, gradient, _ = risk.derivatives(x, x @ row)
+        assert np.abs(gradient - penalty * row).max() < 1e-4 * max(1, np.abs(gradient).max())

@@ -125,6 +125,78 @@ def test_corrected_effects_predict_the_replication_rate() -> None:
     assert abs(corrected - nominal) < 3 * error
 
 
+def test_range_of_correlated_hypotheses_by_hand() -> None:
+    from scipy.stats import binom
+
+    from radgen.associate._replication_range import count_range, pair_products
+
+    rng = np.random.default_rng(2)
+    apart = np.linalg.qr(rng.normal(size=(300, 40)))[0]
+    low, high = count_range(np.full(40, 0.6), apart, draws=20_000)
+    assert abs(low - binom.ppf(0.025, 40, 0.6)) <= 1
+    assert abs(high - binom.ppf(0.975, 40, 0.6)) <= 1
+    same = np.repeat(apart[:, :1], 40, axis=1)
+    assert count_range(np.full(40, 0.6), same) == (0, 40)
+    # Opposite directions: one half or the other.
+    assert count_range(np.full(40, 0.5), same * np.repeat([1, -1], 20)) == (20, 20)
+    assert count_range(np.full(40, 0.6), np.full((300, 40), np.nan))[0] > 10
+    images, genes = _cohort(3, 60)
+    pairs = pl.DataFrame({"phenotype": ["f0", "f1", "gone"], "omics": ["G0", "G1", "G2"],
+                          "layer": ["expression"] * 3})  # fmt: skip
+    found = pair_products(pairs, images, [genes], None)
+    left = images.values[:, 0] - images.values[:, 0].mean()
+    right = genes.values[:, 0] - genes.values[:, 0].mean()
+    want = left * right - np.mean(left * right)
+    np.testing.assert_allclose(found[:, 0], want / np.linalg.norm(want), atol=1e-12)
+    assert np.isnan(found[:, 2]).all()
+
+
+def test_range_covers_the_replications_of_correlated_blocks() -> None:
+    """Ten features of one factor and ten genes of one module come and go together."""
+    rng = np.random.default_rng(5)
+    inside, narrow, runs = 0, 0, 0
+    for run in range(60):
+        effect = rng.normal(0, 0.3)
+        cohorts = []
+        for number in range(2):
+            module, n = rng.normal(size=120), 120
+            factor = effect * module + rng.normal(size=n)
+            genes = module[:, None] + 0.6 * rng.normal(size=(n, 10))
+            traits = factor[:, None] + 0.6 * rng.normal(size=(n, 10))
+            ids = [f"r{run}_{number}_{i}" for i in range(n)]
+            images = {f"f{j}": column for j, column in enumerate(traits.T)}
+            layer = OmicsTable(ids, [f"G{j}" for j in range(10)], genes, "expression", "log2")
+            cohorts.append((PhenotypeTable.from_frame({"sample": ids, **images}), layer))
+        locked = lock(scan(*cohorts[0]))
+        if len(locked) < 20:
+            continue
+        result = replicate(locked, *cohorts[1])
+        s, chance = result.summary, result.frame["power_corrected"].to_numpy()
+        inside += s["expected_low"] <= s["n_nominal"] <= s["expected_high"]
+        half = 1.96 * np.sqrt(np.sum(chance * (1 - chance)))
+        narrow += abs(s["n_nominal"] - chance.sum()) <= half
+        runs += 1
+    assert runs > 15
+    assert inside >= 0.8 * runs
+    assert narrow < 0.7 * runs
+
+
+def test_other_levels_are_the_same_model_and_other_columns_need_a_word() -> None:
+    def adjusted(cohort: tuple[PhenotypeTable, OmicsTable], *names: str):  # type: ignore[no-untyped-def]
+        rng = np.random.default_rng(1)
+        ids = cohort[0].samples
+        return (*cohort, Covariates(ids, names, rng.normal(size=(len(ids), len(names)))))
+
+    locked = lock(scan(*adjusted(_cohort(1, 150), "age", "site=B")))
+    same = replicate(locked, *adjusted(_cohort(2, 150), "age", "site=C", "site=D"))
+    assert same.warnings[0] == "The levels of site are those of the second cohort."
+    with pytest.raises(InputError, match=r"--adjust on the command line"):
+        replicate(locked, *adjusted(_cohort(2, 150), "age"))
+    other = replicate(locked, *adjusted(_cohort(2, 150), "age"), other_covariates=True)
+    assert "different models" in other.warnings[0]
+    assert "which were age in the second" in other.methods()
+
+
 def test_prior_of_effects_is_the_maximum_of_its_likelihood() -> None:
     """Karush-Kuhn-Tucker: no other share of any component makes the counts more likely."""
     rng = np.random.default_rng(9)

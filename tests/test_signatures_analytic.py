@@ -31,7 +31,7 @@ def _scores(name: str, *tables: PhenotypeTable | OmicsTable) -> list[float | Non
 
 
 def test_every_card_is_valid_and_names_its_source() -> None:
-    assert set(card_names()) == {"albi", "cyt", "gard", "hrd", "recurrence_21", "rsi"}
+    assert set(card_names()) == {"albi", "cyt", "gard", "hrd", "recurrence_21", "rsi", "ttpvi"}
     for name in card_names():
         card = load_card(name)
         assert card.name == name
@@ -110,6 +110,15 @@ RULES = {
     "score": "(volume_mm3 >= 30000) + (age >= 60) + (kps < 100)",
     "groups": [{"name": "A", "at_most": 1}, {"name": "B", "above": 1}],
 }  # fmt: skip
+
+
+def test_the_two_trait_predictor_is_a_rule_of_two_readings() -> None:
+    images = _table(internal_arteries=[1.0, 1.0, 0.0, 0.0], hypodense_halo=[0.0, 1.0, 0.0, 1.0])
+    found = compute(load_card("ttpvi"), images).frame
+    assert found["score"].to_list() == [1.0, 0.0, 0.0, 0.0]
+    assert found["group"].to_list() == ["positive", "negative", "negative", "negative"]
+    blank = compute(load_card("ttpvi"), _table(internal_arteries=[np.nan], hypodense_halo=[0.0]))
+    assert blank.frame["group"].to_list() == [None]
 
 
 def test_a_table_of_rules_as_a_card_of_ones_own(tmp_path: Path) -> None:

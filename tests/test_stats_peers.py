@@ -1,9 +1,12 @@
 """Statistics against lifelines, scikit-survival, scikit-learn and published tables."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from radgen.errors import InputError
 from radgen.stats import calibration, decision, discrimination, reliability, sample_size
@@ -202,3 +205,32 @@ def test_riley_published_examples():
 def test_detectable_auc():
     assert discrimination.minimum_detectable_auc(302, 114) == pytest.approx(0.588, abs=5e-4)
     assert np.isnan(discrimination.minimum_detectable_auc(1, 2))
+
+
+def test_reclassification_equals_hmisc():
+    folder = Path(__file__).parent / "golden" / "decision"
+    y, old, new = np.genfromtxt(
+        folder / "reclassification_input.csv", delimiter=",", skip_header=1
+    ).T
+    rows = np.genfromtxt(
+        folder / "reclassification.csv", delimiter=",", skip_header=1, dtype=None, encoding="utf-8"
+    )
+    expected = {str(name): float(value) for name, value in rows}
+    found = decision.reclassification(y, old, new)
+    names = {
+        "nri": "nri", "nri_error": "nri_std_error", "nri_events": "nri_events",
+        "nri_nonevents": "nri_nonevents", "idi": "idi", "idi_error": "idi_std_error",
+    }  # fmt: skip
+    for name, own in names.items():
+        assert getattr(found, own) == pytest.approx(expected[name], rel=1e-12), name
+
+
+def test_detectable_auc_has_eighty_percent_power_by_hanley_and_mcneil():
+    for positive, negative in ((30, 30), (302, 114), (12, 200)):
+        value = discrimination.minimum_detectable_auc(positive, negative)
+        q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+        spread = value * (1 - value) + (positive - 1) * (q1 - value**2)
+        spread = (spread + (negative - 1) * (q2 - value**2)) / (positive * negative)
+        null = (positive + negative + 1) / (12 * positive * negative)
+        power = norm.cdf((value - 0.5 - norm.ppf(0.975) * np.sqrt(null)) / np.sqrt(spread))
+        assert power == pytest.approx(0.8, abs=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import polars as pl
 import pytest
 
 from radgen._core.executors import map_surviving
-from radgen.errors import InputError
+from radgen.errors import ConfigError, InputError
 from radgen.study import Study, StudyRun, executor
 from radgen.study.cache import Cache, FileDigests, codec_of, frame_codec
 from radgen.study.lock import lock_folder
@@ -239,3 +240,18 @@ def test_digests_of_files_follow_their_content(tmp_path: Path) -> None:
     assert digests.of(path) != first
     digests.save()
     assert str(tmp_path) not in (tmp_path / "known.json").read_text()
+
+
+def test_voxel_maps_lie_over_the_scans_of_the_report(tmp_path: Path) -> None:
+    study = small_study(tmp_path / "cohort")
+    more = 'scans = 2\nmaps = ["glcm:contrast", "intensity_statistics:Q4LE"]'
+    study.write_text(study.read_text().replace("scans = 2", more))
+    Study.load(study).run(tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    shown = re.findall(r"(\w[\w ]*) in colour over a slice of sample (\w+)", page)
+    assert sorted({name for name, _ in shown}) == ["Contrast", "Mean intensity"]
+    assert len(shown) == 4
+    assert "2 scans, 0 not ok. Colours show voxel maps" in page
+    study.write_text(study.read_text().replace("glcm:contrast", "glcm:contrats"))
+    with pytest.raises(ConfigError, match="Contrast"):
+        Study.load(study)

@@ -1,4 +1,4 @@
-"""Answer a name that does not exist with the nearest one that does."""
+"""Words of messages: the nearest known name, counted things."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from difflib import get_close_matches
 
 from radgen.errors import InputError, shown
 
-__all__ = ["did_you_mean", "nearest", "require_choice"]
+__all__ = ["counted", "did_you_mean", "nearest", "require_choice"]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, "1 cell" or "2 cells".
+
+    Examples
+    --------
+    >>> counted(1, "cell"), counted(1200, "cell")
+    ('1 cell', '1,200 cells')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

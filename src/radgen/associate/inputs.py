@@ -23,7 +23,14 @@ from radgen.omics.normalise import normalise
 from radgen.types import Covariates, OmicsTable, PhenotypeTable
 from radgen.types.omics import LAYERS
 
-__all__ = ["LayerFile", "ScanInputs", "adjust_for", "read_scan_inputs"]
+__all__ = [
+    "LayerFile",
+    "ScanInputs",
+    "adjust_for",
+    "read_covariates",
+    "read_layer_file",
+    "read_scan_inputs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +223,77 @@ def read_scan_inputs(
         require_choice(name, table.names, what="phenotype")
     types = dict.fromkeys(ordinal, "ordinal") or None
     return ScanInputs(table, chosen, covariates, strata, patients, types, tuple(notes))
+
+
+def read_layer_file(
+    item: LayerFile,
+    known: Iterable[str] = (),
+    *,
+    id_rule: IdRule | None = None,
+    counts: str = "tmm",
+    tcga: bool = False,
+) -> OmicsTable:
+    """Return one molecular layer, raw counts made comparable.
+
+    Parameters
+    ----------
+    item : LayerFile
+        The file and what it holds.
+    known : iterable of str
+        Ids of samples that are wanted, by which a matrix's orientation is told.
+    id_rule : IdRule or None
+        How ids are cut.
+    counts : {"tmm", "median_ratio", "cpm", "none"}, default "tmm"
+        What is done to raw counts.
+    tcga : bool, default False
+        Ids are TCGA barcodes: one tumour a patient.
+
+    Returns
+    -------
+    OmicsTable
+        The layer.
+
+    Raises
+    ------
+    FormatError, InputError
+        If it cannot be read.
+    """
+    layer = _layer(item, set(known), id_rule, None, None, tcga=tcga, missing=())
+    return _ready(layer, None, counts)
+
+
+def read_covariates(
+    path: str | Path,
+    names: Sequence[str],
+    *,
+    id_name: str | None = None,
+    id_rule: IdRule | None = None,
+) -> Covariates | None:
+    """Return columns of a table as covariates, text expanded; None where none is named.
+
+    Parameters
+    ----------
+    path : str or Path
+        Table with a row a sample.
+    names : sequence of str
+        Columns.
+    id_name : str or None
+        Column of sample ids.
+    id_rule : IdRule or None
+        How ids are cut.
+
+    Returns
+    -------
+    Covariates or None
+        In the order of `names`.
+
+    Raises
+    ------
+    InputError
+        If a column does not exist or has one value only.
+    """
+    frame, _ = read_plain(path, id_name=_id_of(path, id_name), id_rule=id_rule)
+    return _covariates(frame, names, str(path))
 
 
 def _id_of(path: str | Path, name: str | None) -> str | None:

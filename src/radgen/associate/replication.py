@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from radgen.associate._replication_range import count_range, pair_products
 from radgen.associate._table import ALL_SAMPLES
 from radgen.associate.association import scan
 from radgen.associate.association_result import AssociationResult, power_of_ten
@@ -59,7 +60,8 @@ class ReplicationResult(Result):
     summary : mapping
         n_hypotheses, n_tested, n_same_sign, n_nominal (one-sided p at most 0.05),
         n_replicated, n_expected (sum of the powers), n_expected_corrected with expected_low and
-        expected_high (its 95 % range).
+        expected_high (its 95 % range, by simulation of tests as correlated as those of the
+        second cohort).
     """
 
     kind: ClassVar[str] = "replication"
@@ -97,12 +99,20 @@ class ReplicationResult(Result):
         return (
             f"{self.summary['n_hypotheses']} hypotheses (pair, test, model and direction) were "
             "locked in the first cohort and tested, and no others, in the second with the same "
-            "models. P-values are one-sided in the locked direction and corrected by Holm's "
-            "method. The expected number of replications is the sum of the powers at the locked "
-            "effects, as they are and after shrinkage to the distribution of true effects that "
-            "all tests of the first cohort make likely (a mixture of normals around 0, by maximum "
-            f"likelihood). Both cohorts were pooled by inverse variance ({self.params['meta']})."
+            f"models{self._adjusted()}. P-values are one-sided in the locked direction and "
+            "corrected by Holm's method. The expected number of replications is the sum of the "
+            "powers at the locked effects, as they are and after shrinkage to the distribution of "
+            "true effects that all tests of the first cohort make likely (a mixture of normals "
+            "around 0, by maximum likelihood); its range comes from simulated tests with the "
+            "correlations of those in the second cohort. Both cohorts were pooled by inverse "
+            f"variance ({self.params['meta']})."
         )
+
+    def _adjusted(self) -> str:
+        if not self.params.get("other_covariates"):
+            return ""
+        names = shown(self.params["other_covariates"]) or "nothing"
+        return f", but for the covariates, which were {names} in the second"
 
     def plot(self, kind: str, *, ax: Any = None) -> Any:
         """Draw one of `plots` and return the matplotlib Axes.
@@ -198,6 +208,7 @@ def replicate(
     by: Mapping[str, Any] | None = None,
     clusters: Mapping[str, Any] | None = None,
     meta_method: Literal["fixed", "DL", "HE", "PM", "ML", "REML"] = "fixed",
+    other_covariates: bool = False,
     min_n: int | None = None,
     min_group: int | None = None,
 ) -> ReplicationResult:
@@ -216,6 +227,10 @@ def replicate(
         Patient of each sample, where hypotheses are of mixed models.
     meta_method : {"fixed", "DL", "HE", "PM", "ML", "REML"}
         How both cohorts are pooled.
+    other_covariates : bool, default False
+        Adjust for `covariates` although they are other columns than those of the first cohort;
+        the result says so. Levels of a text column (sites, scanners: ``site=B``) may differ
+        anyway.
     min_n, min_group : int or None
         As in `scan`; None = as in the first cohort.
 
@@ -227,22 +242,24 @@ def replicate(
     Raises
     ------
     InputError
-        If there is no hypothesis, a column is missing, or the covariates are other ones than
-        those of the first cohort.
+        If there is no hypothesis, a column is missing, or the covariates are other columns than
+        those of the first cohort and nothing says that they may be.
 
     Notes
     -----
     The first cohort selected its effects: they are larger than true ones on average. The
     expected number of replications is therefore also given for effects shrunk to the
     distribution of true effects that all tests of the first cohort make likely; without that
-    (a bare table of hypotheses) it is not corrected.
+    (a bare table of hypotheses) it is not corrected. Hypotheses of correlated phenotypes and
+    genes replicate or fail together: the range of the number of replications knows that.
     """
     locked = hypotheses
     if not isinstance(locked, Hypotheses):
         locked = Hypotheses(to_polars(hypotheses, what="table of hypotheses"))
     if not len(locked):
         raise InputError("No hypothesis is locked: the first cohort found nothing to replicate.")
-    _check_covariates(locked, covariates)
+    names = [] if covariates is None else list(covariates.names)
+    notes = _compared(locked, names, other=other_covariates)
     layers = [omics] if isinstance(omics, OmicsTable) else list(omics)
     options: dict[str, Any] = {
         "min_n": min_n or locked.params.get("min_n") or 10,
@@ -258,22 +275,37 @@ def replicate(
     frame = _judged(joined, meta_method, locked.params.get("prior"))
     return ReplicationResult(
         frame=frame,
-        params={"meta": meta_method, **options, "locked": dict(locked.params)},
+        params={
+            "meta": meta_method,
+            **options,
+            "locked": dict(locked.params),
+            "other_covariates": names if other_covariates else [],
+        },
         n_used=used,
-        warnings=tuple(dict.fromkeys(line for item in results for line in item.warnings)),
-        summary=_summary(frame),
+        warnings=notes + tuple(dict.fromkeys(line for item in results for line in item.warnings)),
+        summary=_summary(frame, phenotypes, layers, covariates),
         provenance={"step": "associate.replicate", "version": 2},
     )
 
 
-def _check_covariates(locked: Hypotheses, covariates: Covariates | None) -> None:
+def _compared(locked: Hypotheses, names: list[str], *, other: bool) -> tuple[str, ...]:
+    """Return what is to be said of covariates that are not quite those of the first cohort."""
     wanted = locked.params.get("covariates")
-    names = [] if covariates is None else list(covariates.names)
     if wanted is None or set(wanted) == set(names):
-        return
+        return ()
+    columns = [{name.partition("=")[0] for name in side} for side in (wanted, names)]
+    if columns[0] == columns[1]:
+        changed = sorted({name.partition("=")[0] for name in set(wanted) ^ set(names)})
+        return (f"The levels of {shown(changed)} are those of the second cohort.",)
+    if other:
+        return (
+            f"The second cohort was adjusted for {shown(names) or 'nothing'}, the first for "
+            f"{shown(wanted) or 'nothing'}: effects are of different models.",
+        )
     raise InputError(
         f"The hypotheses were tested with the covariates {shown(wanted) or 'none'}; given are "
-        f"{shown(names) or 'none'}. A replication tests the same model: give the same columns."
+        f"{shown(names) or 'none'}. A replication tests the same model: give the same columns, or "
+        "say that others are meant (other_covariates=True; --adjust on the command line)."
     )
 
 
@@ -387,11 +419,18 @@ def _pooled(effect: Array, se: Array, new: Array, se_new: Array, method: str) ->
     return {name if name in plain else f"{name}_meta": values for name, values in out.items()}
 
 
-def _summary(frame: pl.DataFrame) -> dict[str, Any]:
+def _summary(
+    frame: pl.DataFrame,
+    phenotypes: PhenotypeTable,
+    layers: Sequence[OmicsTable],
+    covariates: Covariates | None,
+) -> dict[str, Any]:
     tested = frame.filter(pl.col("p_one_sided").is_not_null())
-    chance = tested["power_corrected"].drop_nulls().to_numpy()
-    # Sum of independent events, by its mean and variance.
-    mean, half = float(chance.sum()), 1.96 * float(np.sqrt(np.sum(chance * (1 - chance))))
+    hoped = tested.filter(pl.col("power_corrected").is_not_null())
+    chance = hoped["power_corrected"].to_numpy()
+    products = pair_products(hoped, phenotypes, layers, covariates)
+    # The events have the locked directions.
+    low, high = count_range(chance, products * np.sign(hoped["effect"].to_numpy()))
     return {
         "n_hypotheses": frame.height,
         "n_tested": tested.height,
@@ -399,7 +438,7 @@ def _summary(frame: pl.DataFrame) -> dict[str, Any]:
         "n_nominal": int((tested["p_one_sided"] <= _LEVEL).sum()),
         "n_replicated": int(tested["replicated"].sum()),
         "n_expected": float(tested["power"].sum()),
-        "n_expected_corrected": mean,
-        "expected_low": max(np.floor(mean - half), 0.0),
-        "expected_high": min(np.ceil(mean + half), float(tested.height)),
+        "n_expected_corrected": float(chance.sum()),
+        "expected_low": low,
+        "expected_high": high,
     }

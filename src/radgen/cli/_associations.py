@@ -43,9 +43,15 @@ def replicate(given: Mapping[str, Any]) -> None:
     locked = Hypotheses.load(given["hypotheses"])
     wanted = [str(name) for name in locked.params.get("covariates") or ()]
     columns = list(dict.fromkeys(name.partition("=")[0] for name in wanted))
-    inputs, files = _read(given, adjust=columns)
+    others = _parted(given["adjust"])
+    inputs, files = _read(given, adjust=[] if others == ["none"] else others or columns)
     run = replicate_inputs(
-        given["hypotheses"], inputs, given["out"], files=files, meta_method=given["meta"]
+        given["hypotheses"],
+        inputs,
+        given["out"],
+        files=files,
+        meta_method=given["meta"],
+        other_covariates=bool(others),
     )
     _show(run)
 

@@ -145,11 +145,17 @@ def _show(run: ModelRun, bundle: str) -> None:
     typer.echo(f"Report: {run.report}")
 
 
-def sites_of(tables: list[Path], site: str | None, id_: str | None) -> dict[str, str] | None:
-    """Return the site of each sample from the first table that has the column."""
+def sites_of(
+    tables: list[Path], site: str | None, one_site: str | None, id_: str | None
+) -> dict[str, str] | None:
+    """Return the site of each sample: the one named, or of the first table with the column."""
     from radgen.errors import InputError
     from radgen.predict.inputs import read_plain
 
+    if one_site is not None:
+        if site is not None:
+            raise InputError("Give --site or --one-site, not both.")
+        return dict.fromkeys((item for path in tables for item in ids_of(path, id_)), one_site)
     if site is None:
         return None
     for path in tables:

@@ -21,7 +21,8 @@ OPTIONS = {
 
   radgen maps scan.nii.gz --responses --settings filters.toml --out responses
 
-Families: intensity_statistics, glcm, glrlm, glszm, ngtdm, ngldm. Each voxel gets the feature
+Families: intensity_statistics, intensity_histogram, intensity_volume_histogram, glcm, glrlm,
+glszm, gldzm, ngtdm, ngldm. Each voxel gets the feature
 of the window around it, within the region. Maps lie on the grid of the image."""
 }
 

@@ -31,6 +31,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="Predictions: .csv, .tsv or .parquet.")],
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
     site: Annotated[str | None, typer.Option(help="Column of the site (harmonised).")] = None,
+    one_site: Annotated[str | None, typer.Option(help="Its name, where all are of one.")] = None,
     horizon: Annotated[float | None, typer.Option(help="Time of the risk (survival).")] = None,
     any_range: Annotated[bool, typer.Option(help="Score samples out of range too.")] = False,
 ) -> None:
@@ -38,7 +39,7 @@ def predict(
     from radgen.cli import _models
     from radgen.study.models import apply_bundle, write_predictions
 
-    sites = _models.sites_of(tables, site, id_)
+    sites = _models.sites_of(tables, site, one_site, id_)
     options = {"id_name": id_, "sites": sites, "horizon": horizon, "any_range": any_range}
     found, notes = apply_bundle(bundle, tables, **options)
     write_predictions(found, out)

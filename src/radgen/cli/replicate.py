@@ -23,6 +23,7 @@ Exit codes: 0 done, 2 input must be mended."""
 }
 
 _OMICS = "layer=file or layer:scale=file; may be given several times."
+_ADJUST = "Columns to adjust for where they cannot be those of the first cohort; none = nothing."
 _MISSING = "Of markers: cells to take for missing, parted by commas."
 _TCGA = "Molecular ids are TCGA barcodes: keep one tumour a patient."
 _META = "How the cohorts are pooled: fixed, DL, HE, PM, ML, REML."
@@ -35,6 +36,7 @@ def replicate(
     omics: Annotated[list[str], typer.Option(help=_OMICS)],
     out: Annotated[Path, typer.Option(help="Folder for table and report.")],
     clinical: Annotated[Path | None, typer.Option(help="Table of covariates and strata.")] = None,
+    adjust: Annotated[str, typer.Option(help=_ADJUST)] = "",
     adjust_phenotypes: Annotated[str, typer.Option(help="Phenotypes to adjust for.")] = "",
     by: Annotated[str | None, typer.Option(help="Column of the strata.")] = None,
     patient: Annotated[str | None, typer.Option(help="Column with the patient.")] = None,

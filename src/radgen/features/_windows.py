@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radgen._native import _image
-from radgen.features import glrlm, glszm, ngldm, statistics
-from radgen.features._cells import cells_of, cells_of_pairs, size_features
+from radgen.features import gldzm, glrlm, glszm, histogram, ivh, ngldm, statistics
+from radgen.features._cells import cells_of, cells_of_pairs, entropy, size_features
 from radgen.features._view import directions
 from radgen.features.glcm import NAMES as GLCM_NAMES
 from radgen.features.ngtdm import NAMES as NGTDM_NAMES
@@ -22,11 +23,16 @@ __all__ = ["MAPPERS", "MAP_FAMILIES", "Windows", "block_size", "window_pairs"]
 Array = NDArray[np.float64]
 MAXIMAL_CORRELATION = "Maximal correlation coefficient"
 STATISTIC_NAMES = tuple(spec.name for spec in statistics.SPECS)
+HISTOGRAM_NAMES = tuple(spec.name for spec in histogram.SPECS)
+IVH_NAMES = tuple(spec.name for spec in ivh.SPECS)
 MAP_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "intensity_statistics": STATISTIC_NAMES,
+    "intensity_histogram": HISTOGRAM_NAMES,
+    "intensity_volume_histogram": IVH_NAMES,
     "glcm": (*GLCM_NAMES, MAXIMAL_CORRELATION),
     "glrlm": glrlm.NAMES,
     "glszm": glszm.NAMES,
+    "gldzm": gldzm.NAMES,
     "ngtdm": NGTDM_NAMES,
     "ngldm": ngldm.NAMES,
 }
@@ -39,8 +45,10 @@ _TILE_CELLS = 1 << 22
 class Windows:
     """Windows around the voxels of a region: padded levels and values, and where they lie.
 
-    `values` holds NaN outside the region; it is needed by the statistics alone. `pyradiomics`
-    gives its values to windows of one level and counts lone voxels in NGTDM.
+    `values` holds NaN outside the region; it is needed by the statistics alone. `drawn` is the
+    mask as drawn, before resegmentation, from whose outside distance zones are measured; `curve`
+    gives the intensity-volume values of the values in a window. `pyradiomics` gives its values
+    to windows of one level and counts lone voxels in NGTDM.
     """
 
     levels: NDArray[np.uint16]
@@ -51,6 +59,8 @@ class Windows:
     in_plane: bool
     alpha: int
     pyradiomics: bool = False
+    drawn: NDArray[np.uint8] | None = None
+    curve: Callable[[Array], tuple[float, ...]] | None = None
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -59,9 +69,10 @@ class Windows:
         reach = [range(-(n // 2), n // 2 + 1) for n in self.size]
         return np.array([(z * ny + y) * nx + x for z, y, x in product(*reach)])
 
-    def tiles(self, part: slice) -> tuple[NDArray[np.uint16], int]:
+    def tiles(self, part: slice, source: NDArray[Any] | None = None) -> tuple[NDArray[Any], int]:
         """Return the windows of some voxels stacked, zeros between, and slices per window."""
-        found = self.levels.ravel()[self.voxels[part, None] + self.steps]
+        source = self.levels if source is None else source
+        found = source.ravel()[self.voxels[part, None] + self.steps]
         boxes = found.reshape(-1, *self.size)
         if self.in_plane:
             return np.ascontiguousarray(np.pad(boxes[:, 0], ((0, 0), (1, 1), (1, 1)))), 1
@@ -163,16 +174,35 @@ def _sides(step: NDArray[np.int32], windows: Windows) -> list[tuple[int, int]]:
     return [(int(k), size) for k, size in zip(step, windows.size, strict=True)]
 
 
-def _glszm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> dict[str, Array]:
-    tiles, period = windows.tiles(part)
+def _zones(
+    windows: Windows, tiles: NDArray[np.uint16], far: NDArray[np.uint16]
+) -> tuple[NDArray[np.integer], ...]:
+    """Return level, size, distance and slice of each zone of the stacked windows."""
     inside = np.count_nonzero(tiles)
     level, size = np.empty(inside, np.uint16), np.empty(inside, np.uint32)
     depth, plane = np.empty(inside, np.uint16), np.empty(inside, np.int32)
     back = np.ascontiguousarray(-directions(in_plane=windows.in_plane))
-    none = np.zeros(tiles.shape, np.uint16)
-    count = _image.zones(tiles, none, back, level, size, depth, plane)
-    cells = cells_of_pairs(plane[:count] // period, level[:count], size[:count])
+    count = _image.zones(tiles, far, back, level, size, depth, plane)
+    return level[:count], size[:count], depth[:count], plane[:count]
+
+
+def _glszm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> dict[str, Array]:
+    tiles, period = windows.tiles(part)
+    level, size, _, plane = _zones(windows, tiles, np.zeros(tiles.shape, np.uint16))
+    cells = cells_of_pairs(plane // period, level, size)
     return size_features(cells, cells.per_group(cells.count * cells.j), glszm.NAMES)
+
+
+def _gldzm(windows: Windows, part: slice, _code: str, _names: Sequence[str]) -> dict[str, Array]:
+    assert windows.drawn is not None
+    tiles, period = windows.tiles(part)
+    mask, _ = windows.tiles(part, windows.drawn)
+    far = np.empty(mask.shape, np.uint16)
+    _image.distance_map(mask, int(windows.in_plane), far)
+    level, size, depth, plane = _zones(windows, tiles, far)
+    cells = cells_of_pairs(plane // period, level, depth)
+    voxels = np.bincount(plane // period, size)
+    return size_features(cells, voxels[voxels > 0], gldzm.NAMES)
 
 
 def _neighbours(windows: Windows) -> int:
@@ -213,9 +243,50 @@ def _percentiles(ordered: Array, n: NDArray[np.intp], percent: float) -> Array:
 def _intensity(
     windows: Windows, part: slice, _code: str, _names: Sequence[str]
 ) -> dict[str, Array]:
-    """Return the 18 statistics of each window; NaN sorts last, so order statistics are easy."""
+    """Return the 18 statistics of each window."""
     assert windows.values is not None
-    x = np.sort(windows.values.ravel()[windows.voxels[part, None] + windows.steps], axis=1)
+    x = windows.values.ravel()[windows.voxels[part, None] + windows.steps]
+    return dict(zip(STATISTIC_NAMES, _statistics(x), strict=True))
+
+
+def _histogram(
+    windows: Windows, part: slice, _code: str, _names: Sequence[str]
+) -> dict[str, Array]:
+    """Return the 23 histogram features of each window, over the levels of the whole region."""
+    found = windows.levels.ravel()[windows.voxels[part, None] + windows.steps]
+    n, wide = len(found), windows.n_levels + 1
+    key = np.arange(n)[:, None] * wide + found
+    counts = np.bincount(key.ravel(), minlength=n * wide).reshape(n, wide)[:, 1:].astype(np.float64)
+    p = counts / counts.sum(axis=1, keepdims=True)
+    basic = _statistics(np.where(found > 0, found, np.nan))
+    level = np.arange(1.0, wide)
+    far = np.where(
+        counts == counts.max(axis=1, keepdims=True), np.abs(level - basic[0][:, None]), np.inf
+    )
+    steepest = [np.full(n, np.nan)] * 4
+    if windows.n_levels > 1:
+        slope = np.gradient(counts, axis=1)
+        ends = slope.argmax(axis=1), slope.argmin(axis=1)
+        steepest = [one for at in ends for one in (slope[np.arange(n), at], at + 1.0)]
+    more = far.argmin(axis=1) + 1.0, entropy(p).sum(axis=1), (p * p).sum(axis=1)
+    values = (*basic[:9], more[0], *basic[9:16], *more[1:], *steepest)
+    return dict(zip(HISTOGRAM_NAMES, values, strict=True))
+
+
+def _volume_histogram(
+    windows: Windows, part: slice, _code: str, _names: Sequence[str]
+) -> dict[str, Array]:
+    """Return the intensity-volume values of each window, one window after another."""
+    assert windows.values is not None
+    assert windows.curve is not None
+    x = windows.values.ravel()[windows.voxels[part, None] + windows.steps]
+    rows = np.array([windows.curve(row[~np.isnan(row)]) for row in x])
+    return dict(zip(IVH_NAMES, rows.T, strict=True))
+
+
+def _statistics(x: Array) -> tuple[Array, ...]:
+    """Return the 18 statistics of rows; NaN sorts last, so order statistics are easy."""
+    x = np.sort(x, axis=1)
     inside = ~np.isnan(x)
     n = inside.sum(axis=1)
     row = np.arange(len(x))
@@ -239,7 +310,7 @@ def _intensity(
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(average != 0, np.sqrt(variance) / average, np.nan)
         quartile = np.where(p75 + p25 != 0, (p75 - p25) / (p75 + p25), np.nan)
-    found = (
+    return (
         average,
         variance,
         mean(gap**3) / safe**1.5,
@@ -259,14 +330,16 @@ def _intensity(
         energy,
         np.sqrt(energy / n),
     )
-    return dict(zip(STATISTIC_NAMES, found, strict=True))
 
 
 MAPPERS: Mapping[str, Callable[[Windows, slice, str, Sequence[str]], dict[str, Array]]] = {
     "intensity_statistics": _intensity,
+    "intensity_histogram": _histogram,
+    "intensity_volume_histogram": _volume_histogram,
     "glcm": _glcm,
     "glrlm": _glrlm,
     "glszm": _glszm,
+    "gldzm": _gldzm,
     "ngtdm": _ngtdm,
     "ngldm": _ngldm,
 }
@@ -277,4 +350,6 @@ def block_size(family: str, n_levels: int) -> int:
     if family == "glcm":
         return _FAST_BLOCK
     width = 13 * 8 if family == "glrlm" else 28
+    if family.endswith("volume_histogram"):
+        return 4096
     return int(np.clip(_TILE_CELLS // (width * (n_levels + 1)), 64, 4096))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from radgen.features._registry import FeatureSpec, Measured, add
 from radgen.features._view import View
 
-__all__ = ["intensity_volume_histogram"]
+__all__ = ["curve_of", "intensity_volume_histogram"]
 
 _FLAT = "the intensity range has no width"
 _SLACK = 1e-12
+_MANY = 1e7
+"""Whole numbers over a wider range than this are taken as values, not as steps of one."""
 
 SPECS = (
     FeatureSpec("volume fraction at 10% intensity", "BC2M", "", _FLAT),
@@ -24,25 +28,46 @@ SPECS = (
 )
 
 
-def _steps(view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the intensities of the curve's steps and how many voxels each holds."""
+def _as_they_are(
+    values: NDArray[np.float64],
+    span: tuple[float | None, float | None],
+    ordered: NDArray[np.float64] | None = None,
+) -> tuple[float, ...]:
+    """Return the values of the curve of intensities as they are; `ordered` saves sorting."""
+    if not (np.array_equal(values, np.rint(values)) and np.ptp(values) < _MANY):
+        return _of_values(np.sort(values) if ordered is None else ordered)
+    low = values.min() if span[0] is None else np.floor(span[0])
+    high = values.max() if span[1] is None else np.ceil(span[1])
+    count = np.bincount((values - low).astype(np.intp), minlength=int(high - low) + 1)
+    return _of_steps(low + np.arange(count.size), count.astype(np.float64))
+
+
+def curve_of(
+    view: View,
+) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], tuple[float, ...]]]:
+    """Return what the curve is made of (n_voxels,), and the 7 values of any part of that."""
     how = view.settings.ivh_discretisation
     span = view.settings.resegment_range or (None, None)
     if how.method == "none":
-        values = view.values
-        low = values.min() if span[0] is None else np.floor(span[0])
-        high = values.max() if span[1] is None else np.ceil(span[1])
-        count = np.bincount((values - low).astype(np.intp), minlength=int(high - low) + 1)
-        return low + np.arange(count.size), count.astype(np.float64)
+        return view.values, lambda part: _with_differences(_as_they_are(part, span))
     grey = view.discretised(how)
     n_levels = grey.n_levels
     if how.method == "width" and span[1] is not None:
         n_levels = max(n_levels, int(np.ceil((span[1] - grey.minimum) / grey.bin_width)))
-    count = np.bincount(grey.levels, minlength=n_levels + 1)[1:].astype(np.float64)
     level = np.arange(1.0, n_levels + 1)
     if how.method == "width":
         level = grey.minimum + (level - 0.5) * grey.bin_width
-    return level, count
+
+    def binned(part: NDArray[np.float64]) -> tuple[float, ...]:
+        count = np.bincount(part.astype(np.intp), minlength=n_levels + 1)[1:]
+        return _with_differences(_of_steps(level, count.astype(np.float64)))
+
+    return grey.levels.astype(np.float64), binned
+
+
+def _with_differences(found: tuple[float, ...]) -> tuple[float, ...]:
+    v10, v90, i10, i90, area = found
+    return v10, v90, i10, i90, v10 - v90, i10 - i90, area
 
 
 def _of_steps(level: NDArray[np.float64], count: NDArray[np.float64]) -> tuple[float, ...]:
@@ -107,11 +132,10 @@ def intensity_volume_histogram(view: View) -> Measured:
     ----------
     IBSI reference manual, section 3.5 (P88C).
     """
-    values = view.values
-    whole = np.array_equal(values, np.rint(values)) and np.ptp(values) < 1e7
-    if view.settings.ivh_discretisation.method == "none" and not whole:
-        v10, v90, i10, i90, area = _of_values(view.sorted_values)
+    if view.settings.ivh_discretisation.method == "none":
+        span = view.settings.resegment_range or (None, None)
+        found = _with_differences(_as_they_are(view.values, span, view.sorted_values))
     else:
-        v10, v90, i10, i90, area = _of_steps(*_steps(view))
-    found = (v10, v90, i10, i90, v10 - v90, i10 - i90, area)
+        parts, measure = curve_of(view)
+        found = measure(parts)
     return {"": dict(zip((spec.name for spec in SPECS), found, strict=True))}

@@ -21,6 +21,7 @@ from radgen.features._registry import FAMILIES
 from radgen.features._view import View
 from radgen.features._windows import MAP_FAMILIES, MAPPERS, Windows, block_size, window_pairs
 from radgen.features.extraction import process
+from radgen.features.ivh import curve_of
 from radgen.features.settings import ExtractionSettings
 from radgen.types import Geometry, ImageVolume, Mask
 
@@ -91,7 +92,7 @@ def _wanted(features: Mapping[str, Iterable[str] | None]) -> dict[str, tuple[str
 
 
 def _codes(family: str, settings: ExtractionSettings) -> list[str]:
-    if family == "intensity_statistics":
+    if family.startswith("intensity_"):
         return [""]
     known = ("BTW3", "SUJT") if settings.by_slice else ("ITBB", "IAZD")
     if family not in ("glcm", "glrlm"):
@@ -99,22 +100,32 @@ def _codes(family: str, settings: ExtractionSettings) -> list[str]:
     return [code for code in known if code in settings.aggregations]
 
 
-def _windows_of(view: View, radius: int, *, with_values: bool) -> Windows:
+def _windows_of(view: View, radius: int) -> Windows:
     region, settings = view.region, view.settings
-    flat, values = region.padded_flat(radius), None
-    if with_values:
-        values = np.full(view.padded.shape, np.nan)
-        values.ravel()[flat] = view.values
     side = 2 * radius + 1
     return Windows(
         np.ascontiguousarray(view.padded, np.uint16),
-        values,
+        None,
         view.grey.n_levels,
-        flat.astype(np.int64),
+        region.padded_flat(radius).astype(np.int64),
         (1 if settings.by_slice else side, side, side),
         settings.by_slice,
         settings.ngldm_alpha,
     )
+
+
+def _windows_for(family: str, windows: Windows, view: View, radius: int) -> Windows:
+    """Return the windows with what a family needs besides grey levels."""
+    if family == "gldzm":
+        return replace(windows, drawn=view.region.padded_mask(radius))
+    if family not in ("intensity_statistics", "intensity_volume_histogram"):
+        return windows
+    found, curve = view.values, None
+    if family == "intensity_volume_histogram":
+        found, curve = curve_of(view)
+    values = np.full(view.padded.shape, np.nan)
+    values.ravel()[view.region.padded_flat(radius)] = found
+    return replace(windows, values=values, curve=curve)
 
 
 def _columns(n_maps: int, n_voxels: int, folder: str) -> NDArray[np.float32]:
@@ -215,15 +226,16 @@ def iter_feature_maps(
         raise InputError("No voxel of the region is left to map.")
     region = Region(done.morphology, done.intensity)
     view = View(region, done.resampled.array, replace(settings, distance=radius))
-    windows = _windows_of(view, radius, with_values="intensity_statistics" in wanted)
+    windows = _windows_of(view, radius)
     place = np.flatnonzero(done.intensity.array)
     n_threads = threads or os.cpu_count() or 1
     back = image.geometry if grid == "image" and settings.spacing_mm is not None else None
     with tempfile.TemporaryDirectory(prefix="radgen-maps-") as folder:
         for family, names in wanted.items():
+            chosen = _windows_for(family, windows, view, radius)
             for code in _codes(family, settings):
                 columns = _columns(len(names), place.size, folder)
-                _fill(columns, windows, (family, code, names), n_threads)
+                _fill(columns, chosen, (family, code, names), n_threads)
                 for name, column in zip(names, columns, strict=True):
                     full = np.full(region.full_shape, np.nan, np.float32)
                     full.ravel()[place] = column

@@ -55,7 +55,8 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry, NDArray[np.float64] 
             )
         gzipped = _gz(path)
         image_size(shape, dtype.itemsize, path, gzipped=gzipped)
-        slope, inter = header.get_slope_inter()
+        # The header forgets the scale when the file is opened; the array keeps it.
+        slope, inter = getattr(image.dataobj, "slope", 1.0), getattr(image.dataobj, "inter", 0.0)
         stored = np.asanyarray(image.dataobj.get_unscaled())
         space, time = header.get_xyzt_units()
         own = np.array(image.affine, dtype=np.float64)
@@ -123,7 +124,8 @@ def _scaled(stored: NDArray[Any], slope: float | None, inter: float | None) -> N
     if slope in (None, 1.0) and inter in (None, 0.0):
         return stored.astype(stored.dtype.newbyteorder("="), copy=False)
     values = stored.astype(np.float64) * (1.0 if slope is None else slope) + (inter or 0.0)
-    single = values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
     return single if np.array_equal(single, values, equal_nan=True) else values
 
 

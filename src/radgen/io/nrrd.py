@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,26 @@ from radgen.io._guard import BROKEN, image_size, silenced
 from radgen.types import Geometry, ImageVolume
 
 __all__ = ["load_itk", "read_itk", "write_itk"]
+
+_HEADER = 1 << 16
+_FAR = 1e9
+_GRID_FIELDS = frozenset(
+    (
+        b"space directions",
+        b"space origin",
+        b"spacings",
+        b"measurement frame",
+        b"transformmatrix",
+        b"rotation",
+        b"orientation",
+        b"offset",
+        b"origin",
+        b"position",
+        b"elementspacing",
+        b"elementsize",
+    )
+)
+"""Fields of NRRD and MetaImage headers that hold millimetres or directions."""
 
 
 def read_itk(path: Path) -> ImageVolume:
@@ -32,6 +53,7 @@ def load_itk(path: Path) -> tuple[NDArray[Any], Geometry, dict[str, str]]:
     import SimpleITK as sitk
 
     _check_magic(path)
+    _check_grid(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         with silenced():
@@ -101,6 +123,31 @@ def _check_magic(path: Path) -> None:
             "Rename or convert the file.",
             path=path,
         )
+
+
+def _check_grid(path: Path) -> None:
+    """Raise where the header's grid holds a number that no scan has; ITK never ends on some."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER)
+    for line in head.split(b"\n"):
+        name, _, rest = line.partition(b":" if head.startswith(b"NRRD") else b"=")
+        name = name.strip().lower()
+        if not line.strip() or name == b"elementdatafile":
+            return  # the voxels begin
+        if name not in _GRID_FIELDS:
+            continue
+        for word in re.split(rb"[\s(),]+", rest.strip()):
+            try:
+                number = float(word or b"0")
+            except ValueError:
+                continue  # "none", or a word that ITK refuses
+            # "nan" spacings are how NRRD says that there is none
+            if abs(number) > _FAR or (np.isnan(number) and name != b"spacings"):
+                raise FormatError(
+                    f"The grid is unusable: {name.decode()} holds {word.decode()}. Correct the "
+                    "header.",
+                    path=path,
+                )
 
 
 def _check_kind(reader: Any, path: Path) -> None:

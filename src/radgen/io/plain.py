@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from radgen._core.naming import counted
 from radgen.errors import FormatError, InputError, shown
 from radgen.io.feature_tables import find_id_column, read_feature_table
 from radgen.io.ids import IdRule, normalise_ids
@@ -166,7 +167,7 @@ def _typed(series: pl.Series) -> tuple[pl.Series, str]:
     if good and len(dirty) <= _NUMERIC_SHARE * (good + len(dirty)):
         cells = shown(dict.fromkeys(repr(text) for _, _, text in dirty), 3)
         return numbers, (
-            f"{len(dirty)} cells of column {series.name!r} are no numbers ({cells}) and were taken "
-            "as missing"
+            f"{counted(len(dirty), 'cell')} of column {series.name!r} without a number ({cells}), "
+            "taken as missing"
         )
     return pl.Series(series.name, _cells(series), dtype=pl.String), ""

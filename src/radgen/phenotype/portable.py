@@ -103,7 +103,7 @@ def read_transformer(path: str | Path) -> tuple[Any, dict[str, Any]]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise FormatError(f"This is no stored transformer: {error}.", path=path) from error
     if not isinstance(content, dict) or content.get("encoding_type") != _TYPE:
         raise FormatError("This is no stored transformer of radgen.", path=path)
@@ -118,7 +118,10 @@ def read_transformer(path: str | Path) -> tuple[Any, dict[str, Any]]:
                           path=path)  # fmt: skip
     try:
         return from_plain(content["transformer"]), dict(content["about"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError,
+        ValueError,
+    ) as error:  # fmt: skip
         raise FormatError(f"It lacks a part or has a wrong one: {error!r}.", path=path) from error
 
 
@@ -209,6 +212,8 @@ def _read_estimator(content: list[Any]) -> Any:
     name, settings, state, width = content
     found = _estimator(name)(**{key: from_plain(item) for key, item in settings.items()})
     for key, item in state.items():
+        if not key.isidentifier() or not key.endswith("_") or key.startswith("__"):
+            raise ValueError(f"{key!r} is no fitted state")
         setattr(found, key, from_plain(item))
     if width is not None:
         found.n_features_in_ = width

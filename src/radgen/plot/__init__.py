@@ -28,6 +28,7 @@ _WHERE = {
     "inflation": "genome",
     "intensity_histogram": "images",
     "kaplan_meier": "performance",
+    "link_graph": "links",
     "manhattan": "genome",
     "manhattan_stack": "loci",
     "miami": "genome",
@@ -35,6 +36,7 @@ _WHERE = {
     "montage": "images",
     "name_points": "loci",
     "oncoprint": "matrix",
+    "paired_forest": "effects",
     "phewas": "loci",
     "precision_recall": "performance",
     "qq": "genome",
@@ -46,8 +48,11 @@ _WHERE = {
     "site_distribution": "cohort",
     "stat_map": "brain",
     "surface_map": "brain",
+    "tree_heatmap": "trees",
+    "trimmed": "naming",
     "violin": "pairs",
     "volcano": "effects",
+    "waterfall": "performance",
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605

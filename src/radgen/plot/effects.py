@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from radgen.errors import InputError
 from radgen.plot import style
 
-__all__ = ["forest", "set_ranking", "volcano"]
+__all__ = ["forest", "paired_forest", "set_ranking", "volcano"]
 
 _VECTOR_POINTS = 4_000
 
@@ -137,12 +137,7 @@ def forest(
                    edgecolors=style.PAPER, linewidths=0.7)  # fmt: skip
     ax.axvline(null, color=style.INK, linewidth=0.8, linestyle="--")
     if log:
-        from matplotlib.ticker import LogLocator
-
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.xaxis.set_minor_formatter(lambda *_: "")
+        _log_axis(ax)
     ax.set_yticks(place, [style.safe(name, 46) for name in names], parse_math=False)
     ax.set_ylim(len(names) - 0.4, -0.6)
     style.dress(ax, xlabel=xlabel, grid="x")
@@ -260,3 +255,76 @@ def _write(
         )
         if len(taken[True]) + len(taken[False]) >= n_labels:
             return
+
+
+def paired_forest(
+    names: Sequence[str],
+    intervals: Mapping[str, ArrayLike],
+    *,
+    null: float = 0.0,
+    log: bool = False,
+    xlabel: str = "Effect (95 % interval)",
+    ax: Any = None,
+) -> Any:
+    """Draw several intervals of the same effects under each other, and return the Axes.
+
+    Parameters
+    ----------
+    names : sequence of str (n_rows,)
+        What each row is, top first.
+    intervals : mapping of str to array of float64 (n_rows, 3)
+        Estimate, low and high of each kind of interval; NaN is left out.
+    null : float, default 0.0
+        Where no effect stands.
+    log : bool, default False
+        Draw on a log axis.
+    xlabel : str
+        What is estimated.
+    ax : matplotlib.axes.Axes or None
+        Where to draw; None = a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn on.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ.
+    """
+    tables = {key: np.asarray(value, float) for key, value in intervals.items()}
+    if any(table.shape != (len(names), 3) for table in tables.values()):
+        raise InputError("Each table of intervals has a row a name and three columns.")
+    ax = ax or style.axes(6.6, 1.0 + 0.42 * max(len(names), 1))
+    place = np.arange(len(names))
+    step = 0.5 / max(len(tables), 1)
+    handles = []
+    for number, table in enumerate(tables.values()):
+        at = place + (number - (len(tables) - 1) / 2) * step
+        ink = style.MUTED if number == 0 else style.colour(number - 1)
+        ax.hlines(at, table[:, 1], table[:, 2], color=ink, linewidth=1.8)
+        handles.append(
+            ax.scatter(table[:, 0], at, s=30, marker="s", color=ink, zorder=3,
+                       edgecolors=style.PAPER, linewidths=0.7)
+        )  # fmt: skip
+    ax.axvline(null, color=style.INK, linewidth=0.8, linestyle="--")
+    if log:
+        _log_axis(ax)
+    ax.set_yticks(place, [style.safe(name, 46) for name in names], parse_math=False)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    style.dress(ax, xlabel=xlabel, grid="x")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    style.legend(ax, handles, list(tables), loc="lower left", bbox_to_anchor=(0, 1),
+                 ncols=len(tables))  # fmt: skip
+    return ax
+
+
+def _log_axis(ax: Any) -> None:
+    from matplotlib.ticker import LogLocator
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_formatter(lambda *_: "")

@@ -200,7 +200,7 @@ def oncoprint(
     *,
     genes: Sequence[str],
     kinds: Sequence[str] = (),
-    column_notes: Mapping[str, Sequence[str]] | None = None,
+    column_notes: Mapping[str, Sequence[str] | Sequence[float]] | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw which genes are altered in which samples and return the Axes.
@@ -213,8 +213,8 @@ def oncoprint(
         Gene names.
     kinds : sequence of str
         Names of the ways ("missense", "truncating"); empty = "altered".
-    column_notes : mapping of str to sequence of str (n_samples,) or None
-        Bars over the samples (image traits, subtype).
+    column_notes : mapping of str to sequence of str or of float (n_samples,) or None
+        Bars over the samples: categories (subtype), or numbers (image traits) from dark to bright.
     ax : matplotlib.axes.Axes or None
         Where to draw; None = a new figure.
 
@@ -355,15 +355,28 @@ def _tree(ax: Any, linkage: NDArray[np.float64], box: list[float], side: str) ->
     inner.axis("off")
 
 
-def _strip(ax: Any, name: str, values: Sequence[str], bottom: float, height: float) -> None:
+def _strip(
+    ax: Any, name: str, values: Sequence[str] | Sequence[float], bottom: float, height: float
+) -> None:
     from matplotlib.colors import ListedColormap
 
+    inner = ax.inset_axes([0, bottom, 1, height])
+    if all(isinstance(value, float) for value in values):
+        numbers = np.ma.masked_invalid(np.array(values, float))[None, :]
+        inner.set_facecolor("#c9d2dc")  # shows where a value is missing
+        inner.imshow(numbers, aspect="auto", interpolation="nearest", cmap=style.SEQUENTIAL)
+        _bare(inner, name)
+        return
     levels = sorted({value for value in values if value})
     codes = np.array([levels.index(value) + 1 if value else 0 for value in values])[None, :]
-    inner = ax.inset_axes([0, bottom, 1, height])
     inks = ["#c9d2dc", *(style.colour(i) for i in range(max(len(levels), 1)))]
     inner.imshow(codes, aspect="auto", interpolation="nearest", cmap=ListedColormap(inks),
                  vmin=-0.5, vmax=len(inks) - 0.5)  # fmt: skip
+    _bare(inner, name)
+
+
+def _bare(inner: Any, name: str) -> None:
+    """Name a strip at its right, without frame and ticks."""
     inner.set_xticks([])
     inner.set_yticks([0], [style.safe(name, 20)], parse_math=False)
     inner.yaxis.tick_right()

@@ -5,9 +5,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ["short_names"]
+__all__ = ["short_names", "trimmed"]
 
 _MARK = "|"
+
+
+def trimmed(names: Sequence[str]) -> list[str]:
+    """Return labels without the beginning, up to an underscore, that all of several share.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Such as "HALLMARK_HYPOXIA", "HALLMARK_GLYCOLYSIS".
+
+    Returns
+    -------
+    list of str
+        One label a name, in the same order.
+
+    Examples
+    --------
+    >>> trimmed(["HALLMARK_HYPOXIA", "HALLMARK_GLYCOLYSIS"])
+    ['HYPOXIA', 'GLYCOLYSIS']
+    >>> trimmed(["a_b", "c_b"]), trimmed(["a_b"])
+    (['a_b', 'c_b'], ['a_b'])
+    """
+    found = short_names(list(names))
+    if len(set(found)) < 2:
+        return found
+    first, last = min(found), max(found)  # all between share what these two share
+    same = next(
+        (k for k, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]),
+        min(len(first), len(last)),
+    )
+    cut = first[:same].rfind("_") + 1
+    return [name[cut:] for name in found] if min(map(len, found)) > cut else found
 
 
 def short_names(names: Sequence[str]) -> list[str]:

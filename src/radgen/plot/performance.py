@@ -1,4 +1,4 @@
-"""Pictures of prediction: ROC, precision and recall, calibration, decision, survival curves."""
+"""Pictures of prediction and response: ROC, calibration, decision, survival, waterfall."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from radgen.errors import InputError
 from radgen.plot import style
 
-__all__ = ["calibration", "decision_curve", "kaplan_meier", "precision_recall", "roc"]
+__all__ = ["calibration", "decision_curve", "kaplan_meier", "precision_recall", "roc", "waterfall"]
 
 Curve = tuple[ArrayLike, ArrayLike]
 
@@ -293,4 +293,62 @@ def _unit_square(ax: Any) -> Any:
     ax.set_xlim(-0.015, 1.015)
     ax.set_ylim(-0.015, 1.015)
     ax.set_box_aspect(0.86)
+    return ax
+
+
+def waterfall(
+    change: ArrayLike,
+    groups: Sequence[str],
+    *,
+    lines: Sequence[float] = (0.2, -0.3),
+    ylabel: str = "Best change of the sum from baseline",
+    ax: Any = None,
+) -> Any:
+    """Draw the change of each patient as a bar, the worst first, and return the Axes.
+
+    Parameters
+    ----------
+    change : float64 (n,)
+        As a share: -0.3 = a fall by 30 %.
+    groups : sequence of str (n,)
+        Best response of each patient; colours the bars.
+    lines : sequence of float
+        Thresholds to draw.
+    ylabel : str
+        Axis label.
+    ax : matplotlib.axes.Axes or None
+        Where to draw; None = a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn on.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to draw.
+    """
+    values = np.asarray(change, dtype=np.float64)
+    if not len(values):
+        raise InputError("No patient has a change to draw.")
+    ax = ax or style.axes(6.4, 3.6)
+    order = np.argsort(-values, kind="stable")
+    names = [name for name in ("CR", "PR", "SD", "Non-CR/Non-PD", "PD", "NE") if name in groups]
+    names += sorted(set(groups) - set(names))
+    for k, name in enumerate(names):
+        at = np.flatnonzero([groups[i] == name for i in order])
+        colour = style.PALETTE[k % len(style.PALETTE)]
+        heights = 100 * np.maximum(np.abs(values[order[at]]), 0.004) * np.sign(values[order[at]])
+        heights = np.where(heights == 0, 0.4, heights)
+        ax.bar(at, heights, width=0.85 if len(values) < 120 else 1.0, color=colour,
+               label=f"{name} ({len(at)})", linewidth=0)  # fmt: skip
+    for line in lines:
+        ax.axhline(100 * line, color=style.MUTED, linewidth=0.9, linestyle="--")
+    ax.axhline(0, color=style.INK, linewidth=0.8)
+    ax.set_xticks([])
+    ax.set_xlim(-0.7, len(values) - 0.3)
+    ax.yaxis.set_major_formatter(lambda v, _: f"{v:+.0f} %".replace("-", "−") if v else "0 %")
+    style.dress(ax, xlabel=f"{len(values):,} patients", ylabel=ylabel, grid="y")
+    ax.legend(frameon=False, ncols=min(len(names), 5), loc="upper right", fontsize=8)
     return ax

@@ -48,6 +48,10 @@ _TYPE, _VERSION = "radgen.model", 2
 _ODD = {"nan": None, "inf": "inf", "-inf": "-inf"}
 _EVEN = {None: float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
+_BROKEN = (
+    ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
 _STATE: Mapping[str, tuple[type[BaseEstimator], tuple[str, ...], tuple[str, ...]]] = {
     "SimpleImputer": (SimpleImputer, ("strategy", "keep_empty_features"), ("statistics_",)),
     "StandardScaler": (StandardScaler, (), ("mean_", "scale_", "var_")),
@@ -128,7 +132,7 @@ def read_bundle(path: str | Path) -> FittedModel:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise FormatError(f"This is no model bundle: {error}.", path=path) from error
     if not isinstance(content, dict) or content.get("encoding_type") != _TYPE:
         raise FormatError("This is no model bundle of radgen.", path=path)
@@ -138,14 +142,48 @@ def read_bundle(path: str | Path) -> FittedModel:
             path=path,
         )
     key = content.pop("digest", None)
+    # The digest shows accidents, not malice: whoever can write a bundle can write its digest. What
+    # follows must therefore refuse what is malformed, and can run no code whatever stands there.
     if key != digest(json.dumps(content, sort_keys=True)):
         raise FormatError("The bundle was changed after it was written: its digest differs.",
                           path=path)  # fmt: skip
     try:
-        return _model(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        model = _model(content)
+        _try(model)
+    except _BROKEN as error:
         raise FormatError(f"The bundle lacks a part or has a wrong one: {error!r}.",
                           path=path) from error  # fmt: skip
+    return model
+
+
+def _try(model: FittedModel) -> None:
+    """Refuse a model whose parts do not fit each other, by a row of training means.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If a step or the model asks for another number of columns.
+    """
+    moved = []
+    for name, contract in model.contracts.items():
+        p = len(contract.columns)
+        sizes = [getattr(contract, item) for item in _CONTRACT_ARRAYS]
+        if any(np.shape(value)[-1:] != (p,) for value in sizes) or len(contract.units) != p:
+            raise ValueError(f"block {name!r} does not state each of its {p} columns")
+        row = np.nan_to_num(contract.mean)[None, :]
+        for kind, step in model.steps[name].steps:
+            # Harmonisation asks for sites, and keeps the number of columns.
+            row = row if kind == "harmonise" else np.asarray(step.transform(row))
+        moved.append(row)
+    x = np.hstack(moved)
+    inner = model.model.inner if isinstance(model.model, Recalibrated) else model.model
+    if isinstance(inner, TreeFit):
+        for tree in inner.trees:
+            tree.check(x.shape[1])
+    elif inner.beta.shape != (x.shape[1],):
+        raise ValueError(f"{inner.beta.size} coefficients for {x.shape[1]} columns")
+    if len(model.times) != len(model.hazard):
+        raise ValueError("times and hazards of the baseline differ in number")
 
 
 def _content(model: FittedModel) -> dict[str, Any]:
@@ -315,11 +353,13 @@ def _step(name: str, step: Any) -> dict[str, Any]:
 def _restore(stored: Mapping[str, Any]) -> tuple[str, Any]:
     if "portable" in stored:
         return stored["name"], from_plain(stored["portable"])
-    make, _, _ = _STATE[stored["kind"]]
-    step = make(**stored["settings"])
+    make, settings, state = _STATE[stored["kind"]]
+    if not (set(stored["settings"]) <= set(settings) and set(stored["state"]) <= set(state)):
+        raise ValueError(f"a {stored['kind']} is described by other words")
+    step = make(**{item: _array(value) for item, value in stored["settings"].items()})
     for item, value in stored["state"].items():
         setattr(step, item, _array(value))
-    step.n_features_in_ = stored["n_features_in"]
+    step.n_features_in_ = int(stored["n_features_in"])
     if stored["kind"] == "SimpleImputer":
         step.indicator_ = None
         step._fill_dtype = step._fit_dtype = np.dtype(np.float64)

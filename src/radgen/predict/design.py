@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen.errors import InputError, shown
+from radgen.predict.copies import join_copies
 from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, align, to_polars
 
 __all__ = ["ROLES", "Block", "Design", "Table", "build_design", "read_blocks"]
@@ -182,12 +183,20 @@ def build_design(
         for name, t in read.items()
     )
     patients = _lookup(samples, groups, "patient")
-    names, code = np.unique(np.array(patients, dtype=object), return_inverse=True)
+    code = np.unique(np.array(patients, dtype=object), return_inverse=True)[1]
+    measured = [block.values for block in parts if block.role != "clinical"]
+    code, notes = join_copies(measured, samples, code.astype(np.int64))
     place = None if sites is None else tuple(_lookup(samples, sites, "site"))
+    notes += _absences(parts, len(samples)) if keep else ()
     return Design(
-        samples, target, kind, parts, code.astype(np.int64), tuple(names.tolist()), place,
-        dropped, _absences(parts, len(samples)) if keep else (), outcome.name, outcome.unit,
+        samples, target, kind, parts, code, _first_names(patients, code), place, dropped, notes,
+        outcome.name, outcome.unit,
     )  # fmt: skip
+
+
+def _first_names(patients: Sequence[str], code: NDArray[np.int64]) -> tuple[str, ...]:
+    first = np.unique(code, return_index=True)[1]
+    return tuple(patients[row] for row in first)
 
 
 _LEFT_OUT = {"sample": pl.String, "present_in": pl.String, "absent_from": pl.String}

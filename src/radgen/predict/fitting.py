@@ -139,6 +139,12 @@ class FittedModel:
         """
         found, parts, told = self._read(blocks)
         place = place_of(sites, self.acquisition, found)
+        steps = [name for item in self.steps.values() for name, _ in item.steps]
+        if place is None and "harmonise" in steps:
+            raise InputError(
+                "Sites were harmonised when this model was trained: it needs the site of each new "
+                "sample. Pass sites; all samples may be of one."
+            )
         if not any_range:
             for name, values in parts.items():
                 check_units(values, self.contracts[name], name)
@@ -345,7 +351,7 @@ def fit_model(
         center=float(found.base.score.mean()),
         spread=float(found.base.score.std()),
         samples=hashed(design.samples),
-        patients=hashed(design.patient_names),
+        patients=hashed({item if groups is None else groups[item] for item in design.samples}),
         sites=hashed(set(design.sites or ())),
         fit_log=_log(found.log, design.samples),
         card=card,

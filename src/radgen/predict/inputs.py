@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from radgen._core.naming import did_you_mean
+from radgen._core.naming import counted, did_you_mean
 from radgen.errors import InputError, shown
 from radgen.io.feature_tables import read_feature_table
 from radgen.io.plain import read_plain
 from radgen.io.tables import read_table, text_of
+from radgen.predict._spellings import PARTED, state_of, take_sides, two_states
 from radgen.predict.fitting import FittedModel
-from radgen.types import Outcome, align
+from radgen.types import Outcome, PhenotypeTable, align
 
 __all__ = ["ModelInputs", "against_the_rest", "model_tables", "read_inputs", "read_plain"]
 
@@ -76,7 +78,9 @@ def read_inputs(
     clinical : sequence of str
         Columns of `outcomes` that are predictors; text is expanded.
     positive : str or None
-        Value of the target that counts as positive, against all others.
+        Value of the target that counts as positive, against all others. Where all values of the
+        column read as altered or normal, every spelling of it ("mutant": "IDH-mutant", "MUT",
+        "R132H"); several values parted by ``|`` are these and no others.
     negative : str or None
         Or: the value that counts as negative, against all others (wildtype, say).
     event : str or None
@@ -123,19 +127,34 @@ def read_inputs(
             blocks[name] = read_feature_table(
                 path, id_column=_known(path, id_name), exclude={target, *exclude}
             )
+            notes += _no_numbers(blocks[name], path)
     if clinical:
         blocks["clinical"] = frame.select("sample", *clinical)
     if not blocks and predictors:
         raise InputError("There is no predictor: give feature tables, or clinical columns.")
-    outcome = _outcome(frame, target, event, (positive, negative), unit)
+    outcome, told = _outcome(frame, target, event, (positive, negative), unit)
     ids = frame["sample"].to_list()
     return ModelInputs(
         blocks,
         outcome,
         None if patient is None else _labels(frame, patient),
         dict.fromkeys(ids, one_site) if one_site else _sites(frame, site),
-        tuple(notes),
+        (*notes, *(f"{Path(outcomes).name}: {text}" for text in told)),
     )
+
+
+def _no_numbers(table: PhenotypeTable, path: str | Path) -> list[str]:
+    odd = table.status.filter(pl.col("reason").str.starts_with("the cell holds"))
+    if not odd.height:
+        return []
+    cells = [
+        f"{phenotype} of {sample}: {reason.removeprefix('the cell holds ').split(', no')[0]}"
+        for sample, phenotype, reason in odd.select("sample", "phenotype", "reason").iter_rows()
+    ]
+    return [
+        f"{Path(path).name}: {counted(odd.height, 'cell')} without a number ({shown(cells, 3)}), "
+        "taken as missing"
+    ]
 
 
 def _known(path: str | Path, id_name: str | None) -> str | None:
@@ -163,19 +182,19 @@ def _outcome(
     event: str | None,
     sides: tuple[str | None, str | None],
     unit: str,
-) -> Outcome:
+) -> tuple[Outcome, tuple[str, ...]]:
     samples = tuple(frame["sample"].to_list())
     column = frame[target]
     if event is not None:
-        return _censored(frame, target, event, unit)
+        return _censored(frame, target, event, unit), ()
     positive, negative = sides
     if positive is not None and negative is not None:
         raise InputError("Say which value is positive or which is negative, not both.")
     if positive is not None:
         return _against_rest(samples, column, positive)
     if negative is not None:
-        found = _against_rest(samples, column, negative)
-        return replace(found, values=1 - found.values, levels=found.levels[::-1])
+        found, notes = _against_rest(samples, column, negative)
+        return replace(found, values=1 - found.values, levels=found.levels[::-1]), notes
     if column.dtype == pl.Float64:
         values = column.to_numpy().astype(np.float64)
         known = np.unique(values[np.isfinite(values)])
@@ -186,29 +205,50 @@ def _outcome(
             )
         if len(known) < 2:
             raise InputError(f"{target!r} has the same value in all samples, or none.")
-        return Outcome(target, kind, samples, values, unit=unit if kind != "binary" else "")
-    levels = sorted(column.drop_nulls().unique().to_list())
-    raise InputError(
-        f"{target!r} is text with the values {shown(levels, 10)}. Say which one is positive, or "
-        "which is negative; the others are then the other class."
-    )
+        return Outcome(target, kind, samples, values, unit=unit if kind != "binary" else ""), ()
+    raise InputError(_say_which(column))
 
 
-def _against_rest(samples: tuple[str, ...], column: pl.Series, positive: str) -> Outcome:
+def _against_rest(
+    samples: tuple[str, ...], column: pl.Series, named: str
+) -> tuple[Outcome, tuple[str, ...]]:
     if column.dtype == pl.Float64:
         text = pl.Series([None if v is None else f"{v:g}" for v in column.to_list()])
     else:
         text = column.cast(pl.String)
-    levels = text.drop_nulls().unique().sort().to_list()
-    if positive not in levels:
+    counts = Counter(item for item in text.to_list() if item is not None)
+    sides = take_sides(sorted(counts), counts, named, column.name)
+    if not sides.other:
         raise InputError(
-            f"{column.name!r}: no value {positive!r}. {did_you_mean(positive, levels)}"
+            f"{column.name!r}: all known values are {named!r} ({shown(sorted(sides.named), 10)}). "
+            "There is nothing to tell apart."
         )
-    values = (text == positive).cast(pl.Float64).to_numpy().astype(np.float64)
-    values[text.is_null().to_numpy()] = np.nan
-    rest = [level for level in levels if level != positive]
-    other = rest[0] if len(rest) == 1 else f"not {positive}"
-    return Outcome(column.name, "binary", samples, values, levels=(other, positive))
+    values = np.array(
+        [
+            np.nan if item is None or item in sides.missing else float(item in sides.named)
+            for item in text.to_list()
+        ]
+    )
+    rest = sorted(sides.other)
+    label = named.rstrip(PARTED)
+    other = rest[0] if len(rest) == 1 else f"not {label}"
+    return Outcome(column.name, "binary", samples, values, levels=(other, label)), sides.notes
+
+
+def _say_which(column: pl.Series) -> str:
+    """Return the question which value is positive, with an answer where one is likely."""
+    counts = Counter(item for item in column.to_list() if item is not None)
+    states = two_states(sorted(counts), column.name)
+    text = f"{column.name!r} is text with the values {shown(sorted(counts), 10)}. Say which one is"
+    if set(states.values()) == {0.0, 1.0}:
+        sums = [sum(counts[k] for k, v in states.items() if v == side) for side in (1.0, 0.0)]
+        words = [k for k, v in states.items() if v == 1.0 and not state_of(k, column.name)[1]]
+        best = min(words, key=lambda k: (-counts[k], k), default="mutant")
+        return (
+            f"{text} positive: {best!r} takes all {sums[0]} that read as altered, in any spelling, "
+            f"against {sums[1]} that read as normal."
+        )
+    return f"{text} positive, or which is negative; the others are then the other class."
 
 
 def _censored(frame: pl.DataFrame, target: str, event: str, unit: str) -> Outcome:

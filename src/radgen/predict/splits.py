@@ -103,8 +103,9 @@ def outer_splits(
         pairs = {(int(g), int(s)) for g, s in zip(groups, code, strict=True)}
         if len(pairs) > len(np.unique(groups)):
             raise InputError(
-                "Some patients were scanned at several sites: leaving one site out would leave "
-                "the same patients in training. Keep one site a patient."
+                "Some patients were scanned at several sites (or a scan stands at two, under "
+                "two ids): leaving one site out would leave the same patients in training. Keep "
+                "one site a patient."
             )
         for level in range(len(names)):
             test = code == level

@@ -39,6 +39,26 @@ class Tree:
     right: IntArray
     value: FloatArray
 
+    def check(self, n_columns: int) -> None:
+        """Refuse what is no tree: branches that lead back or nowhere, columns that are not there.
+
+        Raises
+        ------
+        ValueError
+            If walking down the tree could fail or never end.
+        """
+        n = len(self.feature)
+        parts = (self.threshold, self.left, self.right, self.value)
+        if n == 0 or any(part.shape != (n,) for part in parts):
+            raise ValueError("parts of a tree differ in length")
+        inner = self.left >= 0
+        at = np.flatnonzero(inner)
+        for child in (self.left[inner], self.right[inner]):
+            if np.any(child <= at) or np.any(child >= n):
+                raise ValueError("a branch of a tree leads back or nowhere")
+        if np.any((self.feature[inner] < 0) | (self.feature[inner] >= n_columns)):
+            raise ValueError("a tree asks for a column that is not there")
+
     def leaf(self, x: NDArray[Any]) -> IntArray:
         """Return the leaf of each row, (n,)."""
         node = np.zeros(len(x), dtype=np.int64)

@@ -1,6 +1,7 @@
 """Floor 9: results to one self-contained HTML report."""
 
 from radgen.report import associations as _associations
+from radgen.report import gene_sides as _gene_sides
 from radgen.report import genetics as _genetics
 from radgen.report import models as _models
 from radgen.report import predictions as _predictions
@@ -12,7 +13,7 @@ from radgen.report.sections import RENDERERS, render
 from radgen.report.thumbnail import thumbnail
 
 # Imported for their renderers, which they register.
-_RENDERER_MODULES = (_associations, _genetics, _models, _predictions)
+_RENDERER_MODULES = (_associations, _gene_sides, _genetics, _models, _predictions)
 
 __all__ = [
     "FLOW_COLUMNS",

@@ -21,6 +21,7 @@ _VOLCANOES = 3
 _MAP_ROWS, _MAP_COLUMNS = 45, 40
 _TRAITS_APART = 4
 _LISTED_LOG10P = -4.0
+_LINKS = 60
 
 
 def render_association(result: Result) -> tuple[Block, ...]:
@@ -37,6 +38,7 @@ def render_association(result: Result) -> tuple[Block, ...]:
         blocks += side_by_side([*_volcanoes(tested, adjusted), _pair_qq(tested)])
         blocks += _effect_map(tested, adjusted)
         blocks += _top_forest(tested, adjusted)
+        blocks += _link_graph(tested, adjusted)
     others = [kind for kind in result.plots if kind not in _DRAWN]
     blocks += side_by_side(figures(result, others))
     blocks.append(Table(f"All pairs ({result.n_used:,} samples), smallest p first", frame))
@@ -183,6 +185,27 @@ def _top_forest(tested: pl.DataFrame, adjusted: str) -> list[Block]:
             ),
             data=hits,
             size=(8.4, 1.0 + 0.27 * hits.height),
+        )
+    ]
+
+
+def _link_graph(tested: pl.DataFrame, adjusted: str) -> list[Block]:
+    hits = tested.filter(pl.col(adjusted) <= _LEVEL).head(_LINKS)
+    if hits.height < 3 or min(hits["phenotype"].n_unique(), hits["omics"].n_unique()) < 2:
+        return []
+    strength = -(hits["effect"].sign() * hits["log10p"]).to_numpy()
+    names = hits["phenotype"].to_list()
+    rows = max(hits["phenotype"].n_unique(), hits["omics"].n_unique())
+    return [
+        Figure(
+            "Links between images and molecules",
+            f"The {hits.height} strongest pairs as lines between image phenotypes and molecular "
+            "features; width is the evidence, colour the sign of the effect.",
+            lambda ax: plot.link_graph(
+                plot.short_names(names), hits["omics"].to_list(), strength, ax=ax
+            ),
+            data=hits,
+            size=(9.2, 1.6 + 0.2 * rows),
         )
     ]
 

@@ -114,6 +114,34 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Correlation of each expression module with each image trait.",
         (9.2, 5.0),
     ),
+    "module_tree": (
+        "Tree of image traits",
+        "Splits of samples by image traits over the expression of the module's genes, samples "
+        "sorted by leaf.",
+        (9.2, 7.2),
+    ),
+    "held_out": (
+        "Prediction of held-out samples",
+        "Performance of each trait's model in samples that it did not see, with its interval.",
+        (9.2, 4.6),
+    ),
+    "surrogate_hazards": (
+        "Hazard ratios of predicted traits",
+        "Hazard ratio of each predicted trait with two intervals: the prediction taken for given, "
+        "and with the learner's uncertainty.",
+        (9.2, 5.2),
+    ),
+    "predicted_km": (
+        "Survival by predicted trait",
+        "Kaplan–Meier curves of thirds of the predicted trait with the smallest p.",
+        (5.6, 4.6),
+    ),
+    "ranking": (
+        "Strongest pairs",
+        "Score of each of the strongest pairs of phenotype and gene set; size of the point is the "
+        "size of the set, filled points pass the adjusted level.",
+        (9.2, 5.6),
+    ),
     "oncoprint": (
         "Oncoprint",
         "Altered genes of each sample, the commonest gene on top.",

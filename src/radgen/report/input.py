@@ -35,6 +35,8 @@ class Scan:
         Why it is not ok.
     caption : str
         A short line under the picture: modality, spacing, volume of the region.
+    map : str
+        Name of the voxel map that the picture shows over the scan; "" = the scan itself.
     """
 
     sample: str
@@ -42,6 +44,7 @@ class Scan:
     status: str = "ok"
     reason: str = ""
     caption: str = ""
+    map: str = ""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -230,8 +230,15 @@ def _scans(scans: tuple[Scan, ...]) -> dict[str, Any]:
         }
         for scan in ordered[:_SCANS_SHOWN]
     ]
-    failed = sum(scan.status != "ok" for scan in scans)
-    return {"scans": shown, "n_scans": len(scans), "n_bad_scans": failed}
+    plain = [scan for scan in scans if not scan.map]
+    failed = sum(scan.status != "ok" for scan in plain)
+    return {
+        "scans": shown,
+        "n_scans": len(plain),
+        "n_bad_scans": failed,
+        "n_shown": sum(not item["scan"].map for item in shown),
+        "n_maps": len(scans) - len(plain),
+    }
 
 
 def _references(report: ReportInput) -> list[str]:

@@ -148,8 +148,10 @@ class RiskSets:
 
     def at_risk(self, values: FloatArray) -> FloatArray:
         """Return sums of `values` (n, …) over the risk set of each event time."""
-        total = _zero_first(np.cumsum(values[self.order], axis=0))
-        summed: FloatArray = total[-1] - total[self._start]
+        # Summed from the last time on: a difference of totals would drown small risk sets, and
+        # an optimum could no longer be told from its surroundings.
+        total = _zero_first(np.cumsum(values[self.order][::-1], axis=0))
+        summed: FloatArray = total[len(values) - self._start]
         if self.entry_order is not None:
             late = _zero_first(np.cumsum(values[self.entry_order], axis=0))
             summed = summed - (late[-1] - late[self._entered])

@@ -84,6 +84,32 @@ class RidgeBasis:
             return cls(mean, vector, centred.T @ vector, value)
         return cls(mean, (centred @ vector) / np.sqrt(value), vector * np.sqrt(value), value)
 
+    @classmethod
+    def of_products(cls, products: ArrayLike) -> Self:
+        """Return the decomposition of samples whose products with each other are known.
+
+        Coefficients are then weights of samples: a prediction is the sum over the samples of
+        weight times centred product with the predicted sample.
+
+        Parameters
+        ----------
+        products : array_like of float64 (n_samples, n_samples)
+            Symmetric; need not be centred.
+
+        Raises
+        ------
+        InputError
+            If values are missing or there are fewer than 3 samples.
+        """
+        gram = np.asarray(products, dtype=np.float64)
+        if gram.ndim != 2 or len(gram) < 3 or not np.isfinite(gram).all():
+            raise InputError("Ridge regression needs 3 samples without missing values.")
+        level = gram.mean(axis=0)
+        value, vector = np.linalg.eigh(gram - level - level[:, None] + level.mean())
+        keep = value > 1e-12 * max(float(value.max(initial=0.0)), np.finfo(float).tiny)
+        value, vector = value[keep], vector[:, keep]
+        return cls(np.zeros(len(gram)), vector, vector, value)
+
     def fit(self, targets: ArrayLike, *, penalties: ArrayLike | None = None) -> RidgeFit:
         """Return ridge regressions of targets (n_samples, n_targets); see `ridge`."""
         y = np.asarray(targets, dtype=np.float64)

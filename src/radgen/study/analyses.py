@@ -14,6 +14,7 @@ from radgen.errors import AlignmentError, FitError, InputError
 from radgen.study.associating import associate, combine_layers
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
+from radgen.study.gene_sides import enrichment, masking, modules, signature, surrogates, trees
 from radgen.study.germline import germline, joined_covariates
 from radgen.study.matrix import Matrix, batch_table, harmonisation_of, reliability_of
 from radgen.study.outcomes import chosen_samples, outcome_of, some
@@ -45,8 +46,7 @@ class Analysed:
     Attributes
     ----------
     section : str
-        "reliability", "genotypes", "associate", "evidence", "gwas", "survival", "predict",
-        "readers" or "environments".
+        Section of the study file: "associate", "modules", "gwas", …; or "genotypes".
     name : str
         As the study file names it.
     result : Result or None
@@ -67,6 +67,12 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
     plans: list[tuple[str, Any, Callable[..., Result]]] = []
     plans += [("associate", item, associate) for item in found.settings.associate]
     plans += [("evidence", item, combine_layers) for item in found.settings.evidence]
+    plans += [("modules", item, modules) for item in found.settings.modules]
+    plans += [("tree", item, trees) for item in found.settings.tree]
+    plans += [("enrich", item, enrichment) for item in found.settings.enrich]
+    plans += [("mask", item, masking) for item in found.settings.mask]
+    plans += [("surrogate", item, surrogates) for item in found.settings.surrogate]
+    plans += [("signature", item, signature) for item in found.settings.signature]
     plans += [("gwas", item, _gwas) for item in found.settings.gwas]
     plans += [("survival", item, _survival) for item in found.settings.survival]
     plans += [("predict", item, _predict) for item in found.settings.predict]

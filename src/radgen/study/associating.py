@@ -12,6 +12,7 @@ from radgen.errors import InputError
 from radgen.study.context import Context
 from radgen.study.gather import Gathered
 from radgen.study.schema.analyses import AssociateSettings, EvidenceSettings
+from radgen.study.schema.gene_sides import EnrichSettings, ModuleSettings
 from radgen.study.select import choose_phenotypes
 from radgen.study.stored import MANY_TESTS, VERSIONS, content, slug, stored
 from radgen.types import Covariates, OmicsTable, PhenotypeTable, Result
@@ -19,11 +20,13 @@ from radgen.types import Covariates, OmicsTable, PhenotypeTable, Result
 if TYPE_CHECKING:
     from radgen.study.matrix import Matrix
 
-__all__ = ["associate", "combine_layers"]
+__all__ = ["associate", "combine_layers", "sides"]
 
 
-def _sides(
-    found: Gathered, matrix: Matrix, item: AssociateSettings | EvidenceSettings
+def sides(
+    found: Gathered,
+    matrix: Matrix,
+    item: AssociateSettings | EvidenceSettings | ModuleSettings | EnrichSettings,
 ) -> tuple[PhenotypeTable, Covariates | None]:
     """Return phenotypes to test and covariates, those among the phenotypes too."""
     from radgen.associate import adjust_for
@@ -47,7 +50,7 @@ def associate(found: Gathered, item: AssociateSettings, matrix: Matrix, context:
     """Return an [[associate]] analysis, and write what it locks beside the tables."""
     from radgen.associate import AssociationResult, lock, scan
 
-    table, covariates = _sides(found, matrix, item)
+    table, covariates = sides(found, matrix, item)
     layer = found.layers[item.layer] if item.layer else _as_layer(found, item)
     by = None
     if item.by is not None:
@@ -106,7 +109,7 @@ def combine_layers(
     """Return an [[evidence]] analysis."""
     from radgen.associate import EvidenceResult, evidence
 
-    table, covariates = _sides(found, matrix, item)
+    table, covariates = sides(found, matrix, item)
     layers = [found.layers[name] for name in item.layers]
     return stored(
         context,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from radgen._core.digest import digest_file
-from radgen._core.files import atomic_path
+from radgen._core.files import atomic_path, write_bytes
 from radgen.associate import (
     AssociationResult,
     EvidenceResult,
@@ -25,7 +25,7 @@ from radgen.report import ReportInput, Section, write_report
 from radgen.study.provenance import environment
 from radgen.types import Result
 
-__all__ = ["AssociationRun", "associate_inputs", "replicate_inputs"]
+__all__ = ["AssociationRun", "associate_inputs", "replicate_inputs", "write_result"]
 
 _LISTED = 10_000
 _TESTED = ("test", "transform", "standardise", "min_n", "min_group", "jobs")
@@ -183,6 +183,41 @@ def replicate_inputs(
     question = "Do the locked findings hold in another cohort?"
     report = _write("Replication", question, (result,), out, notes, files)
     return AssociationRun(result, table, report, notes=notes)
+
+
+def write_result(  # noqa: PLR0917
+    name: str,
+    question: str,
+    result: Result,
+    out: Path,
+    notes: tuple[str, ...],
+    files: Mapping[str, Path],
+) -> Path:
+    """Write all tables of a result and its report into a folder.
+
+    Parameters
+    ----------
+    name, question : str
+        Heading of the report, and what was asked.
+    result : Result
+        What came out.
+    out : Path
+        The folder.
+    notes : tuple of str
+        What a reader must know.
+    files : mapping of str to Path
+        Input files, for the provenance.
+
+    Returns
+    -------
+    Path
+        The report.
+    """
+    for key, frame in result.encode()[0].items():
+        if frame.width:
+            stem = result.kind if key == "frame" else f"{result.kind}-{key}"
+            write_bytes(out / f"{stem}.csv", frame.write_csv().encode())
+    return _write(name, question, (result,), out, notes, files)
 
 
 def _write(  # noqa: PLR0917

@@ -6,7 +6,7 @@ import base64
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,13 +22,16 @@ from radgen.study.context import Context
 from radgen.study.gather import Gathered
 from radgen.study.measure import (
     DRAW,
+    MAP,
     MEASURE,
     Measured,
     Unit,
     as_measured,
     draw,
+    draw_map,
     drawn,
     lost_unit,
+    map_names,
     measure,
     measured_codec,
     phenotypes_of,
@@ -36,6 +39,7 @@ from radgen.study.measure import (
     unit_settings,
 )
 from radgen.study.provenance import StepRecord
+from radgen.study.schema.analyses import ReportSettings
 from radgen.study.select import choose_phenotypes, volume_name
 from radgen.types import PhenotypeTable
 
@@ -135,7 +139,7 @@ def image_phenotypes(found: Gathered, context: Context) -> Imaging:
         if not m.reason
     ]
     n_failed = sum(bool(m.reason) for m in measured)
-    pictures = _pictures(units, measured, found.settings.report.scans, context)
+    pictures = _pictures(units, measured, found.settings.report, context)
     marks = [m.reason or _key(u, context) for u, m in zip(units, measured, strict=True)]
     link = found.settings.link
     how = [link.several_scans, link.worst, link.worst_is] if link.aggregates else []
@@ -247,14 +251,43 @@ def stored_or_computed(
     return done
 
 
+def _maps(units: Sequence[Unit], maps: Sequence[str], context: Context) -> list[ScanPicture]:
+    """Return pictures of voxel maps over the scans that are shown."""
+    todo = [replace(unit, map=name) for unit in units for name in map_names(maps)]
+    if not todo:
+        return []
+    pngs = stored_or_computed(
+        todo,
+        list[str | None]([None] * len(todo)),
+        context,
+        step=MAP,
+        codec=picture_codec(),
+        function=draw_map,
+        convert=str,
+        what="Drawing maps",
+        failed=lambda text: not text,
+    )
+    shown = []
+    for unit, png in zip(todo, pngs, strict=True):
+        family, _, feature = unit.map.partition(":")
+        start = f"{unit.sequence}: " if unit.sequence else ""
+        bad = {} if png else {"status": "undefined", "reason": "no voxel has a value"}
+        caption = f"{start}{feature} ({family}), windows of 3 voxels"
+        picture = base64.b64decode(png)
+        shown.append(ScanPicture(unit.sample, picture, caption=caption, map=feature, **bad))
+    return shown
+
+
 def _pictures(
-    units: Sequence[Unit], measured: Sequence[Measured], at_most: int, context: Context
+    units: Sequence[Unit],
+    measured: Sequence[Measured],
+    report: ReportSettings,
+    context: Context,
 ) -> tuple[ScanPicture, ...]:
     place_of = {id(unit): place for place, unit in enumerate(units)}
     bad = [unit for unit, item in zip(units, measured, strict=True) if item.reason]
-    good = drawn(
-        [unit for unit, item in zip(units, measured, strict=True) if not item.reason], at_most
-    )
+    whole = [unit for unit, item in zip(units, measured, strict=True) if not item.reason]
+    good = drawn(whole, report.scans)
     empty: list[str | None] = [None] * len(good)
     pngs = stored_or_computed(
         good,
@@ -272,6 +305,7 @@ def _pictures(
         item = measured[place_of[id(unit)]]
         caption = f"{unit.sequence}: {item.caption}" if unit.sequence else item.caption
         shown.append(ScanPicture(unit.sample, base64.b64decode(png), caption=caption))
+    shown += _maps(good, report.maps, context)
     for unit in bad:
         reason = measured[place_of[id(unit)]].reason
         shown.append(ScanPicture(unit.sample, b"", "failed", reason, unit.sequence))

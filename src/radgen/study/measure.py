@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,16 @@ from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, ImageVolume, Mask, Phenot
 __all__ = [
     "BAD_SCAN",
     "DRAW",
+    "MAP",
     "MEASURE",
     "Measured",
     "Unit",
     "as_measured",
     "draw",
+    "draw_map",
     "drawn",
     "lost_unit",
+    "map_names",
     "measure",
     "measured_codec",
     "normalised",
@@ -40,6 +44,9 @@ MEASURE = ("measure", 1)
 
 DRAW = ("picture", 1)
 """Name and version of the step that draws scans for quality control."""
+
+MAP = ("map", 1)
+"""Name and version of the step that draws voxel maps over scans."""
 
 BAD_SCAN = (RadgenError, OSError, ValueError, RuntimeError, MemoryError)
 """What a scan that cannot be read or measured raises, the readers' own errors included."""
@@ -65,6 +72,8 @@ class Unit:
         ``method``, ``within``, ``scale``; empty = intensities stay as they are.
     threads : int
         Threads of the worker.
+    map : str
+        Voxel map to draw, ``family:feature``; "" for all other work.
     """
 
     sample: str
@@ -76,6 +85,7 @@ class Unit:
     extraction: Mapping[str, Any]
     normalise: Mapping[str, Any]
     threads: int = 1
+    map: str = ""
 
     def recipe(self) -> dict[str, Any]:
         """Return everything that decides the numbers, but the content of the files."""
@@ -83,7 +93,8 @@ class Unit:
         from radgen.features._families import load
 
         load()
-        return {
+        more = {"map": self.map} if self.map else {}
+        return more | {
             "versions": {name: FAMILIES.get(name).version for name in self.extraction["families"]},
             "regions": self.regions,
             "modality": self.modality,
@@ -187,17 +198,21 @@ def measure(unit: Unit) -> dict[str, Any]:
         }
 
 
-def _measured(unit: Unit) -> dict[str, Any]:
-    from radgen.features import ExtractionSettings, extract
+def _scan_of(unit: Unit) -> tuple[ImageVolume, ImageVolume, dict[str, Mask]]:
+    """Return the image as read and normalised, and the masks on its grid."""
     from radgen.io import read_image, read_masks
 
-    image = read_image(unit.image, modality=unit.modality)
-    masks = read_masks(unit.mask, labels=unit.regions, reference=image)
+    raw = read_image(unit.image, modality=unit.modality)
+    masks = dict(read_masks(unit.mask, labels=unit.regions, reference=raw))
     for mask in masks.values():
-        mask.require_on(image)
-    raw = image
-    if unit.normalise:
-        image = normalised(image, masks, unit.normalise)
+        mask.require_on(raw)
+    return raw, normalised(raw, masks, unit.normalise) if unit.normalise else raw, masks
+
+
+def _measured(unit: Unit) -> dict[str, Any]:
+    from radgen.features import ExtractionSettings, extract
+
+    raw, image, masks = _scan_of(unit)
     settings = ExtractionSettings.from_mapping(unit.extraction)
     long = extract(image, masks, settings=settings, threads=unit.threads)
     return {"long": long.to_dict(as_series=False), "caption": _caption(raw, masks)}
@@ -212,6 +227,50 @@ def draw(unit: Unit) -> str:
         image = read_image(unit.image, modality=unit.modality)
         masks = read_masks(unit.mask, labels=unit.regions, reference=image)
         return base64.b64encode(thumbnail(image, masks)).decode()
+    except BAD_SCAN:
+        return ""
+
+
+def map_names(asked: Sequence[str]) -> list[str]:
+    """Return each map asked for as ``family:feature``."""
+    from radgen.features import chosen_maps
+    from radgen.features.maps import MAP_FAMILIES
+
+    if not asked:
+        return []
+    found = chosen_maps(asked).items()
+    return [f"{family}:{name}" for family, names in found for name in names or MAP_FAMILIES[family]]
+
+
+def draw_map(unit: Unit) -> str:
+    """Return a voxel map of all regions over their scan, as base64 text; "" for none.
+
+    Where regions overlap, the smaller one is seen.
+    """
+    from radgen.features import ExtractionSettings, chosen_maps, iter_feature_maps
+    from radgen.plot.images import feature_map
+
+    wanted = chosen_maps([unit.map])
+    try:
+        raw, image, masks = _scan_of(unit)
+        settings = ExtractionSettings.from_mapping(unit.extraction)
+        values = np.full(raw.array.shape, np.nan, np.float32)
+        for mask in sorted(masks.values(), key=lambda mask: -mask.n_voxels):
+            if not mask.n_voxels:
+                continue
+            found = iter_feature_maps(
+                image, mask, features=wanted, settings=settings, threads=unit.threads
+            )
+            _, volume = next(found)
+            np.copyto(values, volume.array, where=np.isfinite(volume.array))
+        if not np.isfinite(values).any():
+            return ""
+        axes = feature_map(raw, values, label=unit.map.partition(":")[2])
+        stream = io.BytesIO()
+        whole = axes.get_figure(root=True)
+        assert whole is not None
+        whole.savefig(stream, format="png", dpi=100, metadata={"Software": None})
+        return base64.b64encode(stream.getvalue()).decode()
     except BAD_SCAN:
         return ""
 

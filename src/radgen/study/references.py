@@ -10,6 +10,7 @@ from radgen._core.naming import did_you_mean
 from radgen.errors import InputError, RadgenError, shown
 from radgen.study._toml import Location
 from radgen.study.gather import Gathered
+from radgen.study.gene_references import check_gene_sides
 from radgen.study.measure import unit_settings
 from radgen.study.schema.trust import HarmoniseSettings
 from radgen.study.select import choose_phenotypes
@@ -17,7 +18,10 @@ from radgen.types import Outcome, align
 
 __all__ = ["check_references"]
 
-_MORE = ("readers", "environments")
+_SECTIONS = (
+    "associate", "evidence", "modules", "tree", "enrich", "mask", "surrogate", "signature", "gwas",
+    "survival", "predict", "readers", "environments",
+)  # fmt: skip
 
 
 def check_references(found: Gathered) -> None:
@@ -26,7 +30,7 @@ def check_references(found: Gathered) -> None:
     _reliability(found)
     _extraction(found)
     seen: dict[str, str] = {}
-    for section in ("associate", "evidence", "gwas", "survival", "predict", *_MORE):
+    for section in _SECTIONS:
         for place, item in enumerate(getattr(found.settings, section)):
             at: Location = (section, place)
             if item.name in seen:
@@ -40,12 +44,14 @@ def check_references(found: Gathered) -> None:
                 key: getattr(item, key, []) for key in ("covariates", "variables", "clinical")
             }
             columns["where"] = list(getattr(item, "where", {}))
+            columns["paired"] = list(getattr(item, "paired", {}))
             columns["by"] = [item.by] if getattr(item, "by", None) else []
             for key, names in columns.items():
                 _columns(found, (*at, key), names)
             for key in ("phenotypes", "adjust_phenotypes"):
                 _phenotypes(found, (*at, key), getattr(item, key, []))
     _associate(found)
+    check_gene_sides(found)
     _gwas(found)
     _survival(found)
     _predict(found)

@@ -6,19 +6,27 @@ from pathlib import Path
 
 import polars as pl
 
-from radgen.report import Notes, ReportInput, Section, Table, write_report
+from radgen.report import Block, Notes, ReportInput, Section, Table, write_report
+from radgen.study.alterations import oncoprint_figure
 from radgen.study.analyses import Analysed
 from radgen.study.context import Context
 from radgen.study.facts import facts
 from radgen.study.gather import Gathered
 from radgen.study.imaging import Imaging
 from radgen.study.matrix import Matrix
+from radgen.types import Result
 
 __all__ = ["write_study_report"]
 
 _WORDS = {
     "associate": "associations",
     "evidence": "evidence across layers",
+    "modules": "gene modules",
+    "tree": "module network",
+    "enrich": "enrichment of gene sets",
+    "mask": "gene masking",
+    "surrogate": "surrogates of image traits",
+    "signature": "published signatures",
     "genotypes": "quality control of genotypes",
     "gwas": "genome-wide scan",
     "survival": "survival",
@@ -39,7 +47,7 @@ def write_study_report(
     """Write ``report.html`` into the output folder and return its path."""
     settings = found.settings
     sections = [_linkage(found, matrix)] if found.losses.lost else []
-    sections += [_section(item) for item in analyses]
+    sections += [_section(item, found, matrix) for item in analyses]
     pipeline = ["measurement of scans" if imaging.long is not None else "import of features"]
     if matrix.harmonised is not None:
         pipeline.append("harmonisation")
@@ -61,12 +69,24 @@ def write_study_report(
     return write_report(report, context.out / "report.html")
 
 
-def _section(item: Analysed) -> Section:
+def _section(item: Analysed, found: Gathered, matrix: Matrix) -> Section:
     if item.result is None:
         text = " ".join(item.reason.split())
         note = Notes((text,), tone="warning", title="This analysis could not be done")
         return Section(item.name, (note,))
-    return Section(item.name, (item.result,), item.result.methods())
+    items: list[Result | Block] = [item.result]
+    layer = _layer_of(item, found)
+    if layer is not None:
+        picture = oncoprint_figure(found, matrix, layer, item.result)
+        items += [] if picture is None else [picture]
+    return Section(item.name, tuple(items), item.result.methods())
+
+
+def _layer_of(item: Analysed, found: Gathered) -> str | None:
+    """Return the molecular layer of an [[associate]] analysis."""
+    if item.section != "associate":
+        return None
+    return next((own.layer for own in found.settings.associate if own.name == item.name), None)
 
 
 def _linkage(found: Gathered, matrix: Matrix) -> Section:

@@ -70,6 +70,23 @@ static void touching(const int32_t *offset, int n_steps, uint16_t *near)
     }
 }
 
+/* Which byte in memory holds the lowest bit that is set, where each byte is 0 or 1. */
+static inline int first_byte(uint64_t eight)
+{
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_ctzll(eight) >> 3;
+#else
+    uint64_t lowest = eight & (~eight + 1);
+    unsigned char byte[8];
+    int at = 0;
+    memcpy(byte, &lowest, sizeof lowest);
+    while (byte[at] == 0) {
+        at++;
+    }
+    return at;
+#endif
+}
+
 #define LEVEL uint8_t
 #define KERNEL(name) name##_8
 #include "texture_kernels.h"
@@ -217,23 +234,26 @@ static PyObject *py_glrlm(PyObject *self, PyObject *args)
         ptrdiff_t width = longest + 1;
         ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, width};
         uint16_t *length = NULL;
+        uint8_t *ends = NULL;
         if (need_shape(&a[2], "out", shape) == 0) {
             length = calloc((size_t)(grid.nz * grid.ny * grid.nx), sizeof *length);
-            if (length == NULL) {
+            ends = calloc((size_t)(grid.ny * grid.nx) + 8, sizeof *ends);
+            if (length == NULL || ends == NULL) {
                 PyErr_NoMemory();
             }
         }
-        if (length != NULL) {
+        if (length != NULL && ends != NULL) {
             uint32_t *out = a[2].view.buf;
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
                      glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
-                             out),
+                             ends, out),
                      glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
-                              out))
+                              ends, out))
             Py_END_ALLOW_THREADS
-            free(length);
         }
+        free(length);
+        free(ends);
     }
     free(steps);
     give_back(a, 3);
@@ -278,7 +298,7 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
     }
     if (inside >= 0) {
         int32_t *parent = malloc((size_t)(grid.nz * grid.ny * grid.nx) * sizeof *parent);
-        uint16_t *bits = malloc((size_t)grid.nx * sizeof *bits);
+        uint16_t *bits = malloc((size_t)(grid.ny * grid.nx) * sizeof *bits);
         uint64_t *few = calloc((size_t)1 << a[2].view.shape[0], sizeof *few);
         uint16_t near[16];
         if (parent == NULL || bits == NULL || few == NULL) {

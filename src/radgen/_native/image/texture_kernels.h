@@ -64,36 +64,105 @@ static void KERNEL(glcm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step,
     }
 }
 
-/* Runs: the length so far is kept for every voxel; a run is counted where it ends. */
+/* Voxels of a slice that may lie inside, as one stretch of memory with margins in between: long
+ * loops without ends cost less than the zeros of the margins. */
+#define FOR_SLICES                                                                            \
+    for (ptrdiff_t z = g->mz, first = (g->mz * g->ny + g->my) * g->nx + g->mx,                \
+                   n = (g->ny - 2 * g->my) * g->nx - 2 * g->mx;                               \
+         z < g->nz - g->mz; z++, first += g->ny * g->nx)
+
+/* Lengths so far of the runs of `n` voxels, and which of them end a run of two or more. */
+static inline void KERNEL(lengths)(const LEVEL *restrict here, const LEVEL *restrict before,
+                                   const LEVEL *restrict after, const uint16_t *restrict from,
+                                   uint16_t *restrict to, uint8_t *restrict ends, ptrdiff_t n)
+{
+    for (ptrdiff_t x = 0; x < n; x++) {
+        uint16_t same = (uint16_t)((here[x] == before[x]) & (here[x] != 0));
+        to[x] = (uint16_t)((from[x] & (uint16_t)-same) + 1);
+        ends[x] = (uint8_t)(same & (here[x] != after[x]));
+    }
+}
+
+/* Which of `n` voxels end a run of two or more. */
+static inline void KERNEL(last)(const LEVEL *restrict here, const LEVEL *restrict before,
+                                const LEVEL *restrict after, uint8_t *restrict ends, ptrdiff_t n)
+{
+    for (ptrdiff_t x = 0; x < n; x++) {
+        ends[x] = (uint8_t)((here[x] == before[x]) & (here[x] != 0) & (here[x] != after[x]));
+    }
+}
+
+/* Runs: the length so far is kept for every voxel (along rows it is counted back from the end),
+ * and a run of two voxels or more is counted where it ends; `ends` has a byte for each voxel of a slice, and eight more. The voxels of a
+ * level that lie in no such run are its runs of one, so those need no counting. */
 CLONES static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
                           ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period, uint16_t *length,
-                          uint32_t *out)
+                          uint8_t *ends, uint32_t *out)
 {
     ptrdiff_t size = (n_levels + 1) * width;
     for (int d = 0; d < n_steps; d++) {
-        FOR_ROWS
+        ptrdiff_t at_once = step[d];
+        FOR_SLICES
         {
-            const LEVEL *row = lev + at, *before = row - step[d], *after = row + step[d];
-            uint16_t *now = length + at, *was = now - step[d];
+            const LEVEL *here = lev + first;
+            uint16_t *now = length + first;
             uint32_t *matrix = out + ((period ? (z - g->mz) / period : 0) * n_steps + d) * size;
-            if (step[d] < x1 - x0) {
-                for (ptrdiff_t x = x0; x < x1; x++) {
-                    int same = (row[x] == before[x]) & (row[x] != 0);
-                    now[x] = (uint16_t)((was[x] & -same) + 1);
-                }
+            if (at_once < 8) {
+                KERNEL(last)(here, here - at_once, here + at_once, ends, n);
             } else {
-                const uint16_t *restrict from = was;
-                uint16_t *restrict to = now;
-                for (ptrdiff_t x = x0; x < x1; x++) {
-                    uint16_t same = (uint16_t)((row[x] == before[x]) & (row[x] != 0));
-                    to[x] = (uint16_t)((from[x] & (uint16_t)-same) + 1);
+                for (ptrdiff_t x = 0; x < n; x += at_once) {
+                    KERNEL(lengths)(here + x, here + x - at_once, here + x + at_once,
+                                    now + x - at_once, now + x, ends + x,
+                                    n - x < at_once ? n - x : at_once);
                 }
             }
-            for (ptrdiff_t x = x0; x < x1; x++) {
-                ptrdiff_t run = now[x] < width ? now[x] : width - 1;
-                matrix[row[x] * width + run] += row[x] != after[x];
+            memset(ends + n, 0, 8);
+            for (ptrdiff_t x8 = 0; x8 < n; x8 += 8) {
+                uint64_t eight;
+                memcpy(&eight, ends + x8, sizeof eight);
+                for (; eight; eight &= eight - 1) {
+                    ptrdiff_t x = x8 + first_byte(eight), run = 2;
+                    if (at_once >= 8) {
+                        run = now[x];
+                    } else {
+                        while (here[x - run * at_once] == here[x]) {
+                            run++;
+                        }
+                    }
+                    run = run < width ? run : width - 1;
+                    matrix[here[x] * width + run]++;
+                }
             }
         }
+    }
+    ptrdiff_t groups = period ? (g->nz - 2 * g->mz + period - 1) / period : 1;
+    uint32_t *single = out + 1; /* column 1 of the first direction holds the voxels of a level */
+    FOR_ROWS
+    {
+        uint32_t *column = single + (period ? (z - g->mz) / period : 0) * n_steps * size;
+        for (ptrdiff_t x = x0; x < x1; x++) {
+            column[lev[at + x] * width]++;
+        }
+    }
+    for (ptrdiff_t k = 0; k < groups; k++) {
+        for (ptrdiff_t level = 1; level <= n_levels; level++) {
+            uint32_t *cells = out + k * n_steps * size + level * width, voxels = cells[1];
+            for (int d = 0; d < n_steps; d++, cells += size) {
+                uint32_t in_runs = 0;
+                for (ptrdiff_t run = 2; run < width; run++) {
+                    in_runs += (uint32_t)run * cells[run];
+                }
+                cells[1] = voxels - in_runs;
+            }
+        }
+    }
+}
+
+static inline void KERNEL(alike)(const LEVEL *restrict here, const LEVEL *restrict other,
+                                 uint16_t bit, uint16_t *restrict bits, ptrdiff_t n)
+{
+    for (ptrdiff_t x = 0; x < n; x++) {
+        bits[x] |= (uint16_t)((uint16_t)-(here[x] == other[x]) & bit);
     }
 }
 
@@ -106,22 +175,18 @@ CLONES static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, con
                                uint16_t *out_far, int32_t *out_slice)
 {
     ptrdiff_t n_zones = 0;
-    FOR_ROWS
+    FOR_SLICES
     {
-        const LEVEL *row = lev + at;
-        memset(bits + x0, 0, (size_t)(x1 - x0) * sizeof *bits);
+        const LEVEL *here = lev + first;
+        memset(bits, 0, (size_t)n * sizeof *bits);
         for (int d = 0; d < n_steps; d++) {
-            const LEVEL *other = row + step[d];
-            uint16_t bit = (uint16_t)(1u << d);
-            for (ptrdiff_t x = x0; x < x1; x++) {
-                bits[x] |= row[x] == other[x] ? bit : 0;
-            }
+            KERNEL(alike)(here, here + step[d], (uint16_t)(1u << d), bits, n);
         }
-        for (ptrdiff_t x = x0; x < x1; x++) {
-            if (row[x] == 0) {
+        for (ptrdiff_t x = 0; x < n; x++) {
+            if (here[x] == 0) {
                 continue;
             }
-            int32_t root = (int32_t)(at + x);
+            int32_t root = (int32_t)(first + x);
             parent[root] = root;
             if (bits[x] == 0) {
                 continue;
@@ -130,7 +195,7 @@ CLONES static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, con
                 few[bits[x]] = one_of_each(bits[x], near, n_steps);
             }
             for (uint64_t list = few[bits[x]]; (list & 15) != 15; list >>= 4) {
-                root = join(parent, root, (int32_t)(at + x + step[list & 15]));
+                root = join(parent, root, (int32_t)(first + x + step[list & 15]));
             }
         }
     }
@@ -226,3 +291,4 @@ CLONES static void KERNEL(ngldm)(const LEVEL *lev, const Grid *g, ptrdiff_t n_le
 }
 
 #undef FOR_ROWS
+#undef FOR_SLICES

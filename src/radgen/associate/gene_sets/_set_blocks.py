@@ -20,7 +20,7 @@ from radgen.stats.running_sum import (
     score_tail,
     walk,
 )
-from radgen.stats.set_tests import competitive
+from radgen.stats.set_tests import competitive, competitive_ranks
 from radgen.stats.tail import log10p_to_z, t_log10p
 
 __all__ = ["SetBlock", "SetUnit", "leading_edge", "preranked_block", "run_sets"]
@@ -60,7 +60,8 @@ class SetBlock:
     """Answers, each (n_traits, n_sets) but `statistics` (n_traits, n_genes).
 
     `score` is the mean partial correlation ("mean") or its difference from the others
-    ("contrast"), the difference of mean z ("camera") or the enrichment score ("gsea"); NaN
+    ("contrast"), the difference of mean z ("camera"), the probability that a member is above the
+    others less 0.5 ("ranks") or the enrichment score ("gsea"); NaN
     where it does not apply.
     """
 
@@ -76,9 +77,7 @@ class SetBlock:
 def run_sets(unit: SetUnit) -> SetBlock:
     """Return the set tests of one block."""
     left = residuals_of(unit.traits, unit.genes, unit.covariates)
-    found = {"camera": _camera, "mean": _mean, "contrast": _mean, "gsea": _gsea}[unit.method](
-        unit, left
-    )
+    found = _TESTS[unit.method](unit, left)
     flat = ~left.traits.any(axis=0)
     for values in (found.score, found.se, found.nes, found.correlation, found.log10p):
         values[flat] = np.nan
@@ -91,12 +90,18 @@ def _camera(unit: SetUnit, left: Residuals) -> SetBlock:
     for row, (beta, spread) in enumerate(zip(slope, variance, strict=True)):
         prior = squeeze_variances(spread, left.df)
         z[row] = _z_of_t(beta / np.sqrt(prior.variance), prior.df_total)
+    # A correlation that is estimated leaves its degrees of freedom; a fixed one costs none.
+    df: int | None = None
+    between = np.full((len(z), len(unit.members)), np.nan)
     if unit.correlation is None:
-        between = _inter_gene(unit, left, slope, variance)
-        found = competitive(z, unit.matrix, between, df=left.df)
+        between, df = _inter_gene(unit, left, slope, variance), left.df
     else:
-        between = np.full((len(z), len(unit.members)), unit.correlation)
-        found = competitive(z, unit.matrix, between)
+        between[:] = unit.correlation
+    if unit.method == "ranks":
+        own = None if df is None else min(df, z.shape[1] - 2)
+        found = competitive_ranks(z, unit.matrix, between, df=own)
+    else:
+        found = competitive(z, unit.matrix, between, df=df)
     return SetBlock(found.effect, found.se, found.df, _blank(found.se), between, found.log10p, z)
 
 
@@ -281,3 +286,6 @@ def leading_edge(statistics: Array, members: NDArray[np.int64], power: float) ->
 
 def _blank(like: Array) -> Array:
     return np.full(like.shape, np.nan)
+
+
+_TESTS = {"camera": _camera, "ranks": _camera, "mean": _mean, "contrast": _mean, "gsea": _gsea}

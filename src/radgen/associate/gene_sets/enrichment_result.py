@@ -44,6 +44,7 @@ _ROWS = 40
 
 _SCORE_TEXT = {
     "camera": "mean z of its genes less the mean of all others",
+    "ranks": "probability that one of its genes is above another gene, less 0.5",
     "contrast": "mean correlation of its genes less the mean of all others",
     "mean": "mean correlation of its genes",
     "gsea": "enrichment score",
@@ -62,7 +63,8 @@ class EnrichmentResult(Result):
         Columns `ENRICHMENT_COLUMNS`, a row a pair. ``n_genes`` is the number of genes tested
         (the background), ``n_members`` how many of them are in the set. ``score`` depends on
         the method in ``params``: mean partial correlation of the members ("mean") or its
-        difference from all others ("contrast"), difference of mean z ("camera"), enrichment
+        difference from all others ("contrast"), difference of mean z ("camera"), probability
+        that a member is above another gene less 0.5 ("ranks"), enrichment
         score ("gsea", "preranked"), or observed over expected overlap ("overlap"). ``nes`` is
         the enrichment score over the mean of permuted ones on the same side of 0,
         ``correlation`` the mean correlation between members that the test allowed for,
@@ -155,7 +157,7 @@ class EnrichmentResult(Result):
         return super().plot(kind, ax=ax)
 
     def _heatmap(self, ax: Any) -> Any:
-        from radgen.plot import heatmap
+        from radgen.plot import heatmap, trimmed
 
         rows = self.frame.filter(pl.col("log10p").is_not_null())
         names = [_strongest(rows, column) for column in ("set", "phenotype")]
@@ -172,20 +174,21 @@ class EnrichmentResult(Result):
                 marks[at] = q <= _LEVEL
         return heatmap(
             values,
-            row_names=names[0],
-            column_names=names[1],
+            row_names=trimmed(names[0]),
+            column_names=trimmed(names[1]),
             marks=marks,
             label="-log10 p with the direction",
             ax=ax,
         )
 
     def _ranking(self, ax: Any) -> Any:
-        from radgen.plot import set_ranking
+        from radgen.plot import set_ranking, trimmed
 
         rows = self.frame.filter(pl.col("log10p").is_not_null()).sort("log10p").head(20)
+        labels = [trimmed(rows[name].to_list()) for name in ("phenotype", "set")]
         several = self.frame["phenotype"].n_unique() > 1
         return set_ranking(
-            [f"{a} - {b}" if several else b for a, b in rows.select("phenotype", "set").rows()],
+            [f"{a} ~ {b}" if several else b for a, b in zip(*labels, strict=True)],
             rows["nes" if rows["nes"].is_not_null().any() else "score"].to_numpy(),
             rows["log10p"].to_numpy(),
             rows["n_members"].to_numpy(),
@@ -231,6 +234,7 @@ def _finding(row: dict[str, Any], method: str) -> str:
 
 _SCORE_NAME = {
     "camera": "difference of z",
+    "ranks": "probability above others − 0.5",
     "contrast": "difference of correlation",
     "mean": "mean correlation",
     "gsea": "score",
@@ -246,8 +250,9 @@ _COMMON = (
 def _camera_text(params: Any) -> str:
     fixed = params["inter_gene_correlation"]
     between = "estimated from the residuals" if fixed is None else f"taken as {fixed:g}"
+    kind = "a competitive test of" if params["method"] == "camera" else "Wilcoxon tests of the"
     return (
-        "Gene sets were tested against all other genes by a competitive test of moderated "
+        f"Gene sets were tested against all other genes by {kind} moderated "
         "t-statistics, with the variance inflated for the correlation between their genes "
         f"({between}; Wu & Smyth 2012)."
     )
@@ -255,6 +260,7 @@ def _camera_text(params: Any) -> str:
 
 _METHOD_TEXT = {
     "camera": _camera_text,
+    "ranks": _camera_text,
     "mean": lambda _: (
         "The mean standardised expression of each set was tested against each phenotype by "
         "linear regression, which is valid whatever the correlation between genes."

@@ -18,6 +18,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from radgen._core.blocks import block_ranges, map_units
 from radgen._core.rng import derive_seed, spawn
 from radgen.associate import _pairs
+from radgen.associate._held_out import performance as _performance
 from radgen.associate._plan import families_of, match
 from radgen.associate.gene_sets._gene_side import complete_genes
 from radgen.associate.gene_sets.masking_result import MASKING_COLUMNS, MaskingResult
@@ -422,24 +423,6 @@ def _score(model: Any, z: Array) -> Array:
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(z)[:, 1], dtype=np.float64)
     return np.asarray(np.ravel(model.predict(z)), dtype=np.float64)
-
-
-def _performance(y: Array, scores: Array, binary: bool) -> Array:
-    """Return AUC or correlation of each column; 0.5 or 0 where a column does not vary.
-
-    `y` is (n_samples, n_columns) or one column for all.
-    """
-    if binary:
-        ranks = rankdata(scores, axis=0)
-        m = y.sum(axis=0)
-        return np.asarray(((y * ranks).sum(axis=0) - m * (m + 1) / 2) / (m * (len(y) - m)))
-    left = scores - scores.mean(axis=0)
-    norm = np.sqrt(np.einsum("ij,ij->j", left, left))
-    yc = y - y.mean(axis=0)
-    flat = norm <= 1e-12 * np.maximum(np.abs(scores).max(axis=0), 1e-300)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r = (yc * left).sum(axis=0) / (norm * np.sqrt((yc**2).sum(axis=0)))
-    return np.where(flat, 0.0, r)
 
 
 def _rows(

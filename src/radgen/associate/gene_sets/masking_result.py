@@ -149,11 +149,12 @@ class MaskingResult(Result):
         rows = self.frame.filter(pl.col("z").is_not_null())
         rows = rows.sort("p", "z", descending=[False, True])
         if kind == "ranking":
-            from radgen.plot import set_ranking
+            from radgen.plot import set_ranking, trimmed
 
             top = rows.head(20)
+            labels = [trimmed(top[name].to_list()) for name in ("phenotype", "set")]
             return set_ranking(
-                [f"{a} - {b}" for a, b in top.select("phenotype", "set").rows()],
+                [f"{a} ~ {b}" for a, b in zip(*labels, strict=True)],
                 top["z"].to_numpy(),
                 np.log10(top["p"].to_numpy()),
                 top["n_members"].to_numpy(),
@@ -161,7 +162,7 @@ class MaskingResult(Result):
                 xlabel="z of the set alone against random sets",
                 ax=ax,
             )
-        from radgen.plot import heatmap
+        from radgen.plot import heatmap, trimmed
 
         names = [rows[c].unique(maintain_order=True).to_list()[:40] for c in ("set", "phenotype")]
         place = [{name: i for i, name in enumerate(part)} for part in names]
@@ -173,5 +174,10 @@ class MaskingResult(Result):
                 marks[place[0][a], place[1][b]] = q <= _LEVEL
         label = "z against random sets"
         return heatmap(
-            values, row_names=names[0], column_names=names[1], marks=marks, label=label, ax=ax
+            values,
+            row_names=trimmed(names[0]),
+            column_names=trimmed(names[1]),
+            marks=marks,
+            label=label,
+            ax=ax,
         )

@@ -103,7 +103,7 @@ class ModuleMapResult(AssociationResult):
         """
         if kind != "module_trait":
             return super().plot(kind, ax=ax)
-        from radgen.plot import module_trait
+        from radgen.plot import module_trait, trimmed
 
         rows = self.correlations().filter(pl.col("r").is_not_null())
         order = rows.group_by("phenotype").agg(pl.col("p").min()).sort("p", "phenotype")
@@ -118,7 +118,9 @@ class ModuleMapResult(AssociationResult):
                 marks[place[0][module], place[1][trait]] = q <= _LEVEL
         sizes = dict(self.modules.select("module", "n_genes").iter_rows())
         labels = [f"{name} ({sizes[name]})" for name in names]
-        return module_trait(values, modules=labels, traits=traits, significant=marks, ax=ax)
+        return module_trait(
+            values, modules=labels, traits=trimmed(traits), significant=marks, ax=ax
+        )
 
     def correlations(self) -> pl.DataFrame:
         """Return module, phenotype, partial correlation r with its p and q, a row a pair."""

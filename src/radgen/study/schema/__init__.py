@@ -18,6 +18,14 @@ from radgen.study.schema.analyses import (
     ReportSettings,
     SurvivalAnalysisSettings,
 )
+from radgen.study.schema.gene_sides import (
+    EnrichSettings,
+    MaskSettings,
+    ModuleSettings,
+    SignatureSettings,
+    SurrogateSettings,
+    TreeSettings,
+)
 from radgen.study.schema.sources import (
     ClinicalSettings,
     GenotypeSettings,
@@ -75,6 +83,25 @@ class StudySettings(Section):
     )
     evidence: list[EvidenceSettings] = Field(
         default_factory=list, description="Genes over several molecular layers."
+    )
+    modules: list[ModuleSettings] = Field(
+        default_factory=list, description="Gene modules against phenotypes."
+    )
+    tree: list[TreeSettings] = Field(
+        default_factory=list, description="Trees of phenotypes for gene modules."
+    )
+    enrich: list[EnrichSettings] = Field(
+        default_factory=list, description="Gene sets against phenotypes."
+    )
+    mask: list[MaskSettings] = Field(
+        default_factory=list, description="What single gene sets predict of phenotypes."
+    )
+    surrogate: list[SurrogateSettings] = Field(
+        default_factory=list,
+        description="Phenotypes learned from genes, tested in a cohort without images.",
+    )
+    signature: list[SignatureSettings] = Field(
+        default_factory=list, description="Published scores judged on an outcome."
     )
     gwas: list[GwasSettings] = Field(default_factory=list, description="Genome-wide scans.")
     survival: list[SurvivalAnalysisSettings] = Field(

@@ -407,6 +407,10 @@ class ReportSettings(Section):
 
     title: str | None = Field(default=None, description="Heading; default: the study's name.")
     scans: int = Field(default=12, ge=0, description="At most so many scans are shown as pictures.")
+    maps: tuple[str, ...] = Field(
+        default=(),
+        description='Voxel maps drawn over those scans: "glcm:Contrast", or a family.',
+    )
     declarations: dict[str, str] = Field(
         default_factory=dict,
         description='Checklist items only a person can answer: {"clear.8" = "IRB 12/345"}.',
@@ -418,4 +422,13 @@ class ReportSettings(Section):
         for key in value:
             if "." not in key:
                 raise ValueError(f"{key!r} is no checklist item; write it as in clear.8")
+        return value
+
+    @field_validator("maps")
+    @classmethod
+    def _mapped(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from radgen.features import chosen_maps
+
+        if value:
+            chosen_maps(value)
         return value

@@ -1,0 +1,1 @@
+"""Image traits learned from molecules (or the other way) and carried to cohorts without them."""

@@ -1,0 +1,44 @@
+"""``radgen response``: response to treatment from a table of lesions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["OPTIONS", "response"]
+
+OPTIONS = {
+    "epilog": """Examples:
+
+  radgen response lesions.csv --out response
+
+  radgen response --sdtm-tr tr.csv --sdtm-tu tu.csv --evaluator INVESTIGATOR --out response
+
+A row of lesions.csv is a lesion at a visit: patient, lesion, role (target, non-target, new), visit
+(1 = baseline), day or date, node (yes = the diameter is the short axis), diameter (mm), state.
+
+OUT/patients.csv has the best response of each patient, OUT/visits.csv each visit and its reason."""
+}
+
+_CRITERIA = "RECIST 1.1, or iRECIST, by which progression must be confirmed."
+_STABLE = "Shortest days from baseline for stable disease."
+_LOOSE = "Count responses that no later scan confirmed."
+
+
+def response(
+    lesions: Annotated[Path | None, typer.Argument(help="Table of lesions.")] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for tables and report.")],
+    sdtm_tr: Annotated[Path | None, typer.Option(help="Or: SDTM tumour results.")] = None,
+    sdtm_tu: Annotated[Path | None, typer.Option(help="SDTM tumour identification.")] = None,
+    evaluator: Annotated[str | None, typer.Option(help="Reader of the SDTM tables.")] = None,
+    criteria: Annotated[str, typer.Option(help=_CRITERIA)] = "RECIST 1.1",
+    unconfirmed: Annotated[bool, typer.Option(help=_LOOSE)] = False,
+    stable_days: Annotated[float, typer.Option(help=_STABLE)] = 42.0,
+) -> None:
+    """Say who responded to treatment, by RECIST 1.1 or iRECIST, with the reason of every visit."""
+    from radgen.cli import _response
+
+    _response.assess(locals())

@@ -1,0 +1,233 @@
+"""Read tables of lesions over time: plain ones, and tumour tables of CDISC SDTM (TU and TR)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from radgen._core.naming import counted, did_you_mean
+from radgen.errors import FormatError, InputError, shown
+from radgen.io.tables import BLANKS, read_table
+
+__all__ = ["read_lesions", "read_sdtm_lesions"]
+
+_HEADERS = {
+    "sample": ("sample", "patient", "patient id", "subject", "subject id", "usubjid", "id"),
+    "lesion": ("lesion", "lesion id", "tumour", "tumor", "trlnkid"),
+    "role": ("role", "type", "group", "trgrpid"),
+    "visit": ("visit", "visit number", "visitnum", "timepoint", "time point"),
+    "day": ("day", "days", "study day", "trdy"),
+    "date": ("date", "scan date", "trdtc"),
+    "node": ("node", "lymph node", "nodal"),
+    "diameter_mm": ("diameter_mm", "diameter (mm)", "diameter mm", "diameter", "size_mm",
+                    "size (mm)", "longest diameter (mm)"),
+    "state": ("state", "status", "tumour state", "tumor state"),
+}  # fmt: skip
+_ROLES = {
+    "target": "target", "t": "target", "non-target": "non-target", "non target": "non-target",
+    "nontarget": "non-target", "nt": "non-target", "new": "new", "new lesion": "new", "n": "new",
+}  # fmt: skip
+_STATES = {
+    "absent": "absent", "gone": "absent", "disappeared": "absent", "cr": "absent",
+    "resolved": "absent", "present": "present", "non-cr/non-pd": "present", "stable": "present",
+    "unequivocal": "present", "progression": "progression", "pd": "progression",
+    "increased": "progression", "unequivocal progression": "progression",
+    "equivocal": "equivocal", "suspected": "equivocal", "not evaluable": "not evaluable",
+    "ne": "not evaluable", "not assessed": "not evaluable", "not done": "not evaluable",
+    "too small to measure": "too small", "too small": "too small", "tstm": "too small",
+}  # fmt: skip
+_YES, _NO = {"1", "yes", "y", "true"}, {"0", "no", "n", "false", ""}
+_TOO_SMALL_MM = 5.0
+_ORDER = ("sample", "lesion", "role", "visit", "day", "node", "diameter_mm", "state")
+
+
+def read_lesions(path: str | Path) -> pl.DataFrame:
+    """Return a table of lesions, a row a lesion and visit.
+
+    Parameters
+    ----------
+    path : str or Path
+        Columns for patient, lesion, role (target, non-target, new), visit (a number), and diameter
+        in mm or state (absent, present, progression, equivocal, not evaluable, too small to
+        measure); also day from baseline or date (2024-05-31), and node (yes, no). Diameters of
+        lymph nodes are short axes.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns ``sample, lesion, role, visit, day, node, diameter_mm, state``, as
+        `radgen.phenotype.response.assess_response` takes them. What is too small to measure is
+        5 mm.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, or cells cannot be read; names rows.
+    """
+    place = Path(path)
+    raw = read_table(place)
+    low = {" ".join(name.replace("_", " ").split()).casefold(): name for name in raw.columns}
+    found = {
+        key: next((low[n.replace("_", " ")] for n in names if n.replace("_", " ") in low), None)
+        for key, names in _HEADERS.items()
+    }
+    lost = [key for key in ("sample", "lesion", "role", "visit") if found[key] is None]
+    if lost:
+        raise FormatError(
+            f"No column for {shown(lost)}. {did_you_mean(lost[0], raw.columns)}", path=place
+        )
+    if found["diameter_mm"] is None and found["state"] is None:
+        raise FormatError("There is neither a diameter (mm) nor a state.", path=place)
+    texts = {
+        key: _texts(raw, name) if name is not None else [""] * raw.height
+        for key, name in found.items()
+    }
+    return _lesions(texts, place)
+
+
+def _texts(raw: pl.DataFrame, name: str) -> list[str]:
+    cells = ["" if cell is None else str(cell).strip() for cell in raw[name].to_list()]
+    return ["" if cell.casefold() in BLANKS else cell for cell in cells]
+
+
+def _lesions(texts: dict[str, list[str]], path: Path) -> pl.DataFrame:
+    odd: list[str] = []
+
+    def word(key: str, known: dict[str, str], k: int) -> str | None:
+        cell = texts[key][k]
+        if not cell:
+            return None
+        if cell.casefold() not in known:
+            odd.append(f"row {k + 1}: {key} {cell!r}")
+        return known.get(cell.casefold())
+
+    def number(key: str, k: int) -> float | None:
+        cell = texts[key][k]
+        try:
+            return float(cell) if cell else None
+        except ValueError:
+            odd.append(f"row {k + 1}: {key} {cell!r}")
+            return None
+
+    rows = []
+    for k in range(len(texts["sample"])):
+        state, size = word("state", _STATES, k), number("diameter_mm", k)
+        if state == "too small":
+            state, size = "present", _TOO_SMALL_MM if size is None else size
+        node = texts["node"][k].casefold()
+        if node not in _YES | _NO:
+            odd.append(f"row {k + 1}: node {node!r}")
+        rows.append(
+            (
+                texts["sample"][k] or None, texts["lesion"][k] or None, word("role", _ROLES, k),
+                number("visit", k), number("day", k), node in _YES, size, state,
+            )
+        )  # fmt: skip
+    if odd:
+        raise FormatError(f"{counted(len(odd), 'cell')} cannot be read: {shown(odd)}.", path=path)
+    kinds = [pl.String] * 3 + [pl.Float64] * 2 + [pl.Boolean, pl.Float64, pl.String]
+    frame = pl.DataFrame(rows, schema=dict(zip(_ORDER, kinds, strict=True)), orient="row")
+    if frame["day"].null_count() < frame.height:
+        return frame
+    return _days(frame, texts["date"])
+
+
+def _days(frame: pl.DataFrame, dates: Sequence[str]) -> pl.DataFrame:
+    """Return the days from the first dated visit of each sample; partial dates are unknown."""
+    parsed = []
+    for cell in dates:
+        try:
+            parsed.append(date.fromisoformat(cell[:10]))
+        except ValueError:
+            parsed.append(None)
+    dated = frame.with_columns(pl.Series("_date", parsed, dtype=pl.Date))
+    first = pl.col("_date").filter(pl.col("visit") == pl.col("visit").min()).first()
+    day = (pl.col("_date") - first.over("sample")).dt.total_days().cast(pl.Float64)
+    return dated.with_columns(day.alias("day")).drop("_date")
+
+
+def read_sdtm_lesions(
+    results: str | Path, identification: str | Path | None = None, *, evaluator: str | None = None
+) -> pl.DataFrame:
+    """Return the lesions of CDISC SDTM tumour tables.
+
+    Parameters
+    ----------
+    results : str or Path
+        Domain TR: ``DIAMETER`` where it stands, else ``LPERP`` of lymph nodes and ``LDIAM`` of the
+        others; ``TUMSTATE`` of what is not measured.
+    identification : str or Path or None
+        Domain TU, for the site of a lesion; without it no lesion is a lymph node.
+    evaluator : str or None
+        ``TREVALID`` ("RADIOLOGIST 1"), or ``TREVAL`` where that is blank ("INVESTIGATOR"); None =
+        all, as ``SUBJECT|EVALUATOR`` samples where there are several.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `read_lesions`.
+
+    Raises
+    ------
+    FormatError
+        If columns are missing or a state is unknown.
+    InputError
+        If there is no such evaluator.
+    """
+    place = Path(results)
+    raw = read_table(place)
+    need = ["USUBJID", "TRGRPID", "TRLNKID", "TRTESTCD", "TRSTRESC", "VISITNUM"]
+    lost = [name for name in need if name not in raw.columns]
+    if lost:
+        raise FormatError(f"This is no TR table: it lacks {shown(lost)}.", path=place)
+    also = ("TREVALID", "TREVAL", "TRDY", "TRDTC")
+    texts = {name: _texts(raw, name) for name in (*need, *also) if name in raw.columns}
+    blank = [""] * raw.height
+    who = [
+        a or b
+        for a, b in zip(texts.get("TREVALID", blank), texts.get("TREVAL", blank), strict=True)
+    ]
+    readers = sorted({item for item in who if item})
+    if evaluator is not None and evaluator not in readers:
+        raise InputError(f"{place}: no evaluator {evaluator!r}. {did_you_mean(evaluator, readers)}")
+    nodes = _nodes(identification)
+    cells: dict[tuple[str, str, str, str], dict[str, str]] = {}
+    for k in range(raw.height):
+        if (evaluator is not None and who[k] != evaluator) or not texts["TRLNKID"][k]:
+            continue
+        sample = texts["USUBJID"][k]
+        if evaluator is None and len(readers) > 1:
+            sample = f"{sample}|{who[k]}"
+        key = (sample, texts["TRLNKID"][k], texts["TRGRPID"][k], texts["VISITNUM"][k])
+        own = cells.setdefault(key, {"subject": texts["USUBJID"][k]})
+        own[texts["TRTESTCD"][k]] = texts["TRSTRESC"][k]
+        own["day"] = texts.get("TRDY", blank)[k]
+        own["date"] = texts.get("TRDTC", blank)[k]
+    merged: dict[str, list[str]] = {key: [] for key in _HEADERS}
+    for (sample, lesion, role, visit), own in cells.items():
+        node = (own["subject"], lesion) in nodes
+        size = own.get("DIAMETER") or own.get("LPERP" if node else "LDIAM", "")
+        row = {"sample": sample, "lesion": lesion, "role": role, "visit": visit,
+               "day": own["day"], "date": own["date"], "node": "yes" if node else "no",
+               "diameter_mm": size, "state": own.get("TUMSTATE", "")}  # fmt: skip
+        for key, value in row.items():
+            merged[key].append(value)
+    return _lesions(merged, place)
+
+
+def _nodes(path: str | Path | None) -> set[tuple[str, str]]:
+    if path is None:
+        return set()
+    raw = read_table(path)
+    lost = [name for name in ("USUBJID", "TULNKID", "TULOC") if name not in raw.columns]
+    if lost:
+        raise FormatError(f"This is no TU table: it lacks {shown(lost)}.", path=path)
+    subject, lesion, where = (_texts(raw, name) for name in ("USUBJID", "TULNKID", "TULOC"))
+    return {
+        (s, item)
+        for s, item, site in zip(subject, lesion, where, strict=True)
+        if "LYMPH NODE" in site.upper()
+    }
