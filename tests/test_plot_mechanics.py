@@ -173,6 +173,26 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
     ),
     "site_distribution": _sites,
     "components": _components,
+    "waterfall": lambda ax: plot.waterfall(
+        RNG.normal(size=5), ["CR", "PR", HOSTILE[0], "PD", "PD"], ax=ax
+    ),
+    "link_graph": lambda ax: plot.link_graph(NAMES, NAMES[::-1], RNG.normal(size=5), ax=ax),
+    "paired_forest": lambda ax: plot.paired_forest(
+        NAMES,
+        {NAMES[0]: np.tile([0.0, -1.0, 1.0], (5, 1)), HOSTILE[0]: np.tile([0, -1, 1.0], (5, 1))},
+        ax=ax,
+    ),
+    "tree_heatmap": lambda ax: plot.tree_heatmap(
+        [
+            {"left": 1, "right": 2, "trait": HOSTILE[0], "threshold": 0.5, "mean": 0.0, "n": 5},
+            {"left": -1, "right": -1, "trait": "", "threshold": np.nan, "mean": -1.0, "n": 5},
+            {"left": -1, "right": -1, "trait": "", "threshold": np.nan, "mean": 1.0, "n": 5},
+        ],
+        np.arange(N) % 2 + 1,
+        RNG.normal(size=(5, N)),
+        row_names=NAMES,
+        ax=ax,
+    ),
     "scatter": lambda ax: plot.scatter(
         RNG.normal(size=N), RNG.normal(size=N), groups=NAMES * 12, xlabel=HOSTILE[2], ax=ax
     ),
@@ -193,7 +213,14 @@ def test_plot_returns_axes_and_writes_svg_with_hostile_names(name: str) -> None:
 
 
 def test_plots_of_arrays_are_all_tried() -> None:
-    others = {"GENOME_WIDE", "cluster_order", "genome_positions", "inflation", "short_names"}
+    others = {
+        "GENOME_WIDE",
+        "cluster_order",
+        "genome_positions",
+        "inflation",
+        "short_names",
+        "trimmed",
+    }
     others |= {"manhattan_stack", "name_points"}  # several Axes; texts on Axes that are there
     images = {"contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
     assert set(plot.__all__) - others - images == set(DRAWN)
