@@ -73,6 +73,19 @@ def test_scan_structure_and_scores(run, folder, tmp_path):
         "--out", tmp_path / "scores.tsv",
     )  # fmt: skip
     assert "30 of 30 variants" in text
+    learned = ("--phenotypes", folder / "phenotype.txt", "--traits", "Y1", "--folds", 3)
+    text = run(
+        "score", "--genotypes", bed, *learned, "--out", tmp_path / "own.tsv",
+        "--save-weights", tmp_path / "own_weights.tsv", "--picture", tmp_path / "own.png",
+    )  # fmt: skip
+    assert "who were not fitted" in text
+    assert (tmp_path / "own.png").stat().st_size > 1000
+    use = ("--weights", tmp_path / "own_weights.tsv", "--out", tmp_path / "again.tsv")
+    assert "variants were found" in run("score", "--genotypes", bed, *use)
+    for wrong in (("--out", tmp_path / "x.tsv"), (*use, *learned[:2])):
+        call = ["score", "--genotypes", bed, *wrong]
+        result = CliRunner().invoke(app, [str(item) for item in call])
+        assert isinstance(result.exception, InputError), wrong
 
 
 def test_two_steps(run, folder, tmp_path):

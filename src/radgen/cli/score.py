@@ -7,22 +7,67 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["score"]
+__all__ = ["OPTIONS", "score"]
+
+OPTIONS = {
+    "epilog": """
+With known weights, of a catalogue or an earlier run:
+
+  radgen score --genotypes new.bed --weights weights.tsv --out scores.tsv
+
+To make weights, and say how good they are in people who were not fitted (the settings are tuned
+inside the folds); from the tests of a scan of others, or from these people themselves:
+
+  radgen score --genotypes mine.bed --scan volumes.parquet --phenotypes traits.tsv --traits volume
+    --covariates pcs.tsv --method lasso --out scores.tsv --save-weights weights.tsv
+
+The scan must hold none of the people scored: a score tested in people it was made from is always
+good, also for noise.
+"""
+}
 
 
 def score(
     *,
     genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
-    weights: Annotated[Path, typer.Option(help="Table with id, allele and weight.")],
     out: Annotated[Path, typer.Option(help="Scores: .parquet, .tsv or .csv.")],
-    flip_strand: Annotated[bool, typer.Option(help="Try the other strand.")] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="Table with id, allele and weight: sum these.")
+    ] = None,
+    flip_strand: Annotated[
+        bool, typer.Option(help="With --weights: try the other strand.")
+    ] = False,
+    phenotypes: Annotated[
+        Path | None, typer.Option(help="Table of traits: make, tune and judge weights.")
+    ] = None,
+    scan: Annotated[
+        Path | None, typer.Option(help="Tests of other people; without it these are scanned.")
+    ] = None,
+    covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
+    traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
+    method: Annotated[
+        str, typer.Option(help="clump (and threshold), or lasso (on correlations).")
+    ] = "clump",
+    model: Annotated[str, typer.Option(help="linear, or logistic for binary traits.")] = "linear",
+    folds: Annotated[int, typer.Option(help="Outer folds, and folds of the tuning.")] = 5,
+    seed: Annotated[int, typer.Option(help="Decides the folds.")] = 0,
+    save_weights: Annotated[
+        Path | None, typer.Option(help="Weights of the model of all people, for --weights.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw trait over score: .png, .pdf or .svg.")
+    ] = None,
 ) -> None:
-    """Sum weighted alleles to a polygenic score."""
-    from radgen.cli import _genetics
-    from radgen.genome import polygenic_score
+    """Sum weighted alleles to a polygenic score, or learn the weights within folds."""
+    from radgen.cli import _scores
 
-    table = _genetics.read_sample_table(weights)
-    found = polygenic_score(_genetics.opened(genotypes), table, flip_strand=flip_strand)
-    _genetics.write_table(found, out)
-    n_variants = found["n_variants"][0] if found.height else 0
-    typer.echo(f"{n_variants} of {table.height} variants were found. Scores: {out}")
+    if weights is not None:
+        _scores.sum_weights(
+            genotypes, weights, out, flip_strand=flip_strand,
+            others=(phenotypes, scan, covariates, traits, save_weights, picture),
+        )  # fmt: skip
+        return
+    _scores.learn(
+        genotypes, phenotypes, out, scan=scan, covariates=covariates, save_weights=save_weights,
+        picture=picture, traits=traits, method=method, model=model, folds=folds, seed=seed,
+    )  # fmt: skip

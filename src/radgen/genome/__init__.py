@@ -18,6 +18,7 @@ _HOMES = {
     "hardy_weinberg": "radgen.genome.frequency",
     "king": "radgen.genome.relatedness",
     "ld_matrix": "radgen.genome.linkage",
+    "ld_pairs": "radgen.genome.tagging",
     "ld_scores": "radgen.genome.tagging",
     "loco_grms": "radgen.genome.relatedness",
     "match_variants": "radgen.genome.matching",

@@ -179,7 +179,9 @@ def trna_adaptiveness(copies: Mapping[str, float]) -> dict[str, float]:
     -----
     W of a codon is the sum of (1 - s) times the copies over the anticodons that pair with it,
     s = 0 for Watson-Crick pairs and I:U, 0.41 for G:U, 0.28 for I:C, 0.9999 for I:A and 0.68
-    for U:G, the values fitted to yeast; w = W over the largest W.
+    for U:G, the values fitted to yeast; w = W over the largest W. Only anticodons of the codon's
+    own amino acid count, by the definition of W; the R package tAI adds inosine of another amino
+    acid in split boxes, with its factor of 0.0001.
 
     References
     ----------

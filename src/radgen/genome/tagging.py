@@ -16,7 +16,7 @@ from radgen.genome._blocks import CentredBlock, read_centred
 from radgen.genome.linkage import correlations, known_calls
 from radgen.types import FrameLike, GenotypeMatrix, to_polars
 
-__all__ = ["ld_scores"]
+__all__ = ["ld_pairs", "ld_scores"]
 
 Array = NDArray[np.float64]
 _BLOCK = 512
@@ -119,6 +119,57 @@ def ld_scores(
         .with_columns(pl.Series("maf", maf), pl.Series("l2", score))
         .filter(pl.Series(keep))
     )
+
+
+def ld_pairs(
+    genotypes: GenotypeMatrix, *, r2: float, window_kb: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return pairs of variants in linkage disequilibrium.
+
+    Parameters
+    ----------
+    genotypes : GenotypeMatrix
+        In order of position; read once.
+    r2 : float
+        Least r2 of a pair, of dosages over the people called for both.
+    window_kb : float
+        Largest distance of a pair.
+
+    Returns
+    -------
+    (ndarray of int64, ndarray of int64)
+        Rows of both variants of each pair, the earlier one first.
+
+    Raises
+    ------
+    InputError
+        If positions are not in order.
+    """
+    at = _places(genotypes.variants, "kb", None)
+    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    begin = 0
+    lengths = genotypes.variants["chrom"].rle().struct.field("len").to_list()
+    with progress("Finding variants in linkage disequilibrium", genotypes.n_variants) as tick:
+        for length in lengths:
+            end = begin + length
+            if (np.diff(at[begin:end]) < 0).any():
+                raise InputError("Positions of the genotypes are not in order: sort them.")
+            earlier: list[_Part] = []
+            for start in range(begin, end, _BLOCK):
+                stop = min(start + _BLOCK, end)
+                part = _Part(start, read_centred(genotypes, start, stop), at[start:stop])
+                earlier = [old for old in earlier if part.at[0] - old.at[-1] <= window_kb]
+                for old in (*earlier, part):
+                    square = np.nan_to_num(np.square(correlations(old.block, part.block)))
+                    near = np.abs(old.at[:, None] - part.at) <= window_kb
+                    i, j = np.nonzero(near & (square >= r2))
+                    i, j = i + old.start, j + start
+                    first.append(i[i < j])
+                    second.append(j[i < j])
+                earlier.append(part)
+                tick(stop - start)
+            begin = end
+    return np.concatenate(first), np.concatenate(second)
 
 
 def _add(score: Array, maf: Array, left: _Part, right: _Part, how: tuple[float, float]) -> None:

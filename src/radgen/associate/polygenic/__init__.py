@@ -1,0 +1,1 @@
+"""Scores of many variants: learned, tuned and judged in folds."""
