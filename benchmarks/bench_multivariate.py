@@ -2,17 +2,22 @@
 
 Run: python benchmarks/bench_multivariate.py [--large] [--peers]
 
-``--peers`` times cca-zoo's PMDCCA (``pip install cca-zoo``) in the same run and checks that both
-sides find the same weights; scikit-learn's MultiTaskLasso is always there. ``--large`` runs sparse
-CCA on 500,000 variants x 10,000 phenotypes x 1,000 people, and the regressions on 100,000 x 1,000.
+``--peers`` times cca-zoo's PMDCCA (``pip install cca-zoo``) and, where ``Rscript`` has it, R's PMA
+in the same run, and checks that all find the same weights; scikit-learn's MultiTaskLasso is always
+there. ``--large`` runs sparse CCA on 500,000 variants x 10,000 phenotypes x 1,000 people, and the
+regressions on 100,000 x 1,000.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +60,33 @@ def blocks(n: int, p: int, q: int, dtype: type = np.float64) -> tuple[np.ndarray
     return found[0], found[1]
 
 
+PMA = """
+folder <- commandArgs(TRUE)[1]; n <- as.integer(commandArgs(TRUE)[2])
+load <- function(name) {
+  path <- file.path(folder, name)
+  matrix(readBin(path, "double", file.size(path) / 8), nrow = n)
+}
+x <- load("x"); z <- load("z")
+seconds <- system.time(fit <- PMA::CCA(x, z, penaltyx = 0.1, penaltyz = 0.3, niter = 100,
+                                       trace = FALSE, standardize = FALSE))[["elapsed"]]
+writeBin(c(seconds, fit$u[, 1]), file.path(folder, "u"))
+"""
+
+
+def pma(x: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray] | None:
+    """Return the seconds and weights of PMA on standardised blocks, None where it is missing."""
+    if shutil.which("Rscript") is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        np.asfortranarray(x).T.tofile(Path(folder, "x"))
+        np.asfortranarray(z).T.tofile(Path(folder, "z"))
+        done = subprocess.run(["Rscript", "-e", PMA, folder, str(len(x))], check=False)
+        if done.returncode:
+            return None
+        answer = np.fromfile(Path(folder, "u"))
+    return float(answer[0]), answer[1:]
+
+
 def sparse_cca(n: int, p: int, q: int, peers: bool) -> None:
     """Print the time of sparse CCA and its ratio to cca-zoo."""
     x, y = blocks(n, p, q)
@@ -69,6 +101,9 @@ def sparse_cca(n: int, p: int, q: int, peers: bool) -> None:
         u = u / np.linalg.norm(u)
         apart = np.abs(np.abs(u) - np.abs(model.x_weights_[:, 0])).max()
         line += f", cca-zoo {theirs:.3f} s, ratio {theirs / ours:.1f}, weights apart {apart:.1e}"
+        if (r := pma(xs, ys)) is not None:
+            apart = np.abs(np.abs(r[1]) - np.abs(model.x_weights_[:, 0])).max()
+            line += f"; PMA {r[0]:.3f} s, ratio {r[0] / ours:.1f}, weights apart {apart:.1e}"
     print(line, flush=True)
 
 

@@ -95,9 +95,10 @@ def test_a_trait_does_not_depend_on_its_company():
 
 @pytest.mark.parametrize("missing", [0.0, 0.03])
 @pytest.mark.parametrize("threshold", [0.01, 1e-4])
-def test_the_screen_loses_nothing(missing, threshold):
+@pytest.mark.parametrize("k", [20, 40])
+def test_the_screen_loses_nothing(missing, threshold, k):
     genotypes, phenotypes, covariates = cohort(
-        3, n=200, m=300, k=30, missing_calls=missing, missing_traits=missing
+        3, n=200, m=300, k=k, missing_calls=missing, missing_traits=missing if k < 32 else 0.0
     )
     full = gwas(genotypes, phenotypes, covariates)
     kept = gwas(genotypes, phenotypes, covariates, threshold=threshold)
@@ -111,6 +112,19 @@ def test_the_screen_loses_nothing(missing, threshold):
     np.testing.assert_allclose(
         kept.summary["lambda_gc"], full.summary["lambda_gc"], rtol=0.1 if missing else 0.005
     )
+
+
+def test_largest_squares_bound_what_anybody_can_take():
+    from radgen.associate.genomewide._linear import largest_squares
+
+    y = np.random.default_rng(1).standard_t(3, size=(37, 3))
+    found = largest_squares(y)
+    for level, row in enumerate(found):
+        count = min(int(np.ceil(2 ** (level / 2) - 1e-9)), 37)
+        want = np.sort(y**2, axis=0)[::-1][:count].sum(axis=0)
+        assert (row >= want).all()
+        np.testing.assert_allclose(row, want, rtol=2e-5)
+    np.testing.assert_allclose(found[-1], (y**2).sum(axis=0), rtol=2e-5)
 
 
 def test_the_screen_of_a_heavy_tailed_trait_loses_nothing():

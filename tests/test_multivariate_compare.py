@@ -127,6 +127,16 @@ def test_every_method_runs_under_the_same_folds() -> None:
         compare(linked.x, linked.y, seed=0, methods=["group-scca"])
 
 
+def test_one_method_claims_no_agreement() -> None:
+    linked = _linked(6, 0.8)
+    found = compare(
+        linked.x, linked.y, seed=0, methods=["scca"], groups=linked.x_groups,
+        repeats=1, folds=2, inner=2, n_null=0, n_pairs=2,
+    )  # fmt: skip
+    assert len(found.statements()) == 1
+    assert "methods" not in found.statements()[0]
+
+
 def test_workers_change_no_number() -> None:
     linked = _linked(4, 0.6)
     options = {"methods": ["spls", "srrr"], "seed": 3, "repeats": 1, "n_null": 2, "n_pairs": 2}

@@ -195,20 +195,7 @@ class ComparisonResult(Result):
         rows = self.frame.sort("held_out", descending=True)
         best = rows.row(0, named=True)
         found = [_verdict(best["label"], best, self.n_used, self.params["n_null"])]
-        table = self.agreement()
-        n_methods = self.frame.height
-        agreed = table.filter(pl.col("n_methods") > n_methods / 2)["group"].to_list()
-        if agreed:
-            beyond = self.params["n_null"] >= _FEWEST_NULL and best["p"] <= 0.05
-            doubt = "" if beyond else " Agreement on weights is no evidence where no method links."
-            found.append(
-                f"More than half of the {n_methods} methods give a tenth of their weight or more "
-                f"to {', '.join(agreed[:5])}.{doubt}"
-            )
-        else:
-            found.append(
-                f"No gene gets a tenth of the weight from half of the {n_methods} methods."
-            )
+        found += self._agreed(best)
         if "recall" in self.frame.columns:
             for row in rows.iter_rows(named=True):
                 found.append(
@@ -216,6 +203,21 @@ class ComparisonResult(Result):
                     f"{row['false_discovery']:.2f} among its strongest variants."
                 )
         return tuple(found)
+
+    def _agreed(self, best: Mapping[str, Any]) -> list[str]:
+        """Return what the methods agree on; one method has nobody to agree with."""
+        n_methods = self.frame.height
+        if n_methods == 1:
+            return []
+        agreed = self.agreement().filter(pl.col("n_methods") > n_methods / 2)["group"].to_list()
+        if not agreed:
+            return [f"No gene gets a tenth of the weight from half of the {n_methods} methods."]
+        beyond = self.params["n_null"] >= _FEWEST_NULL and best["p"] <= 0.05
+        doubt = "" if beyond else " Agreement on weights is no evidence where no method links."
+        return [
+            f"More than half of the {n_methods} methods give a tenth of their weight or more "
+            f"to {', '.join(agreed[:5])}.{doubt}"
+        ]
 
     def methods(self) -> str:
         """Return the methods paragraph."""

@@ -347,6 +347,8 @@ def waterfall(
         ax.axhline(100 * line, color=style.MUTED, linewidth=0.9, linestyle="--")
     ax.axhline(0, color=style.INK, linewidth=0.8)
     ax.set_xticks([])
+    low, high = min(100 * values.min(), -40.0), max(100 * values.max(), 30.0)
+    ax.set_ylim(low - 0.04 * (high - low), high + 0.16 * (high - low))
     ax.set_xlim(-0.7, len(values) - 0.3)
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:+.0f} %".replace("-", "−") if v else "0 %")
     style.dress(ax, xlabel=f"{len(values):,} patients", ylabel=ylabel, grid="y")

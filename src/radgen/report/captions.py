@@ -20,6 +20,18 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "threshold.",
         _WIDE,
     ),
+    "waterfall": (
+        "Waterfall plot",
+        "Best change of the sum of diameters of each patient until progression, coloured by best "
+        "response; lines at +20 % and −30 % of baseline.",
+        _WIDE,
+    ),
+    "parts": (
+        "Unique and common parts",
+        "Share of the loss of a model without information that one table explains alone, or "
+        "several explain alike, out of fold, with intervals.",
+        _NARROW,
+    ),
     "miami": (
         "Miami plot",
         "Two scans mirrored along the genome, evidence upward for the first and downward for "

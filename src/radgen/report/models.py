@@ -1,4 +1,4 @@
-"""Sections of what surrounds a prediction: targets, nested models, cuts, treatment, causes."""
+"""Sections of what surrounds a prediction: targets, nested models, cuts, treatment, response."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ _CAPTIONS: Mapping[str, Mapping[str, str]] = {
         "curves": "Cumulative incidence",
     },
     "risk_groups": {"tests": "Tests between the groups, a row a repeat"},
+    "response": {"visits": "Every visit after baseline, and the reason of its response"},
+    "commonality": {"subsets": "Explained share of the model of each set of tables"},
     "categories": {"confusion": "Measured against predicted category"},
 }
 

@@ -134,11 +134,13 @@ Py_ssize_t screen_row(const screen_rows *rows, Py_ssize_t row, int64_t *hist, in
         return count;
     }
     /* First under a bound of the squares that m missing people can take away. */
-    const float slack = (float)rows->slack[row], loss = (float)rows->loss[row], root = sqrtf(m);
+    const float slack = (float)rows->slack[row], loss = (float)rows->loss[row];
+    Py_ssize_t level = 0;
+    while (level < rows->n_levels - 1 && exp2(0.5 * (double)level) < (double)m)
+        level++;
+    const float *top = rows->most + level * k;
     for (Py_ssize_t b = 0; b < k; b++) {
-        float by_peak = m * rows->peak[b], by_fourth = root * rows->fourth[b];
-        float lost = by_peak < by_fourth ? by_peak : by_fourth;
-        lost = lost < 1.0f ? lost : 1.0f;
+        float lost = top[b] < 1.0f ? top[b] : 1.0f;
         float most = fabsf(num[b]) + slack * sqrtf(lost);
         work[b] = most * most * scale - limit * (1.0f - lost * loss);
     }

@@ -76,8 +76,8 @@ typedef struct {
     Py_ssize_t y_stride;
     const int32_t *missing; /* positions of the missing calls, and where each row's end */
     const int64_t *ends;
-    const float *peak;    /* (k) largest square of each trait */
-    const float *fourth;  /* (k) root of the sum of its fourth powers */
+    const float *most;    /* (n_levels, k) sum of each trait's largest ceil(2^(level/2)) squares */
+    Py_ssize_t n_levels;
     const double *scale;  /* (n_rows) 1 / least residual sum of squares of the genotype */
     const double *slack;  /* (n_rows) factor of the root of the lost squares added to |num| */
     const double *loss;   /* (n_rows) factor of the lost squares taken from the trait's */

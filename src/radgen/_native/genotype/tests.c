@@ -136,13 +136,13 @@ static PyObject *sums_at(PyObject *self, PyObject *args)
 }
 
 PyDoc_STRVAR(screen_doc,
-             "screen(product, first, k, weights, indices, ends, peaks, bounds, hist, rows,\n"
+             "screen(product, first, k, weights, indices, ends, most, bounds, hist, rows,\n"
              "       columns) -> int\n\n"
              "Write (row, column) of every test whose squared correlation may reach its limit, and\n"
              "count all tests in hist, int64 (k, 640) of t^2 on a log2 scale. The traits are the\n"
              "columns first to first + k of float32 product (rows, width) and weights (samples,\n"
-             "width). peaks is float32 (2, k): largest square and root of the sum of fourth powers\n"
-             "of each trait. bounds is float64 (8, rows): scale, slack, loss, limit, df, plain,\n"
+             "width). most is float32 (levels, k): the sum of the ceil(2^(level/2)) largest squares of\n"
+             "each trait, all of them at the last level. bounds is float64 (8, rows): scale, slack, loss, limit, df, plain,\n"
              "gaps, n.");
 
 static PyObject *screen(PyObject *self, PyObject *args)
@@ -166,13 +166,12 @@ static PyObject *screen(PyObject *self, PyObject *args)
              views[7].len / (Py_ssize_t)sizeof(int32_t) >= k * n_rows &&
              views[0].len == n_rows * width * single && views[1].len == n * width * single &&
              views[3].len == n_rows * (Py_ssize_t)sizeof(int64_t) &&
-             views[4].len == 2 * k * single &&
+             views[4].len > 0 && views[4].len % (k * single) == 0 &&
              views[6].len == k * HIST_BINS * (Py_ssize_t)sizeof(int64_t) &&
              valid_index(&views[3], &views[2], n);
     float *work = ok ? malloc((size_t)k * sizeof(float)) : NULL;
     if (work != NULL) {
         const double *bounds = views[5].buf;
-        const float *peaks = views[4].buf;
         screen_rows rows = {(const float *)views[0].buf + first,
                             width,
                             k,
@@ -180,8 +179,8 @@ static PyObject *screen(PyObject *self, PyObject *args)
                             width,
                             views[2].buf,
                             views[3].buf,
-                            peaks,
-                            peaks + k,
+                            views[4].buf,
+                            views[4].len / (k * single),
                             bounds,
                             bounds + n_rows,
                             bounds + 2 * n_rows,

@@ -26,6 +26,7 @@ __all__ = [
     "SCREENED",
     "LinearScan",
     "exact_tests",
+    "largest_squares",
     "moments_inside",
     "recompute",
 ]
@@ -35,6 +36,8 @@ FLAT = 1e-9
 FULL_RANK = 0.9
 SCREENED = 0.01
 """Thresholds up to which a scan screens in single precision."""
+_WIDE = 32
+"""Traits from which missing calls are bounded closely."""
 _EPS32 = float(np.finfo(np.float32).eps)
 
 
@@ -50,16 +53,15 @@ class Screen:
         Column sums of the weights.
     leverage : tuple of ndarray of float64 (n_samples,)
         Of each group: squared length of each row of its basis.
-    peaks : tuple of ndarray of float32 (2, n_traits)
-        Of each group: the largest square of each trait, and the root of the sum of its fourth
-        powers; with m missing calls a trait loses at most m times the one, and root m times
-        the other, of its sum of squares.
+    most : tuple of ndarray of float32 (n_levels, n_traits)
+        Of each group what missing calls can take of each trait's sum of squares, see
+        `largest_squares`.
     """
 
     weights: NDArray[np.float32]
     totals: Array
     leverage: tuple[Array, ...]
-    peaks: tuple[NDArray[np.float32], ...]
+    most: tuple[NDArray[np.float32], ...]
 
     @classmethod
     def build(cls, groups: Sequence[TraitGroup]) -> Screen:
@@ -67,30 +69,40 @@ class Screen:
         width = sum(group.rank + len(group.traits) for group in groups)
         weights = np.empty((len(groups[0].q), width), np.float32)
         totals = np.empty(width)
-        peaks, at = [], 0
+        most, at = [], 0
         for group in groups:
             rank, k = group.rank, len(group.traits)
             weights[:, at : at + rank] = group.q
             totals[at : at + rank] = group.q.sum(axis=0)
             at += rank
-            highest = np.empty((2, k))
+            highest = np.empty((len(_level_sizes(len(weights))), k), np.float32)
             for low in range(0, k, TOGETHER):
                 some = slice(low, min(low + TOGETHER, k))
                 y = group.residuals(some)
                 weights[:, at + low : at + some.stop] = y
                 totals[at + low : at + some.stop] = y.sum(axis=0)
-                y *= y
-                highest[0, some] = y.max(axis=0)
-                highest[1, some] = np.sqrt(np.einsum("nk,nk->k", y, y))
-            peaks.append(_above(highest))
+                highest[:, some] = largest_squares(y)
+            most.append(highest)
             at += k
         leverage = tuple(np.einsum("nc,nc->n", group.q, group.q) for group in groups)
-        return cls(weights, totals, leverage, tuple(peaks))
+        return cls(weights, totals, leverage, tuple(most))
 
 
-def _above(values: Array) -> NDArray[np.float32]:
-    """Return float32 that are not below the values given."""
-    return np.asarray((values * (1.0 + 1e-5)).astype(np.float32))
+def _level_sizes(n: int) -> NDArray[np.int64]:
+    """Return ceil(2 ** (level / 2)) of each level; the last one holds all n samples."""
+    steps = np.arange(int(np.ceil(2.0 * np.log2(max(n, 2)))) + 1)
+    return np.asarray(np.minimum(np.ceil(np.exp2(0.5 * steps) - 1e-9), n).astype(np.int64))
+
+
+def largest_squares(y: Array) -> NDArray[np.float32]:
+    """Return the sums of each column's largest squares, float32 (n_levels, n_traits), from above.
+
+    Level g sums ceil(2 ** (g / 2)) of them: as many missing calls take no more of a trait's sum
+    of squares, whoever they are.
+    """
+    squares = np.sort(np.square(y.T, dtype=np.float32), axis=1)[:, ::-1]
+    sums = np.cumsum(squares, axis=1, dtype=np.float64)[:, _level_sizes(len(y)) - 1]
+    return np.ascontiguousarray((sums * (1.0 + 1e-5)).T.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -184,25 +196,50 @@ class LinearScan:
         b = block.product[:, first - rank : first].astype(np.float64)
         bb = np.einsum("mi,mi->m", b, b)
         leverage, gaps = np.zeros(len(n)), group.n_samples - n
-        if len(block.missing):
-            leverage = block.lost(screen.leverage[number])
-        room = np.maximum(1.0 - leverage, 1e-3)
-        residual = gg - bb / room
-        usable = (spread > FLAT) & (residual > 1e-6 * spread) & (leverage < FULL_RANK)
+        least = 1e-6
+        if len(block.missing) and k >= _WIDE:
+            # With many traits a close bound pays: fewer pairs are looked at again.
+            leverage, most, slack, least = *_close_bounds(block, group, b), 1e-3
+            residual = (gg - most) * (1.0 - 2e-3)
+            room = np.maximum(1.0 - leverage, 1e-3)
+        else:
+            if len(block.missing):
+                leverage = block.lost(screen.leverage[number])
+            room = np.maximum(1.0 - leverage, 1e-3)
+            residual, slack = gg - bb / room, np.sqrt(bb * leverage) / room
+        usable = (spread > FLAT) & (residual > least * spread) & (leverage < FULL_RANK)
         dubious = (spread > FLAT) & ~usable
         df = np.maximum(n - rank - 1.0, 0.0)
         limit = np.where(usable & (df > 0), _least_r2(df, self.threshold or 0.0), 2.0)
         limit[dubious] = 0.0
         scale = np.where(usable, 1.0 / np.where(usable, residual, 1.0), 0.0)
-        slack = np.sqrt(bb * leverage) / room
         counted = np.where(usable, df, 0.0)
         plain = np.where(usable, 1.0 / np.where(usable, gg - bb, 1.0), 0.0)
         bounds = np.stack([scale, slack, 1.0 / room, limit, counted, plain, gaps, n])
         hist = np.zeros((k, HIST_BINS), np.int64)
         rows, columns = np.empty((2, len(n) * k), np.int32)
-        where = first, k, screen.weights, block.missing, block.ends, screen.peaks[number]
+        where = first, k, screen.weights, block.missing, block.ends, screen.most[number]
         count = _genotype.screen(block.product, *where, bounds, hist, rows, columns)
         return hist, rows[:count].copy(), columns[:count].copy()
+
+
+def _close_bounds(block: BlockProduct, group: TraitGroup, b: Array) -> tuple[Array, Array, Array]:
+    """Return bounds of q_S q_S', g'Hg without the missing calls, and the root of |q_S x|^2.
+
+    S are the missing calls of a variant and x its coefficients without them. The bound is the
+    Frobenius norm, which no eigenvalue exceeds; where it is near 1, the others are not of use.
+    """
+    m, c = b.shape
+    qq, none = np.empty((m, c, c)), np.empty(0)
+    _genotype.missing_terms(
+        block.missing, block.ends, len(group.q), c, group.q, 0, none, qq, none, none
+    )
+    size = np.sqrt(np.einsum("mij,mij->m", qq, qq))
+    a = np.eye(c) - qq
+    a[size >= FULL_RANK] = np.eye(c)
+    x = np.linalg.solve(a, b[:, :, None])[:, :, 0]
+    lost = np.einsum("mi,mij,mj->m", x, qq, x)
+    return size, np.einsum("mi,mi->m", x, b), np.sqrt(np.maximum(lost, 0.0)) * (1.0 + 1e-3)
 
 
 def moments_inside(

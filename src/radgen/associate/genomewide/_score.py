@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from radgen._core.blocks import block_ranges
 from radgen._native import _genotype
+from radgen.associate.genomewide._linear import largest_squares
 from radgen.associate.genomewide._rows import HIST_BINS
 from radgen.genome._blocks import BlockProduct, CentredBlock
 from radgen.stats.saddle import ResidualLaw, saddle_scores
@@ -174,8 +175,8 @@ class ScoreScreen:
         Squared length of each row of the basis.
     lengths : ndarray of float64 (n_nulls,)
         Length of residual / root.
-    peaks : ndarray of float32 (n_nulls, 2, 1)
-        Largest square, and root of the sum of fourth powers, of residual / root over its length.
+    most : tuple of ndarray of float32 (n_levels, 1)
+        Sums of the largest squares of residual / root over its length, see `largest_squares`.
     first : tuple of int
         Columns of `weights` where each null begins, and where the last one ends.
     limit : float
@@ -187,7 +188,7 @@ class ScoreScreen:
     squares: NDArray[np.float32]
     leverage: Array
     lengths: Array
-    peaks: NDArray[np.float32]
+    most: tuple[NDArray[np.float32], ...]
     first: tuple[int, ...]
     limit: float
 
@@ -203,7 +204,7 @@ class ScoreScreen:
         totals = np.zeros(sum(width))
         squares = np.zeros((len(nulls), n_samples), np.float32)
         leverage = np.zeros((len(nulls), n_samples))
-        lengths, peaks, at = np.ones(len(nulls)), np.zeros((len(nulls), 2, 1)), 0
+        lengths, most, at = np.ones(len(nulls)), [], 0
         for number, (used, null) in enumerate(nulls):
             scaled = null.residual / null.root
             lengths[number] = np.sqrt(scaled @ scaled)
@@ -212,13 +213,11 @@ class ScoreScreen:
             totals[at : at + width[number]] = part.sum(axis=0)
             squares[number, used] = null.root * null.root
             leverage[number, used] = np.einsum("nc,nc->n", null.q, null.q)
-            y2 = np.square(scaled / lengths[number])
-            peaks[number, :, 0] = y2.max(), np.sqrt((y2 * y2).sum())
+            most.append(largest_squares((scaled / lengths[number])[:, None]))
             at += width[number]
         limit = float(np.square(special.ndtri(0.5 * 10.0**SADDLE_BELOW))) * (1.0 - 1e-3)
         first = tuple(np.concatenate([[0], np.cumsum(width)]).tolist())
-        high = np.ascontiguousarray(peaks * (1.0 + 1e-5), np.float32)
-        return cls(weights, totals, squares, leverage, lengths, high, first, limit)
+        return cls(weights, totals, squares, leverage, lengths, tuple(most), first, limit)
 
     def candidates(
         self, block: BlockProduct, squares: Array, number: int
@@ -265,6 +264,6 @@ class ScoreScreen:
         )
         hist = np.zeros((1, HIST_BINS), np.int64)
         rows, columns = np.empty((2, m), np.int32)
-        where = first + rank, 1, self.weights, block.missing, block.ends, self.peaks[number]
+        where = first + rank, 1, self.weights, block.missing, block.ends, self.most[number]
         count = _genotype.screen(block.product, *where, bounds, hist, rows, columns)
         return rows[:count].copy(), hist

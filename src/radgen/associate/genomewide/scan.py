@@ -17,7 +17,6 @@ from radgen.associate.genomewide._compact import CompactStore
 from radgen.associate.genomewide._input import GwasInput, coded_missing, prepare, prepare_survival
 from radgen.associate.genomewide._layouts import LAYOUTS, ScanKind
 from radgen.associate.genomewide._linear import LinearScan
-from radgen.associate.genomewide._mixed import related_rows
 from radgen.associate.genomewide._plan import (
     LOGISTIC_TESTS,
     MODELS,
@@ -190,6 +189,8 @@ def gwas(
         raise InputError("robust goes with an interaction.")
     engine = open_backend(backend)
     if kinship is not None:
+        from radgen.associate.genomewide._mixed import related_rows
+
         genotypes = genotypes.take_samples(related_rows(kinship, genotypes.samples))
     if model == "cox":
         data, events = prepare_survival(genotypes, phenotypes, covariates, traits, event)
