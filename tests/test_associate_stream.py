@@ -126,3 +126,28 @@ def test_empty_ledger(tmp_path: Path) -> None:
     whole, two_level = ledger.adjusted(np.array([np.nan]), np.array([1]))
     assert np.isnan(whole).all()
     assert np.isnan(two_level).all()
+
+
+def test_qq_plot_of_listed_pairs_knows_how_many_there_are(tmp_path: Path) -> None:
+    """The smallest p of many null pairs lie on the diagonal, and inflation is that of all."""
+    from radgen import plot
+
+    rng = np.random.default_rng(6)
+    ids = [f"s{i}" for i in range(60)]
+    images = PhenotypeTable.from_frame(
+        {"sample": ids} | {f"f{j}": rng.normal(size=60) for j in range(40)}
+    )
+    genes = OmicsTable(
+        ids, [f"G{j}" for j in range(100)], rng.normal(size=(60, 100)), "expression", "log2"
+    )
+    whole = scan(images, genes)
+    listed = scan(images, genes, out=tmp_path / "pairs.parquet", listed=200)
+    log10p = whole.frame["log10p"].to_numpy()
+    assert listed.summary["lambda_gc"] == pytest.approx(plot.inflation(log10p), abs=0.01)
+    part = listed.frame["log10p"].to_numpy()
+    axes = plot.qq(part, n_tests=4000, lambda_gc=listed.summary["lambda_gc"])
+    points = axes.collections[-1].get_offsets()
+    every = plot.qq(log10p).collections[-1].get_offsets()
+    np.testing.assert_allclose(sorted(points[:, 0])[-50:], sorted(every[:, 0])[-50:])
+    assert "4,000 tests" in axes.texts[0].get_text()
+    assert "λ" not in plot.qq(part, n_tests=4000).texts[0].get_text()

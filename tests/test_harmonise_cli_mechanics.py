@@ -5,13 +5,15 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.decomposition import PCA
 from typer.testing import CliRunner
 
 from radgen.cli.app import app
 from radgen.errors import FormatError, InputError
-from radgen.phenotype import CorrelationFilter, RankNormaliser, VarianceFilter
+from radgen.phenotype import CorrelationFilter, RankNormaliser, VarianceFilter, batch_components
 from radgen.phenotype.harmonise_table import fit_table, read_harmoniser
 from radgen.phenotype.portable import read_transformer, write_transformer
+from radgen.types import PhenotypeTable
 
 
 def _call(*arguments):
@@ -71,6 +73,36 @@ def test_a_table_is_harmonised_and_the_model_serves_new_rows(tmp_path, options):
     if "--subject" not in options:
         np.testing.assert_allclose(new["f3"], flat["f3"].head(40), rtol=1e-12)
     assert not any(f'"{item}"' in model.read_text() for item in table["patient"].to_list())
+
+
+def test_the_picture_shows_what_was_moved(tmp_path):
+    table = _table().drop_nulls()
+    table.write_csv(tmp_path / "t.csv")
+    found = _call(
+        "harmonise", "fit", tmp_path / "t.csv", "--batch", "maker", "--method", "location-scale",
+        "--leave", "age,levels,kernel", "--features", "f1,f2,f3,f4,f5", "--mean-only", "--model",
+        tmp_path / "m.json", "--out", tmp_path / "flat.csv", "--picture", tmp_path / "pca.png",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "pca.png").read_bytes()[:4] == b"\x89PNG"
+    names = [f"f{j}" for j in range(1, 6)]
+    ids = pl.Series("sample", [f"s{k}" for k in range(table.height)])
+    flat = pl.read_csv(tmp_path / "flat.csv")
+    before, after = (
+        PhenotypeTable.from_frame(t.select(names).with_columns(ids)) for t in (table, flat)
+    )
+    batch = dict(zip(ids, table["maker"], strict=True))
+    points = batch_components(before, after, batch)
+    z = (before.values - before.values.mean(axis=0)) / before.values.std(axis=0)
+    scores = np.abs(PCA(2).fit_transform(z))
+    own = points.filter(pl.col("stage") == "before").select("first", "second").to_numpy()
+    np.testing.assert_allclose(np.abs(own), scores, atol=1e-8)
+    means = points.filter(pl.col("stage") == "after").group_by("group").agg(
+        pl.col("first").mean(), pl.col("second").mean()
+    )  # fmt: skip
+    assert np.ptp(means.select("first", "second").to_numpy(), axis=0).max() < 1e-6
+    with pytest.raises(InputError, match="three samples"):
+        batch_components(before, after, {"s0": "a"})
 
 
 def test_what_cannot_be_done_is_said(tmp_path):

@@ -59,6 +59,18 @@ def _sites(ax: Any) -> Any:
     return plot.site_distribution(frame, xlabel="$ feature", ax=ax)
 
 
+def _components(ax: Any) -> Any:
+    frame = pl.DataFrame(
+        {
+            "stage": ["before"] * N + ["after"] * N,
+            "group": NAMES * (2 * N // 5),
+            "first": RNG.normal(size=2 * N),
+            "second": RNG.normal(size=2 * N),
+        }
+    )
+    return plot.components(frame, ax=ax)
+
+
 def _genome(ax: Any, *, mirrored: bool = False) -> Any:
     frame = gwas(np.random.default_rng(0), 500).frame
     chrom, pos, log10p = (frame[name].to_numpy() for name in ("chrom", "pos", "log10p"))
@@ -160,17 +172,31 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
         ax=ax,
     ),
     "site_distribution": _sites,
+    "components": _components,
+    "waterfall": lambda ax: plot.waterfall(
+        RNG.normal(size=5), ["CR", "PR", HOSTILE[0], "PD", "PD"], ax=ax
+    ),
+    "link_graph": lambda ax: plot.link_graph(NAMES, NAMES[::-1], RNG.normal(size=5), ax=ax),
+    "paired_forest": lambda ax: plot.paired_forest(
+        NAMES,
+        {NAMES[0]: np.tile([0.0, -1.0, 1.0], (5, 1)), HOSTILE[0]: np.tile([0, -1, 1.0], (5, 1))},
+        ax=ax,
+    ),
+    "tree_heatmap": lambda ax: plot.tree_heatmap(
+        [
+            {"left": 1, "right": 2, "trait": HOSTILE[0], "threshold": 0.5, "mean": 0.0, "n": 5},
+            {"left": -1, "right": -1, "trait": "", "threshold": np.nan, "mean": -1.0, "n": 5},
+            {"left": -1, "right": -1, "trait": "", "threshold": np.nan, "mean": 1.0, "n": 5},
+        ],
+        np.arange(N) % 2 + 1,
+        RNG.normal(size=(5, N)),
+        row_names=NAMES,
+        ax=ax,
+    ),
     "scatter": lambda ax: plot.scatter(
         RNG.normal(size=N), RNG.normal(size=N), groups=NAMES * 12, xlabel=HOSTILE[2], ax=ax
     ),
     "violin": lambda ax: plot.violin({name: RNG.normal(size=9) for name in NAMES}, ax=ax),
-    "waterfall": lambda ax: plot.waterfall(RNG.normal(size=5), NAMES, ax=ax),
-    "paired_forest": lambda ax: plot.paired_forest(
-        NAMES,
-        {HOSTILE[0]: [[0, -1, 1]] * 5, HOSTILE[2]: [[1, np.nan, 2]] * 5},
-        ax=ax,
-    ),
-    "link_graph": lambda ax: plot.link_graph(NAMES, NAMES[::-1], [1, -2, 3, -4, 5], ax=ax),
     "mr_scatter": lambda ax: plot.mr_scatter(
         RNG.normal(size=5),
         RNG.normal(size=5),
@@ -231,8 +257,14 @@ def test_plot_returns_axes_and_writes_svg_with_hostile_names(name: str) -> None:
 
 
 def test_plots_of_arrays_are_all_tried() -> None:
-    others = {"GENOME_WIDE", "cluster_order", "genome_positions", "inflation", "short_names"}
-    others |= {"trimmed", "tree_heatmap"}  # labels; drawn from a fitted tree by its result
+    others = {
+        "GENOME_WIDE",
+        "cluster_order",
+        "genome_positions",
+        "inflation",
+        "short_names",
+        "trimmed",
+    }
     others |= {"manhattan_stack", "name_points"}  # several Axes; texts on Axes that are there
     images = {"contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"}
     assert set(plot.__all__) - others - images == set(DRAWN)

@@ -332,7 +332,21 @@ def test_reliability_from_the_command_line(scans, tmp_path):
     )  # fmt: skip
     clinic.write_csv(tmp_path / "c.csv")
     readers = (tmp_path / "r1.csv", tmp_path / "r2.csv", "--leave", "age")
-    text = call("table", *readers, "--form", "2,1", "--out", tmp_path / "icc.csv")
+    text = call(
+        "table", *readers, "--form", "2,1", "--out", tmp_path / "icc.csv", "--picture",
+        tmp_path / "icc.png",
+    )  # fmt: skip
+    assert (tmp_path / "icc.png").read_bytes()[:4] == b"\x89PNG"
+    text = call(
+        "table", *readers, "--form", "2,1", "--out", tmp_path / "icc.csv", "--picture",
+        tmp_path / "a.svg", "--feature", "a",
+    )  # fmt: skip
+    assert "<svg" in (tmp_path / "a.svg").read_text()
+    lost = CliRunner().invoke(app, [
+        "reliability", "table", *map(str, readers[:2]), "--feature", "a", "--out",
+        str(tmp_path / "icc.csv"),
+    ])  # fmt: skip
+    assert "name it with --picture" in str(lost.exception)
     assert "of 2 phenotypes have an ICC(2,1)" in text
     assert pl.read_csv(tmp_path / "icc.csv")["phenotype"].to_list() == ["a", "b"]
     text = call(

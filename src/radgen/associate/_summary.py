@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from radgen.stats.selection import Z_EDGES
 from radgen.stats.tail import normal_log10p
@@ -13,6 +14,7 @@ from radgen.stats.tail import normal_log10p
 __all__ = ["LEVEL", "Tally", "tally"]
 
 LEVEL = 0.05
+_MEDIAN_CHI2 = 0.454936423119572
 _LOG10P = -normal_log10p(Z_EDGES)
 
 
@@ -51,7 +53,22 @@ class Tally:
             "median_n": _median(self._n),
             "median_df": _median(self._df),
             "z_counts": self.z_counts.tolist(),
+            "lambda_gc": _inflation(self.z_counts),
         }
+
+
+def _inflation(counts: NDArray[np.int64]) -> float | None:
+    """Return the median chi-square over that of the null, of counts of |z| by `Z_EDGES`."""
+    reached = np.cumsum(counts)
+    if not reached[-1]:
+        return None
+    half = reached[-1] / 2
+    place = int(np.searchsorted(reached, half))
+    before = reached[place - 1] if place else 0
+    edges = np.append(Z_EDGES, Z_EDGES[-1])
+    share = (half - before) / counts[place]
+    median = edges[place] + share * (edges[place + 1] - edges[place])
+    return float(median**2 / _MEDIAN_CHI2)
 
 
 def tally(frame: pl.DataFrame) -> dict[str, Any]:

@@ -20,14 +20,15 @@ __all__ = ["apply", "fit", "gauge"]
 
 def fit(
     path: Path,
-    model: Path,
-    out: Path | None,
+    places: tuple[Path, Path | None, Path | None],
     columns: Mapping[str, str],
     leave: str,
     options: Mapping[str, Any],
 ) -> None:
-    """Fit a harmoniser to a table, store it, and write the harmonised table."""
+    """Fit a harmoniser to a table, store it, write the harmonised table and a picture."""
     from radgen.phenotype.harmonise_table import fit_table
+
+    model, out, picture = places
 
     table = read_sample_table(path)
     named = {key: parted(text) or [] for key, text in columns.items()}
@@ -47,9 +48,29 @@ def fit(
         batch = fitted.columns.batch
         order = [batch[k] for k in fitted.estimator.order_ if k < len(batch)]
         typer.echo(f"Removed in this order: {', '.join(order)}.")
+    flat = fitted.apply(table)
     if out is not None:
-        write_table(fitted.apply(table), out)
+        write_table(flat, out)
         typer.echo(f"Harmonised table: {out}")
+    if picture is not None:
+        _draw(table, flat, fitted, picture)
+
+
+def _draw(before: pl.DataFrame, after: pl.DataFrame, fitted: Any, out: Path) -> None:
+    from radgen import plot
+    from radgen.cli._output import write_picture
+    from radgen.phenotype import batch_components
+    from radgen.types import PhenotypeTable
+
+    ids = [str(k) for k in range(before.height)]
+    labels = fitted.columns.batches(before)
+    texts = [str(b) if labels.ndim == 1 else ", ".join(map(str, b)) for b in labels]
+    tables = [
+        PhenotypeTable.from_frame(t.select(fitted.features).with_columns(pl.Series("sample", ids)))
+        for t in (before, after)
+    ]
+    points = batch_components(*tables, dict(zip(ids, texts, strict=True)))
+    write_picture(plot.components(points), out)
 
 
 def apply(model: Path, path: Path, out: Path) -> None:

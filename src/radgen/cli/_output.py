@@ -16,7 +16,15 @@ import typer
 from radgen._core.progress import Tick, use_progress
 from radgen.errors import RadgenError
 
-__all__ = ["bars", "explained_errors", "plain_warnings", "show_demo", "show_problems", "show_run"]
+__all__ = [
+    "bars",
+    "explained_errors",
+    "plain_warnings",
+    "show_demo",
+    "show_problems",
+    "show_run",
+    "write_picture",
+]
 
 
 @contextmanager
@@ -154,3 +162,16 @@ def show_demo(demo: Any) -> None:
     typer.echo(f"Report: {demo.run.report}")
     if not demo.run.complete:
         raise typer.Exit(3)
+
+
+def write_picture(axes: Any, out: Path, *, dpi: int = 200) -> None:
+    """Write the figure of Axes on white paper, in the format that the file's name asks for."""
+    from radgen._core.files import atomic_path
+
+    figure = axes.figure
+    figure.patch.set_alpha(1.0)
+    figure.patch.set_facecolor("white")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as path:
+        figure.savefig(path, dpi=dpi, format=out.suffix.lstrip(".") or "png", bbox_inches="tight")
+    typer.echo(f"Picture: {out}")

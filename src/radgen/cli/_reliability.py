@@ -52,15 +52,53 @@ def repeats(
     return {path.name: table for path, table in zip(paths, found.values(), strict=True)}
 
 
-def measure(tables: Mapping[str, PhenotypeTable], out: Path, form: str, threshold: float) -> None:
-    """Print and write the agreement of repeats."""
+def measure(
+    tables: Mapping[str, PhenotypeTable],
+    out: Path,
+    form: str,
+    threshold: float,
+    *,
+    picture: Path | None = None,
+    feature: str | None = None,
+) -> None:
+    """Print and write the agreement of repeats; draw all coefficients, or one feature.
+
+    Raises
+    ------
+    InputError
+        If a feature is named without a picture, or no table has it.
+    """
+    from radgen.cli._output import write_picture
     from radgen.phenotype import measure_repeatability
+
+    if feature is not None and picture is None:
+        raise InputError("--feature is for a picture: name it with --picture.")
+    drawn = None if feature is None else _bland_altman(tables, feature)
 
     result = measure_repeatability(tables, form=form, threshold=threshold)  # type: ignore[arg-type]
     write_table(result.table, out)
     if result.dropped.height:
         typer.echo(f"{result.dropped.height} subjects are not in every repeat.")
     report(result, out)
+    if picture is not None:
+        write_picture(result.plot("icc") if drawn is None else drawn, picture)
+
+
+def _bland_altman(tables: Mapping[str, PhenotypeTable], feature: str) -> Any:
+    """Draw the second repeat minus the first, as the table's bias has it."""
+    from radgen import plot
+    from radgen._core.naming import did_you_mean
+    from radgen.phenotype import repeats_of
+
+    names = next(iter(tables.values())).names
+    if feature not in names:
+        raise InputError(f"No feature is named {feature!r}. {did_you_mean(feature, names)}")
+    values, _ = repeats_of(tables, [feature])
+    plain = [name.removesuffix(".0") for name in list(tables)[:2]]
+    first, second = (f"repeat {name}" if name.isdigit() else name for name in plain)
+    drawn = plot.bland_altman(values[:, 1, 0], values[:, 0, 0], names=(second, first))
+    drawn.set_title(plot.short_names([feature])[0], loc="left", fontsize=10)
+    return drawn
 
 
 def perturb(

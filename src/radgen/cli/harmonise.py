@@ -60,15 +60,25 @@ def fit(
     unseen: Annotated[
         str, typer.Option(help="What apply does with new batches: refuse, adapt or leave.")
     ] = "refuse",
+    mean_only: Annotated[
+        bool, typer.Option("--mean-only", help="Shift only, no scale (batches of one scan).")
+    ] = False,
+    nonparametric: Annotated[
+        bool, typer.Option("--nonparametric", help="No normal prior of the shifts.")
+    ] = False,
     features: _Features = "",
     leave: _Leave = "",
+    picture: Annotated[
+        Path | None, typer.Option(help="Samples by batch before and after: .png, .svg, .pdf.")
+    ] = None,
 ) -> None:
     """Learn batch effects from a table, write them down, and harmonise the table."""
     from radgen.cli import _harmonise
 
-    options = {"method": method, "subject": subject, "unseen": unseen, "reference": reference}
+    options = {"method": method, "subject": subject, "unseen": unseen, "reference": reference,
+               "mean_only": mean_only, "parametric": not nonparametric}  # fmt: skip
     columns = {"batch": batch, "keep": keep, "smooth": smooth, "features": features}
-    _harmonise.fit(table, model, out, columns, leave, options)
+    _harmonise.fit(table, (model, out, picture), columns, leave, options)
 
 
 @app.command()

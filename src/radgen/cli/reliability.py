@@ -50,12 +50,18 @@ def table(
     form: _Form = "1,1",
     threshold: _Threshold = 0.75,
     leave: _Leave = "",
+    picture: Annotated[
+        Path | None, typer.Option(help="Coefficients with intervals: .png, .svg or .pdf.")
+    ] = None,
+    feature: Annotated[
+        str | None, typer.Option(help="Draw this feature's Bland-Altman plot instead.")
+    ] = None,
 ) -> None:
     """Measure the agreement of repeated feature tables."""
     from radgen.cli import _reliability
 
     repeats = _reliability.repeats(tables, repeat, id_, leave)
-    _reliability.measure(repeats, out, form, threshold)
+    _reliability.measure(repeats, out, form, threshold, picture=picture, feature=feature)
 
 
 @app.command()

@@ -118,11 +118,20 @@ class RepeatabilityResult(Result):
             np.linspace(0, known.height - 1, min(most, known.height)).round().astype(int)
         )
         rows = known[at.tolist()]
-        return plot.forest(
+        from matplotlib.lines import Line2D
+
+        from radgen.plot import style
+
+        inks = {"keep": style.PALETTE[0], "unsure": style.MUTED, "drop": style.ACCENT}
+        drawn = plot.forest(
             plot.short_names(rows["phenotype"].to_list()), rows["icc"], rows["icc_low"],
             rows["icc_high"], null=float(self.params["threshold"]), ax=ax,
+            inks=[inks[item] for item in rows["verdict"]],
             xlabel=f"ICC({self.params['form']}) with interval; line: threshold",
         )  # fmt: skip
+        marks = [Line2D([], [], marker="s", color=ink, linewidth=1.8) for ink in inks.values()]
+        style.legend(drawn, marks, list(inks), loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+        return drawn
 
 
 def measure_repeatability(

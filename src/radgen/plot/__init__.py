@@ -18,6 +18,7 @@ _WHERE = {
     "coloc_compare": "causal",
     "coloc_prior": "causal",
     "coloc_region": "causal",
+    "components": "cohort",
     "contact_sheet": "images",
     "decision_curve": "performance",
     "feature_map": "images",

@@ -11,7 +11,7 @@ import polars as pl
 from radgen.errors import InputError, shown
 from radgen.plot import style
 
-__all__ = ["feature_status", "flow", "site_distribution"]
+__all__ = ["components", "feature_status", "flow", "site_distribution"]
 
 _STATUS = {"ok": style.PALETTE[2], "undefined": style.PALETTE[1], "failed": style.PALETTE[3]}
 
@@ -150,6 +150,66 @@ def site_distribution(values: pl.DataFrame, *, xlabel: str = "", ax: Any = None)
     style.legend(ax, [Patch(color=ink) for ink in inks], stages[: len(inks)],
                  loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # fmt: skip
     return ax
+
+
+def components(points: pl.DataFrame, *, ax: Any = None) -> Any:
+    """Draw samples on two components by group, a panel a stage, and return the Axes.
+
+    Parameters
+    ----------
+    points : polars.DataFrame
+        Columns ``stage`` ("before", "after"), ``group``, ``first``, ``second``.
+    ax : matplotlib.axes.Axes or None
+        Where to draw; None = a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes around the panels. Panels share their limits; a cross marks the mean of each of
+        the seven largest groups, the others are one.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there is no row.
+    """
+    from matplotlib.lines import Line2D
+
+    _need(points, ("stage", "group", "first", "second"), "picture of components")
+    stages = points["stage"].unique(maintain_order=True).to_list()
+    counts = points.group_by("group").len().sort(["len", "group"], descending=[True, False])
+    named = counts["group"].to_list()[:7]
+    ax = ax or style.axes(8.4, 3.9)
+    ax.axis("off")
+    limits = [_limits(points[name]) for name in ("first", "second")]
+    width = 1 / len(stages)
+    for index, stage in enumerate(stages):
+        panel = ax.inset_axes((index * width + 0.02, 0.0, width - 0.08, 0.86))
+        part = points.filter(pl.col("stage") == stage)
+        for place, group in enumerate([None, *named]):
+            own = pl.col("group") == group if group is not None else ~pl.col("group").is_in(named)
+            rows, ink = part.filter(own), style.colour(7 if group is None else place - 1)
+            panel.scatter(rows["first"], rows["second"], s=14, color=ink, alpha=0.6, linewidths=0)
+            if group is not None and rows.height:
+                panel.plot(rows["first"].mean(), rows["second"].mean(), "X", color=ink, zorder=4,
+                           markersize=9, markeredgecolor=style.PAPER)  # fmt: skip
+        panel.set_xlim(*limits[0])
+        panel.set_ylim(*limits[1])
+        second = "Second component" if index == 0 else ""
+        style.dress(panel, xlabel="First component", ylabel=second, title=stage)
+    labels = [*named, *(["others"] if counts.height > len(named) else [])]
+    inks = [style.colour(place) for place in range(len(named))] + [style.colour(7)]
+    marks = [Line2D([], [], marker="o", linestyle="", color=ink, markersize=5) for ink in inks]
+    style.legend(ax, marks[: len(labels)], [style.safe(name, 24) for name in labels],
+                 loc="lower right", bbox_to_anchor=(0.99, 0.96), ncols=4)  # fmt: skip
+    return ax
+
+
+def _limits(values: pl.Series) -> tuple[float, float]:
+    """Return limits that hold 99 % of the values and a margin: single outliers flatten nothing."""
+    low, high = np.quantile(values.to_numpy(), (0.005, 0.995))
+    margin = 0.12 * max(float(high - low), 1e-9)
+    return float(low) - margin, float(high) + margin
 
 
 def _need(frame: pl.DataFrame, columns: tuple[str, ...], what: str) -> None:

@@ -89,6 +89,7 @@ def forest(
     log: bool = False,
     notes: Sequence[str] = (),
     summary: int = 0,
+    inks: Sequence[str] = (),
     xlabel: str = "Effect (95 % interval)",
     ax: Any = None,
 ) -> Any:
@@ -108,6 +109,8 @@ def forest(
         Text at the right; empty = estimate and interval are printed.
     summary : int, default 0
         So many of the last rows are pooled estimates: drawn as diamonds below a line.
+    inks : sequence of str (n_rows,)
+        Colour of each row; empty = rows whose interval leaves out `null` stand out.
     xlabel : str
         What is estimated.
     ax : matplotlib.axes.Axes or None
@@ -129,7 +132,9 @@ def forest(
     ax = ax or style.axes(6.0, 0.9 + 0.28 * max(len(names), 1))
     place = np.arange(len(names))
     clear = (left > null) | (right < null)
-    for chosen, ink in ((~clear, style.MUTED), (clear, style.PALETTE[0])):
+    colours = np.array(inks or np.where(clear, style.PALETTE[0], style.MUTED), dtype=object)
+    for ink in dict.fromkeys(colours.tolist()):
+        chosen = colours == ink
         ax.hlines(place[chosen], left[chosen], right[chosen], color=ink, linewidth=1.8)
         for pooled, marker, size in ((False, "s", 34), (True, "D", 52)):
             rows = place[chosen & ((place >= len(names) - summary) == pooled)]

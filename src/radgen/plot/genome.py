@@ -165,6 +165,7 @@ def qq(
     log10p: ArrayLike,
     *,
     counts: ArrayLike | None = None,
+    n_tests: int | None = None,
     lambda_gc: float | None = None,
     name: str = "",
     band: float = 0.95,
@@ -181,8 +182,10 @@ def qq(
         log10 of p; NaN is left out.
     counts : array of int (n_bins,) or None
         Number of tests behind each entry, where tests were binned.
+    n_tests : int or None
+        Number of all tests, where only those with the smallest p are given.
     lambda_gc : float or None
-        Inflation factor to print; None = computed by `inflation`.
+        Inflation factor to print; None = computed by `inflation`, where all tests are given.
     name : str
         Title.
     band : float, default 0.95
@@ -223,6 +226,8 @@ def qq(
         rank = (np.cumsum(weight) - 0.5 * weight)[kept]
     if not len(observed):
         raise InputError("A QQ plot needs at least one p-value.")
+    whole = n_tests is None or n_tests <= n
+    n = n if n_tests is None else max(n, float(n_tests))
     expected = -np.log10(rank / n)
     ax = ax or style.axes(4.6, 3.8)
     if back:
@@ -230,8 +235,9 @@ def qq(
     ax.scatter(expected, observed[kept], s=9, color=colour, linewidths=0)
     style.dress(ax, xlabel="Expected −log₁₀ p", ylabel="Observed −log₁₀ p", title=name)
     if note:
-        factor = inflation(-observed, weight) if lambda_gc is None else lambda_gc
-        ax.text(0.04, 0.95, f"λ = {factor:.3f}\n{n:,.0f} tests", transform=ax.transAxes,
+        factor = inflation(-observed, weight) if lambda_gc is None and whole else lambda_gc
+        words = [] if factor is None else [f"λ = {factor:.3f}"]
+        ax.text(0.04, 0.95, "\n".join([*words, f"{n:,.0f} tests"]), transform=ax.transAxes,
                 va="top", fontsize=8.5, color=style.INK)  # fmt: skip
     # A further trait may reach higher, or wider, than those before it.
     reach = (float(expected.max()), float(np.max(observed)))

@@ -162,7 +162,14 @@ def violins(
                        linewidths=1.1, zorder=4)  # fmt: skip
 
 
-def bland_altman(first: ArrayLike, second: ArrayLike, *, unit: str = "", ax: Any = None) -> Any:
+def bland_altman(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    unit: str = "",
+    names: tuple[str, str] = ("first", "second"),
+    ax: Any = None,
+) -> Any:
     """Draw differences against means with the limits of agreement, and return the Axes.
 
     Parameters
@@ -171,6 +178,8 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, unit: str = "", ax: Any
         Two measurements of the same samples; NaN pairs are left out.
     unit : str
         Unit of both.
+    names : tuple of str
+        What the two are; the difference is the first minus the second.
     ax : matplotlib.axes.Axes or None
         Where to draw; None = a new figure.
 
@@ -202,10 +211,15 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, unit: str = "", ax: Any
                               (bias + 1.96 * spread, "--", "+1.96 SD")):  # fmt: skip
         ax.axhline(level, color=style.ACCENT if dash == "--" else style.INK, linestyle=dash,
                    linewidth=1.0)  # fmt: skip
-        ax.text(1.01, level, f"{name}\n{level:.3g}".replace("-", "−"), va="center", fontsize=7.5,
+        ax.text(1.01, level, f"{name}\n{_short(level)}", va="center", fontsize=7.5,
                 transform=ax.get_yaxis_transform(), color=style.INK)  # fmt: skip
     tail = f" ({unit})" if unit else ""
-    return style.dress(ax, xlabel=f"Mean of both{tail}", ylabel=f"Difference{tail}")
+    return style.dress(ax, xlabel=f"Mean of both{tail}", ylabel=f"{names[0]} − {names[1]}{tail}")
+
+
+def _short(value: float) -> str:
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def _shape(ax: Any, known: NDArray[np.float64], place: float, width: float, ink: str) -> None:

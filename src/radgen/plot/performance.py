@@ -352,6 +352,5 @@ def waterfall(
     ax.set_xlim(-0.7, len(values) - 0.3)
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:+.0f} %".replace("-", "−") if v else "0 %")
     style.dress(ax, xlabel=f"{len(values):,} patients", ylabel=ylabel, grid="y")
-    handles, labels = ax.get_legend_handles_labels()
-    style.legend(ax, handles, labels, ncols=min(len(names), 5), loc="upper right")
+    style.legend(ax, *ax.get_legend_handles_labels(), ncols=min(len(names), 5), loc="upper right")
     return ax

@@ -33,7 +33,7 @@ def tree_heatmap(
     ----------
     nodes : sequence of mapping
         A node each, the root first: ``left, right`` (places of children, -1 = none), ``trait``,
-        ``threshold``, ``mean``.
+        ``threshold``, ``mean``, ``n``.
     leaf : array of int (n_samples,)
         Leaf of each sample.
     values : array of float64 (n_rows, n_samples)

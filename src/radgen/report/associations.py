@@ -37,7 +37,9 @@ def render_association(result: Result) -> tuple[Block, ...]:
     tested = frame.filter(pl.col("log10p").is_finite() & pl.col("effect").is_finite())
     blocks: list[Block] = opening(result)
     if tested.height:
-        blocks += side_by_side([*_volcanoes(tested, adjusted), _pair_qq(tested)])
+        blocks += side_by_side(
+            [*_volcanoes(tested, adjusted, _listed(result, tested)), _pair_qq(result, tested)]
+        )
         blocks += _effect_map(tested, adjusted)
         blocks += _top_forest(tested, adjusted)
         blocks += _link_graph(tested, adjusted)
@@ -88,7 +90,7 @@ def _pair_names(frame: pl.DataFrame) -> list[str]:
     return [f"{short[a]} ~ {b}" for a, b in frame.select("phenotype", "omics").iter_rows()]
 
 
-def _volcanoes(tested: pl.DataFrame, adjusted: str) -> list[Figure]:
+def _volcanoes(tested: pl.DataFrame, adjusted: str, listed: str) -> list[Figure]:
     kinds = [""] if "test" not in tested.columns else _commonest(tested["test"])
     drawn = []
     for kind in kinds[:_VOLCANOES]:
@@ -98,13 +100,19 @@ def _volcanoes(tested: pl.DataFrame, adjusted: str) -> list[Figure]:
         drawn.append(
             Figure(
                 f"Volcano plot{f': {words}' if words else ''}",
-                f"Effects of {part.height:,} pairs against the strength of their evidence; "
+                f"Effects of {part.height:,} pairs{listed} against the strength of their evidence; "
                 f"{passed:,} pass an adjusted level of {_LEVEL:g}.",
                 partial(_draw_volcano, part, adjusted),
                 data=part,
             )
         )
     return drawn
+
+
+def _listed(result: Result, tested: pl.DataFrame) -> str:
+    """Return words where the result lists a part of the pairs only."""
+    total = int((getattr(result, "summary", None) or {}).get("n_tested") or 0)
+    return " (those listed: the smallest p)" if total > tested.height else ""
 
 
 def _draw_volcano(part: pl.DataFrame, adjusted: str, ax: Any) -> Any:
@@ -123,12 +131,22 @@ def _commonest(series: pl.Series) -> list[str]:
     return [name for name, _ in sorted(counted, key=lambda row: (-row[1], row[0]))]
 
 
-def _pair_qq(tested: pl.DataFrame) -> Figure:
+def _pair_qq(result: Result, tested: pl.DataFrame) -> Figure:
+    summary = getattr(result, "summary", None) or {}
+    total = int(summary.get("n_tested") or tested.height)
+    listed = total > tested.height
+    drawn = f" (drawn: the {tested.height:,} smallest of {total:,})" if listed else ""
+    factor = summary.get("lambda_gc") if listed else None
     return Figure(
         "QQ plot of all pairs",
-        "Observed against expected p-values of all pairs with a 95 % band under the null; pairs "
-        "are correlated, so that departures of the whole line are expected.",
-        lambda ax: plot.qq(tested["log10p"].to_numpy(), ax=ax),
+        f"Observed against expected p-values of all pairs{drawn} with a 95 % band under the null; "
+        "pairs are correlated, so that departures of the whole line are expected.",
+        lambda ax: plot.qq(
+            tested["log10p"].to_numpy(),
+            n_tests=total if listed else None,
+            lambda_gc=factor,
+            ax=ax,
+        ),
         data=tested.select("phenotype", "omics", "log10p"),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from radgen import plot
+from radgen.errors import InputError
 from radgen.report.blocks import Block, Figure, Prose, Table
 from radgen.report.input import ReportInput
 from radgen.types import PhenotypeTable
@@ -236,7 +237,29 @@ def _harmonisation(
             "harmonisation, for the features that differed most."
         ),
         drawn,
+        *_components(before, after, site),
         Table("Variance between sites", shares),
+    )
+
+
+def _components(
+    before: PhenotypeTable, after: PhenotypeTable, site: dict[str, str]
+) -> tuple[Block, ...]:
+    from radgen.phenotype import batch_components
+
+    try:
+        points = batch_components(before, after, site)
+    except InputError:
+        return ()  # too few samples or phenotypes for a picture
+    return (
+        Figure(
+            "Samples by site on two components",
+            "Scores on the two leading principal components of the phenotypes before "
+            "harmonisation, the same axes after it; crosses are the means of sites.",
+            lambda ax: plot.components(points, ax=ax),
+            data=points,
+            size=(8.4, 3.9),
+        ),
     )
 
 
