@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def _rows() -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@cache
 def _tests_of(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     return {

@@ -160,7 +160,7 @@ def log_bayes_factors(beta: ArrayLike, se: ArrayLike, prior_sd: float) -> Array:
     Examples
     --------
     >>> log_bayes_factors([0.1], [0.02], 0.15).round(3)
-    array([10.253])
+    array([10.258])
     """
     if not prior_sd > 0:
         raise InputError(f"prior_sd is {prior_sd}; needed is a positive number.")

@@ -229,7 +229,7 @@ def mediate(
     >>> found = mediate({"sample": ids, "GENE": gene}, {"sample": ids, "volume": volume}, score,
     ...                 seed=1, n_bootstrap=200)
     >>> round(found.frame["indirect"][0], 1)
-    0.4
+    0.3
     """
     if outcome.kind == "ordinal":
         raise InputError("Mediation needs a continuous, binary or censored outcome.")

@@ -18,6 +18,8 @@ from radgen.stats.tail import normal_log10p, t_log10p
 __all__ = ["Carried", "Draws", "Pooled", "Survival", "carry", "pool_effects", "ratio_interval"]
 
 Array = NDArray[np.float64]
+# Share of the way to a resampled learner: small against 1, large against rounding.
+_STEP = 0.05
 Rows = NDArray[np.int64]
 
 
@@ -204,11 +206,10 @@ def carry(
         null = np.abs(survival.score_z(draws.permuted))
         own = abs(survival.score_z(draws.score[:, None])[0])
         out["p_random"] = (int((null >= own - 1e-12).sum()) + 1) / (len(null) + 1)
-    found = _effects(draws, survival)
-    if found is None:
+    drawn = _effects(draws, survival)
+    if drawn is None:
         return Carried(out, "too few bootstraps of the learner could be fitted")
-    effects, widths, influences, slopes = found
-    pooled = pool_effects(effect, error, effects, influences)
+    pooled = pool_effects(effect, error, drawn.effects, drawn.influences)
     half = float(stdtrit(pooled.df, tail)) * float(np.sqrt(pooled.variance))
     out |= {
         "se": float(np.sqrt(pooled.variance)),
@@ -218,32 +219,61 @@ def carry(
         "log10p": float(t_log10p(effect / np.sqrt(pooled.variance), pooled.df)),
         "share_learner": 1 - pooled.within / pooled.variance,
     }
-    raw = effects / widths
-    unit = pool_effects(effect / width, error / width, raw, influences / widths[:, None])
-    ratio = ratio_interval(unit, slope, slopes, raw, float(stdtrit(unit.df, tail)))
+    unit = pool_effects(effect / width, error / width, drawn.raw, drawn.raw_influences)
+    ratio = ratio_interval(unit, slope, drawn.slopes, drawn.raw, float(stdtrit(unit.df, tail)))
     out |= dict(
         zip(("trait", "trait_low", "trait_high"), (spread * part for part in ratio), strict=True)
     )
     return Carried(out)
 
 
-def _effects(draws: Draws, survival: Survival) -> tuple[Array, Array, Array, Array] | None:
-    """Return effects per SD, SDs of the scores, influences and slopes of the bootstraps."""
-    widths = draws.scores.std(axis=1, ddof=1)
-    kept, effects, influences = [], [], []
-    for number, (score, width) in enumerate(zip(draws.scores, widths, strict=True)):
-        if not width > 1e-10 or not np.isfinite(draws.slopes[number]):
-            continue
-        try:
-            effect, _, influence = survival.effect(score / width)
-        except FitError:
-            continue
-        kept.append(number)
-        effects.append(effect)
-        influences.append(influence)
-    if len(kept) < max(20, len(widths) // 2):
+@dataclass(frozen=True, eq=False, slots=True)
+class _Drawn:
+    """Effects of the bootstraps per SD and per unit of the score, with influences and slopes."""
+
+    effects: Array
+    influences: Array
+    raw: Array
+    raw_influences: Array
+    slopes: Array
+
+
+def _effects(draws: Draws, survival: Survival) -> _Drawn | None:
+    """Return what the learners of resampled cohorts find; None where too few can be fitted.
+
+    A resampled learner is the learner plus an error as large as the learner's own. Where the
+    learner is mostly error, the two point in directions that correlate at 0.7 and their effects
+    per SD differ by too little. So a small step towards each resampled learner is taken and its
+    change scaled up: the learner's error carried to first order, which no correlation damps.
+    """
+    whole = _per_unit(draws.score, survival)
+    if whole is None:
         return None
-    return np.array(effects), widths[kept], np.array(influences), draws.slopes[kept]
+    kept, found = [], []
+    for number, score in enumerate(draws.scores):
+        one = _per_unit(draws.score + _STEP * (score - draws.score), survival)
+        if one is not None and np.isfinite(draws.slopes[number]):
+            kept.append(number)
+            found.append(one)
+    if len(kept) < max(20, len(draws.scores) // 2):
+        return None
+    parts = [
+        base + (np.array(stepped) - base) / _STEP
+        for base, stepped in zip(whole, zip(*found, strict=True), strict=True)
+    ]
+    return _Drawn(*parts, slopes=draws.slopes[kept])
+
+
+def _per_unit(score: Array, survival: Survival) -> tuple[float, Array, float, Array] | None:
+    """Return effect and influences per SD of a score, and both per unit of it."""
+    width = float(score.std(ddof=1))
+    if not width > 1e-10:
+        return None
+    try:
+        effect, _, influence = survival.effect(score / width)
+    except FitError:
+        return None
+    return effect, influence, effect / width, influence / width
 
 
 def bootstrap(
