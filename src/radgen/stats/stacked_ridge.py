@@ -57,22 +57,39 @@ def block_predictions(x: Array, y: Array, folds: Sequence[slice] | None, penalti
     """
     if folds is None:
         return _leave_one_out(x, y, penalties)
-    from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg.blas import dgemm
 
+    # One library for products and factors: those of NumPy and SciPy have threads of their own,
+    # which wait on the same cores.
     out = np.empty((y.shape[1], len(penalties), x.shape[1]))
-    inside = [x[:, fold] for fold in folds]
-    grams = [part @ part.T for part in inside]
-    crosses = [part @ y[fold] for part, fold in zip(inside, folds, strict=True)]
+    inside = [np.ascontiguousarray(x[:, fold]).T for fold in folds]
+    grams = [dgemm(1.0, part, part, trans_a=True) for part in inside]
+    crosses = [
+        dgemm(1.0, part, y[fold], trans_a=True) for part, fold in zip(inside, folds, strict=True)
+    ]
     gram, cross = np.sum(grams, axis=0), np.sum(crosses, axis=0)
     corner = np.diag_indices(len(x))
     for fold, part, own, own_cross in zip(folds, inside, grams, crosses, strict=True):
         rest, right = gram - own, cross - own_cross
         diagonal = rest[corner]
-        for at, penalty in enumerate(penalties):
+        betas = []
+        for penalty in penalties:
             rest[corner] = diagonal + penalty
-            beta = cho_solve(cho_factor(rest, check_finite=False), right, check_finite=False)
-            out[:, at, fold] = beta.T @ part
+            betas.append(_solve(rest, right))
+        found = dgemm(1.0, part, np.hstack(betas)).T
+        out[:, :, fold] = found.reshape(len(penalties), y.shape[1], -1).swapaxes(0, 1)
     return out
+
+
+def _solve(matrix: Array, right: Array) -> Array:
+    """Return the solution of a symmetric, positive definite system in column order."""
+    from scipy.linalg.lapack import dpotrf, dpotrs
+
+    factor, broken = dpotrf(matrix, lower=1, clean=0)
+    if broken:
+        raise np.linalg.LinAlgError("A block of predictors is not positive definite.")
+    solution, _ = dpotrs(factor, right, lower=1)
+    return np.asarray(solution)
 
 
 def _leave_one_out(x: Array, y: Array, penalties: Array) -> Array:
