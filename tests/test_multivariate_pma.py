@@ -69,6 +69,16 @@ def test_float32_and_float64_agree() -> None:
     assert sign * narrow.x_weights_ == pytest.approx(wide.x_weights_, abs=1e-4)
 
 
+def test_a_bound_above_one_by_rounding_leaves_the_largest() -> None:
+    rng = np.random.default_rng(0)
+    for excess in (2.3e-16, 1e-15, 1e-13):
+        for _ in range(50):
+            values = rng.standard_normal(300)
+            found = l1_unit(values, 1.0 + excess)
+            assert np.linalg.norm(found) == pytest.approx(1.0)
+            assert np.argmax(np.abs(found)) == np.argmax(np.abs(values))
+
+
 @pytest.mark.parametrize("bound", [1.0, 1.3, 2.0, 5.0, 50.0])
 def test_l1_unit_is_the_soft_threshold_that_bisection_finds(bound: float) -> None:
     rng = np.random.default_rng(3)

@@ -45,11 +45,9 @@ def l1_unit(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
         return np.asarray(values / norm)
     magnitude = np.sort(np.abs(values))[::-1]
     top = int(np.count_nonzero(magnitude == magnitude[0]))
+    largest = np.where(np.abs(values) == magnitude[0], np.sign(values), 0.0) / np.sqrt(top)
     if bound * bound <= top:
-        chosen = np.zeros_like(values)
-        first = np.flatnonzero(np.abs(values) == magnitude[0])
-        chosen[first] = np.sign(values[first])
-        return np.asarray(chosen / np.linalg.norm(chosen))
+        return largest
     magnitude = magnitude / norm
     s1 = np.cumsum(magnitude)
     s2 = np.cumsum(magnitude**2)
@@ -65,4 +63,6 @@ def l1_unit(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
     root = np.sqrt(max(half_b**2 - a * c, 0.0))
     threshold = (half_b - root) / a * norm
     shrunk = soft_threshold(values, threshold)
+    if not shrunk.any():  # the bound is above that of the largest by rounding only
+        return largest
     return np.asarray(shrunk / np.linalg.norm(shrunk))
