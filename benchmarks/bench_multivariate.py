@@ -67,7 +67,8 @@ load <- function(name) {
   matrix(readBin(path, "double", file.size(path) / 8), nrow = n)
 }
 x <- load("x"); z <- load("z")
-seconds <- system.time(fit <- PMA::CCA(x, z, "standard", "standard", penaltyx = 0.1, penaltyz = 0.3, niter = 100,
+seconds <- system.time(fit <- PMA::CCA(x, z, "standard", "standard", penaltyx = 0.1,
+                                       penaltyz = 0.3, niter = 100,
                                        trace = FALSE, standardize = FALSE))[["elapsed"]]
 writeBin(c(seconds, fit$u[, 1]), file.path(folder, "u"))
 """
