@@ -94,7 +94,8 @@ def compare(
     Returns
     -------
     ComparisonResult
-        ``table`` has a row a method; ``pages`` a `MethodResult` for each.
+        ``table`` has a row a method, its ``p`` by permutation and ``p_adjusted`` for the choice
+        among the methods; ``pages`` holds a `MethodResult` for each.
 
     Raises
     ------
@@ -212,13 +213,16 @@ def _assembled(
         "inner": design.inner,
         "n_null": n_null,
         "n_pairs": 0 if found[0].selection is None else len(found[0].selection.overlap),
+        "n_methods": len(found),
         "top": top,
         "seed": design.seed,
         "n_x": p,
         "n_y": design.y.shape[1],
         "adjusted_for": list(confounder_names) or [f"{n_adjusted} confounders"] * (n_adjusted > 0),
     }
-    rows = [_row(each, design.folds, top, active) for each in found]
+    # All methods run on the same permutations, so the largest of each is what the best one meets.
+    largest = np.max([each.null for each in found], axis=0)
+    rows = [_row(each, largest, design.folds, top, active) for each in found]
     weights = pl.concat([_weights(each, design, names) for each in found])
     pages = {
         each.method.name: _page(each, row, weights, params, n)
@@ -237,7 +241,13 @@ def _assembled(
     )  # fmt: skip
 
 
-def _row(found: _Found, folds: int, top: int, active: NDArray[np.int64] | None) -> dict[str, Any]:
+def _permutation_p(value: float, null: Array) -> float:
+    return (1 + int((null >= value).sum())) / (1 + len(null)) if len(null) else np.nan
+
+
+def _row(
+    found: _Found, largest: Array, folds: int, top: int, active: NDArray[np.int64] | None
+) -> dict[str, Any]:
     run, null, chosen = found.run, found.null, found.selection
     mean = _mean(run.correlations)
     low, high = _interval(run.correlations, folds)
@@ -250,7 +260,8 @@ def _row(found: _Found, folds: int, top: int, active: NDArray[np.int64] | None) 
         "held_out": mean,
         "ci_low": low,
         "ci_high": high,
-        "p": (1 + int((null >= mean).sum())) / (1 + len(null)) if len(null) else np.nan,
+        "p": _permutation_p(mean, null),
+        "p_adjusted": _permutation_p(mean, largest),
         "null_mean": float(null.mean()) if len(null) else np.nan,
         "null_sd": float(null.std(ddof=1)) if len(null) > 1 else np.nan,
         "stability": float(overlap[:, 0].mean()),

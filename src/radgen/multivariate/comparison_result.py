@@ -85,7 +85,7 @@ class MethodResult(Result):
     def statements(self) -> tuple[str, ...]:
         """Return what was found in plain words."""
         p = self.params
-        first = _verdict(self.label, p, self.n_used, p["n_null"])
+        first = _verdict(self.label, p, self.n_used, p)
         genes = self.gene_loadings()
         if not genes.height:
             return (first, f"{self.label} selects nothing in all samples.")
@@ -194,7 +194,7 @@ class ComparisonResult(Result):
         """Return the findings in plain words."""
         rows = self.frame.sort("held_out", descending=True)
         best = rows.row(0, named=True)
-        found = [_verdict(best["label"], best, self.n_used, self.params["n_null"])]
+        found = [_verdict(best["label"], best, self.n_used, self.params)]
         found += self._agreed(best)
         if "recall" in self.frame.columns:
             for row in rows.iter_rows(named=True):
@@ -212,7 +212,7 @@ class ComparisonResult(Result):
         agreed = self.agreement().filter(pl.col("n_methods") > n_methods / 2)["group"].to_list()
         if not agreed:
             return [f"No gene gets a tenth of the weight from half of the {n_methods} methods."]
-        beyond = self.params["n_null"] >= _FEWEST_NULL and best["p"] <= 0.05
+        beyond = self.params["n_null"] >= _FEWEST_NULL and best["p_adjusted"] <= 0.05
         doubt = "" if beyond else " Agreement on weights is no evidence where no method links."
         return [
             f"More than half of the {n_methods} methods give a tenth of their weight or more "
@@ -230,29 +230,31 @@ class ComparisonResult(Result):
             f"training people. Adjusted for, with coefficients of the training people: {adjusted}. "
             "The figure of merit is the correlation of the first pair of scores in held-out "
             "people, with the corrected resampled t interval; its p-value comes from "
-            f"{p['n_null']} permutations of the adjusted phenotypes through the whole procedure. "
+            f"{p['n_null']} permutations of the adjusted phenotypes through the whole procedure, "
+            "and is adjusted for the number of methods by the largest of each permutation. "
             f"Stability is the Kuncheva index of the {p['top']} strongest variants in "
             f"{p['n_pairs']} splits into disjoint halves."
         )
 
 
-def _verdict(label: str, row: Mapping[str, Any], n: int, n_null: int) -> str:
-    """Return the sentence on held-out association."""
+def _verdict(label: str, row: Mapping[str, Any], n: int, params: Mapping[str, Any]) -> str:
+    """Return the sentence on held-out association, judged by the p adjusted for all methods."""
     figure = f"{row['held_out']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
+    n_null, n_methods = params["n_null"], params["n_methods"]
     if n_null < _FEWEST_NULL:
         return (
             f"{label}: correlation {figure} in held-out people, {n} people; {n_null} permutations "
             "are too few for a verdict."
         )
-    if row["p"] <= 0.05:
+    found = f"correlation {figure}, permutation p {row['p']:.2g}"
+    if n_methods > 1:
+        found += f" ({row['p_adjusted']:.2g} adjusted for {n_methods} methods)"
+    if row["p_adjusted"] <= 0.05:
         return (
-            f"{label}: variants and phenotypes are associated in held-out people, correlation "
-            f"{figure}, permutation p {row['p']:.2g}, {n} people."
+            f"{label}: variants and phenotypes are associated in held-out people, {found}, "
+            f"{n} people."
         )
-    return (
-        f"{label}: no evidence of an association in held-out people, correlation {figure}, "
-        f"permutation p {row['p']:.2g}, {n} people."
-    )
+    return f"{label}: no evidence of an association in held-out people, {found}, {n} people."
 
 
 def _seconds(value: float) -> str:
