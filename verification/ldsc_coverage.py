@@ -6,9 +6,8 @@ others are drawn from the law of their statistics, z = sqrt(N) R b + R^(1/2) e +
 true correlations R, polygenic effects b, and confounding c. Prints a row per quantity: truth, mean
 estimate, mean standard error over the spread of the estimates, coverage of 95 % and the least that
 4 standard errors allow; exit code 1 where a coverage lies below, a mean is off by more than 4
-standard errors and 5 %, or a null test rejects too often. The last setting is printed only: where
-the mean chi-square is near 6, far above that of real scans, the limit of the first step and the
-noise of the panel's scores bias the method (LDSC alike).
+standard errors and 5 %, or a null test rejects too often. The last setting (mean chi-square near
+6) is known to fall outside: heritability 0.46 for 0.5, covered 0.85 of the time in 120 draws.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def main() -> None:
     m = BLOCKS * SIZE
     low = 0.95 - 4 * np.sqrt(0.95 * 0.05 / draws)
     null_top = 0.05 + 4 * np.sqrt(0.05 * 0.95 / draws)
-    failed, strict = False, True
+    failed = False
     base = scores.select("chrom", "pos", "id", "ref", "alt")
 
     def scan(name: str, z: np.ndarray, n: int) -> pl.DataFrame:
@@ -85,7 +84,7 @@ def main() -> None:
         off = abs(value.mean() - truth)
         bad = share < low or (off > 4 * value.std(ddof=1) / np.sqrt(draws) and off > 0.05 * truth)
         bad |= truth == 0 and rejected > null_top
-        failed |= bool(bad) and strict
+        failed |= bool(bad)
         ratio = se.mean() / value.std(ddof=1)
         print(
             f"{what:36s}  {truth:6.3f}  {value.mean():7.4f}  {ratio:8.3f}  {share:8.3f}  {low:6.3f}"
@@ -97,7 +96,6 @@ def main() -> None:
         (0.0, 0.0, 0.0, 0.0, 20_000), (0.2, 0.0, 0.0, 0.0, 20_000), (0.5, 0.6, 0.3, 0.0, 5_000),
         (0.3, 0.4, 0.0, 0.2, 10_000), (0.5, 0.6, 0.3, 0.0, 20_000),
     ):  # fmt: skip
-        strict = h2 * n < 0.45 * m
         singles, pairs = [], []
         noise = np.array([[1.0, overlap], [overlap, 1.0]])
         root_noise = np.linalg.cholesky(noise)

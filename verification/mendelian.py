@@ -72,8 +72,8 @@ def main() -> int:
                 mean, covered, rejected = np.mean(rows, axis=0)
                 wanted = name in MADE_FOR[scenario]
                 biased = abs(mean - theta) > 0.1 * 0.4 and name not in {"egger", "mode"}
-                # Egger is diluted by I2GX; a fixed effect takes bx for known, exact at no effect.
-                diluted = name in {"egger", "ivw_fixed"} and theta != 0
+                # Egger is diluted by I2GX, about 0.85 here: named in the result, not an error.
+                diluted = name == "egger" and theta != 0
                 fails = wanted and not diluted and (covered < least or biased)
                 bad += fails
                 print(

@@ -7,10 +7,10 @@ trait has nothing to do with genes ("noise"), or on the trait ("chain"). Prints 
 rejects at 0.05 when the prediction is taken for given and when the learner's uncertainty is added,
 and for the chain the mean effect per unit of predicted and of true trait, with coverage.
 A trait that held-out samples do not bear out is not carried unless asked for; "by default" counts
-only the carried. In "noise" the propagated test alone rejects too often (15 % of 150 cohorts): to
-first order the error of a learner that is nothing but error is known badly.
-Exit code 1 where more than 5 % by over four binomial standard errors are rejected in "null", or
-by default in "noise", or the interval of the trait's effect covers less than 95 % by as much.
+only the carried. Exit code 1 where the propagated test rejects more than 5 % by over four binomial
+standard errors in "null" or "noise", or the interval of the trait's effect covers less than 95 %
+by as much. "noise" is known to fail (15 % of 150 cohorts): to first order, the error of a learner
+that is nothing but error is known badly.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def main() -> int:
             f"{np.mean(table['share_learner']):>11.2f}",
             flush=True,
         )
-        level = {"null": propagated, "noise": default}.get(world, 0.0)
-        bad |= level > 0.05 + worst
+        if world in ("null", "noise"):
+            bad |= propagated > 0.05 + worst
         known = np.isfinite(table["trait_low"])
         if world in ("null", "chain"):
             truth = EFFECT if world == "chain" else 0.0  # the trait has variance 1
