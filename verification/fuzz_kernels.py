@@ -164,6 +164,27 @@ def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
     return (*given, f.spoil(np.zeros(3)))
 
 
+def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
+    shape = f.shape()
+    mask = f.rng.integers(0, 2, shape).astype(np.uint8)
+    values = f.rng.normal(size=int(mask.sum()))
+    sizes = np.array([4 * f.number(1 + n // 2, 9) for n in shape], np.int64)
+    z, y, x = (int(n) if 0 < n < 100 else 4 for n in sizes)
+    dtype, lanes = (np.float32, 16) if f.chance(0.5) else (np.float64, 8)
+    blocks, last = -(-shape[0] // lanes), x // 2 + 1
+    spectra = np.zeros((last, 3, blocks, shape[1], 2, lanes), dtype)
+    width = -(-(y // 2 + 1) // (2 * lanes)) * 2 * lanes
+    weights = np.ones((last, z // 2 + 1, width), dtype)
+    if what == "fields":
+        ends = f.number(0, 2), f.number(0, blocks + 1)
+        return f.spoil(mask), f.spoil(values), f.spoil(sizes), *ends, f.spoil(spectra)
+    if what == "weights":
+        return f.spoil(sizes), f.spoil(f.rng.uniform(0.5, 2.0, 3)), f.spoil(weights)
+    spectra += f.rng.normal(size=spectra.shape).astype(dtype)
+    given = f.spoil(spectra), f.spoil(weights), f.spoil(sizes), shape[0]
+    return *given, f.number(0, 2), f.number(0, last + 1), f.spoil(np.zeros(3))
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm": lambda f: glcm_call(f, runs=False),
     "glrlm": lambda f: glcm_call(f, runs=True),
@@ -176,6 +197,9 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),
+    "pair_fields": lambda f: pair_call(f, what="fields"),
+    "pair_weights": lambda f: pair_call(f, what="weights"),
+    "pair_sums": lambda f: pair_call(f, what="sums"),
 }
 
 
