@@ -15,8 +15,11 @@ from radgen._native import _image
 from radgen.features._autocorrelation import PairSums, inverse_distance_sums
 from radgen.features._enclose import enclosing_ellipsoid, hull_of, oriented_box
 from radgen.features._mesh import cube_triangles, mesh_of
-from radgen.features._view import directions
-from radgen.features.local_intensity import RADIUS_MM, _ball_rows
+from radgen.features._region import Region
+from radgen.features._view import View, directions
+from radgen.features.local_intensity import RADIUS_MM, _ball_rows, local_intensity
+from radgen.features.settings import ExtractionSettings
+from radgen.types import Geometry, Mask
 
 SHAPES = [(1, 1, 1), (3, 5, 4), (1, 7, 6), (4, 1, 1), (5, 6, 9)]
 TYPES = [np.uint8, np.uint16]
@@ -219,6 +222,36 @@ def test_ball_sums():
     for at in np.argwhere(mask):
         near = np.linalg.norm(places - at * spacing, axis=1) <= RADIUS_MM
         assert out[tuple(at)] == pytest.approx(values.ravel()[near].sum())
+
+
+@pytest.mark.parametrize("kind", ["inner", "at the border", "NaN", "flat", "infinite"])
+@pytest.mark.parametrize("spacing", [(3.0, 2.0, 1.5), (9.0, 1.2, 2.0)])
+def test_intensity_peaks_are_means_over_a_ball(kind, spacing):
+    rng = np.random.default_rng(7)
+    shape = (9, 20, 22)
+    image = (rng.normal(size=shape) + 1000.0).astype(np.float32)
+    mask = np.zeros(shape, bool)
+    inner = (slice(4, 5), slice(8, 12), slice(9, 14))
+    mask[inner if kind == "inner" else (slice(0, 3), slice(15, 20), slice(0, 12))] = True
+    if kind == "NaN":
+        image[rng.random(shape) < 0.1] = np.nan
+        mask &= ~np.isnan(image)
+    if kind == "flat":
+        image[:] = 12.5
+    if kind == "infinite":
+        image[8, 0, 21] = np.inf
+    geometry = Geometry.from_spacing(shape, spacing)
+    region = Mask(mask, geometry)
+    view = View(Region(region, region), image, ExtractionSettings())
+    found = local_intensity(view)[""]
+    places = np.indices(shape).reshape(3, -1).T * spacing
+    means = []
+    for at in np.argwhere(mask):
+        near = np.linalg.norm(places - at * spacing, axis=1) <= RADIUS_MM
+        means.append(np.nanmean(image.ravel()[near], dtype=np.float64))
+    peak = image[mask] == image[mask].max()
+    expected = [np.max(np.array(means)[peak]), np.max(means)]
+    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
 
 
 # one voxel thick, lines longer than a block of lanes, sizes of factors 2, 3 and 5

@@ -138,6 +138,20 @@ def ball_call(f: Fuzzer) -> tuple[Any, ...]:
     )
 
 
+def near_ball_call(f: Fuzzer) -> tuple[Any, ...]:
+    shape = tuple(int(n) for n in f.rng.integers(5, 11, 3))
+    disc = np.sort(f.rng.integers(0, 3, 5))
+    disc = np.cumsum(np.diff(disc, prepend=disc[0]) > 0)
+    rows = np.column_stack([disc, f.rng.integers(-2, 3, 5), f.rng.integers(0, 3, 5)])
+    slices = np.column_stack([f.rng.integers(-2, 3, 4), f.rng.integers(0, disc[-1] + 1, 4)])
+    given = f.rng.normal(size=shape).astype(np.float32), rows.astype(np.int32)
+    return (
+        *[f.spoil(item) for item in given],
+        f.spoil(slices.astype(np.int32)),
+        f.spoil(np.zeros(shape, np.float32)),
+    )
+
+
 def maps_call(f: Fuzzer) -> tuple[Any, ...]:
     top = f.number(1, 9)
     levels = f.rng.integers(0, max(1, min(top, 200)) + 1, 80).astype(np.uint16)
@@ -194,6 +208,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "distance_map": lambda f: mask_call(f, cubes=False),
     "cube_types": lambda f: mask_call(f, cubes=True),
     "ball_sums": ball_call,
+    "near_ball_sums": near_ball_call,
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),
