@@ -31,6 +31,8 @@ __all__ = [
     "Lexicon",
     "ReadTraits",
     "Trait",
+    "code_column",
+    "match_columns",
     "read_lexicon",
     "read_traits",
 ]
@@ -38,7 +40,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 NOT_ALLOWED = " is not in the lexicon"
-LEXICONS = ("vasari", "lung", "liver", "renal", "markers")
+LEXICONS = ("vasari", "lung", "liver", "renal", "markers", "states")
 """Lexicons that come with radgen."""
 
 _KINDS = ("binary", "ordinal", "nominal", "several")
@@ -284,6 +286,26 @@ def read_traits(
         )
     parts = [_coded(frame[header], trait) for header, trait in columns]
     return _merged(samples, readers, parts, _notes(strangers, parts))
+
+
+def match_columns(frame: pl.DataFrame, lexicon: Lexicon) -> list[tuple[str, Trait]]:
+    """Return the columns whose header names a trait of the lexicon, and the trait.
+
+    Raises
+    ------
+    InputError
+        If two columns are one trait.
+    """
+    return _columns(frame, lexicon, set())[0]
+
+
+def code_column(column: pl.Series, trait: Trait) -> tuple[pl.Series, dict[int, str]]:
+    """Return a binary or ordinal column in numbers, and by row the words the trait does not know.
+
+    Null is blank, unknown, or not of the trait.
+    """
+    coded = _coded(column, trait)
+    return pl.Series(column.name, coded.values[:, 0], nan_to_null=True), dict(coded.refused)
 
 
 def _once(samples: Sequence[str], readers: Sequence[str], path: Path) -> None:
