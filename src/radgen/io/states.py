@@ -7,7 +7,7 @@ from collections.abc import Collection
 import polars as pl
 
 from radgen.errors import FormatError, shown
-from radgen.io.traits import code_column, match_columns, read_lexicon
+from radgen.io.traits import STATES, code_column, match_columns, read_lexicon
 
 __all__ = ["code_states"]
 
@@ -46,7 +46,7 @@ def code_states(
     [0.0, 1.0, 1.0, None]
     """
     markers = dict(match_columns(frame, read_lexicon("markers")))
-    (anything,) = read_lexicon("states").traits
+    (anything,) = read_lexicon(STATES).traits
     coded, notes = [], []
     for name in columns:
         if name not in frame.columns or frame[name].dtype not in (pl.String, pl.Categorical):

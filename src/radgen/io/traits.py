@@ -27,6 +27,7 @@ from radgen.types.phenotype import blank_specs
 __all__ = [
     "LEXICONS",
     "NOT_ALLOWED",
+    "STATES",
     "Level",
     "Lexicon",
     "ReadTraits",
@@ -40,8 +41,10 @@ __all__ = [
 Array = NDArray[np.float64]
 
 NOT_ALLOWED = " is not in the lexicon"
-LEXICONS = ("vasari", "lung", "liver", "renal", "markers", "states")
+LEXICONS = ("vasari", "lung", "liver", "renal", "markers")
 """Lexicons that come with radgen."""
+STATES = "states"
+"""The lexicon of yes and no, for columns of any name."""
 
 _KINDS = ("binary", "ordinal", "nominal", "several")
 _SEPARATORS = "|;"
@@ -166,7 +169,7 @@ def read_lexicon(source: str | Path) -> Lexicon:
     'proportion enhancing'
     """
     if isinstance(source, str) and not source.lower().endswith(".toml"):
-        require_choice(source, LEXICONS, what="lexicon")
+        require_choice(source, (*LEXICONS, STATES), what="lexicon")
         text = files("radgen.io").joinpath(f"lexicons/{source}.toml").read_text("utf-8")
         return _lexicon(text, Path(f"{source}.toml"))
     path = Path(source)
