@@ -116,8 +116,8 @@ def near(df: float) -> Array:
     -------
     ndarray of float64 (1 + NEAR,)
         log10 P(|T| >= |t|) within 1e-13, in powers of scale |t| - 1 where that is at most 1:
-        for |t| up to 2/scale, the reach. It is 4.5 from some twenty degrees of freedom on, so that few
-        tests of true null hypotheses need the series.
+        for |t| up to 2/scale, the reach. It is 4.5 from some twenty degrees of freedom on, so that
+        few tests of true null hypotheses need the series.
     """
     from numpy.polynomial.chebyshev import cheb2poly
 
