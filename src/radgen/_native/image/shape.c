@@ -517,6 +517,77 @@ static PyObject *py_scatter(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+/* Whole numbers: voxels, sums of z, y, x, and of zz, zy, zx, yy, yx, xx; and sums of the values
+ * and of values times z, y, x. */
+static void mask_moments(const uint8_t *mask, const double *value, const Grid *g, int64_t *whole,
+                         double *sums)
+{
+    for (ptrdiff_t z = 0; z < g->nz; z++) {
+        for (ptrdiff_t y = 0; y < g->ny; y++) {
+            const uint8_t *row = mask + (z * g->ny + y) * g->nx;
+            int64_t n = 0, first = 0, second = 0;
+            double total = 0, moment = 0;
+            for (ptrdiff_t x = 0; x < g->nx; x++) {
+                if (row[x]) {
+                    n++;
+                    first += x;
+                    second += x * x;
+                    if (value) {
+                        total += *value;
+                        moment += *value++ * (double)x;
+                    }
+                }
+            }
+            const int64_t found[10] = {n,         z * n,     y * n,     first,     z * z * n,
+                                       z * y * n, z * first, y * y * n, y * first, second};
+            for (int k = 0; k < 10; k++) {
+                whole[k] += found[k];
+            }
+            sums[0] += total;
+            sums[1] += total * (double)z;
+            sums[2] += total * (double)y;
+            sums[3] += moment;
+        }
+    }
+}
+
+static PyObject *py_mask_moments(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[4];
+    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
+        return NULL;
+    }
+    const Need needs[4] = {{"mask", 'u', 1, 3, 0},
+                           {"values", 'f', 8, 1, 0},
+                           {"whole", 'i', 8, 1, 1},
+                           {"sums", 'f', 8, 1, 1}};
+    Array a[4];
+    Grid g;
+    ptrdiff_t ten = 10, four = 4, inside = 0;
+    if (take_arrays(given, needs, 4, a) < 0) {
+        return NULL;
+    }
+    if (grid_of(&a[0], 0, 0, 0, &g) == 0 && need_shape(&a[2], "whole", &ten) == 0 &&
+        need_shape(&a[3], "sums", &four) == 0) {
+        const uint8_t *mask = a[0].view.buf;
+        for (ptrdiff_t i = 0; i < g.nz * g.ny * g.nx; i++) {
+            inside += mask[i] != 0;
+        }
+        ptrdiff_t n = a[1].view.shape[0];
+        if (n != 0 && n != inside) {
+            refuse("values: needed is none, or one for each of the %zd voxels of the mask.",
+                   (Py_ssize_t)inside);
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            mask_moments(mask, n ? a[1].view.buf : NULL, &g, a[2].view.buf, a[3].view.buf);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    give_back(a, 4);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
 PyMethodDef shape_methods[] = {
     {"distance_map", py_distance_map, METH_VARARGS,
      "distance_map(mask, in_plane, out): write the city-block distance to the outside."},
@@ -524,6 +595,9 @@ PyMethodDef shape_methods[] = {
      "cube_types(mask, counts, sums): count marching-cubes types and add up their places."},
     {"ball_sums", py_ball_sums, METH_VARARGS,
      "ball_sums(running, rows, mask, out): add sums over a ball around each voxel of the mask."},
+    {"mask_moments", py_mask_moments, METH_VARARGS,
+     "mask_moments(mask, values, whole, sums): add the number of voxels, sums of z, y, x and of "
+     "their six products to whole, and sums of values and of values times z, y, x to sums."},
     {"line_ends", py_line_ends, METH_VARARGS,
      "line_ends(mask, along_z, along_y, along_x): write the first and last voxel of the mask on "
      "each line of an axis (2, lines); the length and -1 where there is none."},
