@@ -3,9 +3,9 @@
 For each scenario many data sets are drawn; the truth of each is the mean over data sets of the
 cross-validated estimate (what the procedure estimates). The calibration slope is a property of the
 fitted models instead: its truth is the slope of those very models in 2,000 new patients. Run
-``python verification/coverage.py [data sets] [binary|censored]``. Ends with status 1 where coverage is below 95 % by
-more than 4 standard errors, or above it by more (marked WIDE) with a truth that is not the null:
-there the variance is doubled on purpose, see `radgen.predict.scores.honest_error`.
+``python verification/coverage.py [data sets] [binary|censored]``. Ends with status 1 where coverage
+is below 95 % by more than 4 standard errors, or above it by more (marked WIDE) with a truth that is
+not the null: there the variance is doubled on purpose, see `radgen.predict.scores.honest_error`.
 """
 
 from __future__ import annotations
