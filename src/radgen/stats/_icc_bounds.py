@@ -64,13 +64,13 @@ def modified_large_sample(
         a, b, c = parts(rho)
         spread = (g[0] * a) ** 2 + (h[1] * b) ** 2 + (h[2] * c) ** 2
         spread += across(tail, g, h, 1) * a * b + across(tail, g, h, 2) * a * c
-        return a - b - c - np.sqrt(np.maximum(spread, 0))
+        return np.asarray(a - b - c - np.sqrt(np.maximum(spread, 0)))
 
     def upper(rho: FloatArray) -> FloatArray:
         a, b, c = parts(rho)
         spread = (h[0] * a) ** 2 + (g[1] * b) ** 2 + (g[2] * c) ** 2 + raters * b * c
         spread += across(1 - tail, h, g, 1) * a * b + across(1 - tail, h, g, 2) * a * c
-        return a - b - c + np.sqrt(np.maximum(spread, 0))
+        return np.asarray(a - b - c + np.sqrt(np.maximum(spread, 0)))
 
     estimate = n * (bms - ems) / (n * bms + k * jms + (n * k - n - k) * ems)
     return np.minimum(_crossing(lower, bms), estimate), _crossing(upper, bms)
