@@ -31,7 +31,7 @@ def modified_large_sample(
     Returns
     -------
     low, high : float64 (n_measures,)
-        Within [0, 1], as a share of variance is; an estimate below 0 is its own lower bound.
+        Within [0, 1], as a share of variance is.
 
     Notes
     -----
@@ -72,8 +72,7 @@ def modified_large_sample(
         spread += across(1 - tail, h, g, 1) * a * b + across(1 - tail, h, g, 2) * a * c
         return np.asarray(a - b - c + np.sqrt(np.maximum(spread, 0)))
 
-    estimate = n * (bms - ems) / (n * bms + k * jms + (n * k - n - k) * ems)
-    return np.minimum(_crossing(lower, bms), estimate), _crossing(upper, bms)
+    return _crossing(lower, bms), _crossing(upper, bms)
 
 
 def _crossing(function: Callable[[FloatArray], FloatArray], like: FloatArray) -> FloatArray:

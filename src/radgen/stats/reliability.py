@@ -226,7 +226,8 @@ def icc_columns(
         if form[0] == "2":
             single = _two_way_random(bms, jms, ems, n=n, k=k, tail=tail)
             if interval == "modified":
-                single = single[0], *modified_large_sample(bms, jms, ems, n=n, k=k, tail=tail)
+                low, high = modified_large_sample(bms, jms, ems, n=n, k=k, tail=tail)
+                single = single[0], np.minimum(low, single[0]), high
         else:
             df2 = n * (k - 1) if form[0] == "1" else (n - 1) * (k - 1)
             error = wms if form[0] == "1" else ems
