@@ -13,6 +13,7 @@ from radgen.io.sample_table import read_sample_table
 if TYPE_CHECKING:
     import polars as pl
 
+    from radgen.io import IdRule
     from radgen.types import GenotypeMatrix, Kinship, Result
 
 __all__ = [
@@ -89,19 +90,29 @@ def run_gwas(
     loco_kinship: bool,
     sex: Path | None,
     ids: str,
+    id_rule: IdRule,
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas, read_background
     from radgen.associate.genomewide._input import to_phenotypes
+    from radgen.cli._ids import respelt
 
-    found = _people_named(genotypes, ids, build)
+    def one_spelling(found: Any, path: Path | None) -> Any:
+        return respelt(found, id_rule, what=str(path))
+
+    found = one_spelling(_people_named(genotypes, ids, build), genotypes)
+    people = one_spelling(_named(phenotypes, ids), phenotypes)
 
     wanted = [*(parted(traits) or []), *(parted(event) or [])]
     # The frame is not kept: a thousand traits would be held twice.
-    table = to_phenotypes(_named(phenotypes, ids), wanted or None)
+    table = to_phenotypes(_in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
+    del people
     kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
+    background = None if loco is None else read_background(loco, model=kind, ids=ids)
+    beside = None if covariates is None else _named(covariates, ids)
+    sexes = _sexes(genotypes, found) if sex is None else _named(sex, ids)
 
     with ExitStack() as stack:
         executor = None
@@ -115,15 +126,27 @@ def run_gwas(
         return gwas(
             found,
             table,
-            None if covariates is None else _named(covariates, ids),
-            sex=_sexes(genotypes, found) if sex is None else _named(sex, ids),
+            one_spelling(beside, covariates),
+            sex=one_spelling(sexes, sex or genotypes),
             traits=parted(traits),
             event=parted(event),
             executor=executor,
-            kinship=relations,
-            loco=None if loco is None else read_background(loco, model=kind, ids=ids),
+            kinship=one_spelling(relations, kinship),
+            loco=one_spelling(background, loco),
             **options,
         )
+
+
+def _in_numbers(table: pl.DataFrame, path: Path, wanted: list[str], model: str) -> pl.DataFrame:
+    """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
+    from radgen.io.states import code_states
+
+    if model not in ("logistic", "cox"):
+        return table
+    table, notes = code_states(table, wanted or table.columns[1:], what=str(path))
+    for note in notes:
+        typer.echo(note)
+    return table
 
 
 def _people_named(path: Path, ids: str, build: str) -> GenotypeMatrix:
