@@ -333,7 +333,7 @@ def _responses(
     return out
 
 
-def _parts_of(task: _Task) -> list[Callable[[], None]]:
+def _parts_of(task: _Task) -> list[Callable[[], object]]:
     """Return what the families of a task can do ahead, in other threads."""
     view = task.view
     if view is None:
@@ -341,7 +341,7 @@ def _parts_of(task: _Task) -> list[Callable[[], None]]:
     return [part for family in task.families if family.parts for part in family.parts(view)]
 
 
-def _try(part: Callable[[], None]) -> None:
+def _try(part: Callable[[], object]) -> None:
     """Do a part of the work; an error is met again, and reported, where its result is needed."""
     try:
         part()

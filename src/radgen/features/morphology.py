@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,15 +172,14 @@ def _bodies(view: View) -> _Bodies:
     return view.once("bodies", make)
 
 
-def _parts(view: View) -> list[Callable[[], None]]:
-    """Return what can be done ahead: two shares of the sums over pairs, and the bodies."""
+def _parts(view: View) -> list[Callable[[], object]]:
+    """Return what can be done ahead: shares of the sums over pairs, and the bodies."""
     sums = _pair_sums(view)
-    work = [] if sums is None else [partial(sums.work, share, 2) for share in range(2)]
 
     def bodies() -> None:
         _bodies(view)
 
-    return [*work[:1], bodies, *work[1:]]
+    return [bodies, *([] if sums is None else sums.parts())]
 
 
 def _intensity(view: View, volume: float) -> dict[str, float]:

@@ -219,6 +219,142 @@ static PyObject *py_ball_sums(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+enum { WIDE = 32 }; /* voxels of a row added up at a time */
+
+typedef struct {
+    const int32_t *disc_rows; /* (disc, dy, half width), discs in order */
+    const int32_t *slices;    /* (dz, disc) */
+    ptrdiff_t n_disc_rows, n_slices, n_discs, most; /* most: largest half width */
+} Ball;
+
+/* Sums over rows of `half width` 0 to `most` around the voxels of a slice. */
+CLONES static void row_sums(const float *slice, ptrdiff_t size, ptrdiff_t most, float *out)
+{
+    memcpy(out, slice, (size_t)size * sizeof *out);
+    for (ptrdiff_t h = 1; h <= most; h++) {
+        const float *restrict before = out + (h - 1) * size;
+        float *restrict to = out + h * size;
+        for (ptrdiff_t x = h; x < size - h; x++) {
+            to[x] = before[x] + (slice[x - h] + slice[x + h]);
+        }
+    }
+}
+
+/* Nearly the sums over a ball around each voxel in single precision: rows, then discs, then
+ * balls, so that a row costs one addition for all balls that it is part of. */
+CLONES static void near_ball_sums(const float *values, const Grid *g, const Ball *ball,
+                                  float *room, float *out)
+{
+    ptrdiff_t size = g->ny * g->nx;
+    float *rows = room, *discs = room + (ball->most + 1) * size;
+    for (ptrdiff_t z = 0; z < g->nz; z++) {
+        row_sums(values + z * size, size, ball->most, rows);
+        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
+            for (ptrdiff_t x = g->mx; x < g->nx - g->mx; x += WIDE) {
+                ptrdiff_t at = y * g->nx + x, k = 0;
+                ptrdiff_t n = g->nx - g->mx - x < WIDE ? g->nx - g->mx - x : WIDE;
+                for (ptrdiff_t disc = 0; disc < ball->n_discs; disc++) {
+                    float sums[WIDE] = {0};
+                    for (; k < ball->n_disc_rows && ball->disc_rows[3 * k] == disc; k++) {
+                        const float *row = rows + ball->disc_rows[3 * k + 2] * size + at +
+                                           ball->disc_rows[3 * k + 1] * g->nx;
+                        if (n == WIDE) {
+                            for (int i = 0; i < WIDE; i++) {
+                                sums[i] += row[i];
+                            }
+                        } else {
+                            for (int i = 0; i < n; i++) {
+                                sums[i] += row[i];
+                            }
+                        }
+                    }
+                    memcpy(discs + disc * size + at, sums, (size_t)n * sizeof *sums);
+                }
+            }
+        }
+        for (ptrdiff_t k = 0; k < ball->n_slices; k++) {
+            ptrdiff_t to = z - ball->slices[2 * k];
+            if (to < g->mz || to >= g->nz - g->mz) {
+                continue;
+            }
+            const float *restrict disc = discs + ball->slices[2 * k + 1] * size;
+            float *restrict sum = out + to * size;
+            for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
+                for (ptrdiff_t x = y * g->nx + g->mx; x < (y + 1) * g->nx - g->mx; x++) {
+                    sum[x] += disc[x];
+                }
+            }
+        }
+    }
+}
+
+/* Check the rows and slices of a ball; write its margins (z, y, x). */
+static int read_ball(const Array *disc_rows, const Array *slices, Ball *ball, ptrdiff_t *margin)
+{
+    const int32_t *row = disc_rows->view.buf, *slice = slices->view.buf;
+    *ball = (Ball){row, slice, disc_rows->view.shape[0], slices->view.shape[0], 0, 0};
+    int good = disc_rows->view.shape[1] == 3 && slices->view.shape[1] == 2 &&
+               ball->n_disc_rows > 0 && ball->n_disc_rows < 1000000 && ball->n_slices > 0 &&
+               ball->n_slices < 100000;
+    margin[0] = margin[1] = margin[2] = 0;
+    for (ptrdiff_t k = 0; good && k < ball->n_disc_rows; k++) {
+        ptrdiff_t dy = row[3 * k + 1] < 0 ? -(ptrdiff_t)row[3 * k + 1] : row[3 * k + 1];
+        ptrdiff_t before = k ? row[3 * k - 3] : 0;
+        good = (row[3 * k] == before || (k && row[3 * k] == before + 1)) && dy < 60000 &&
+               row[3 * k + 2] >= 0 && row[3 * k + 2] < 60000;
+        margin[1] = dy > margin[1] ? dy : margin[1];
+        margin[2] = row[3 * k + 2] > margin[2] ? row[3 * k + 2] : margin[2];
+        ball->n_discs = row[3 * k] + 1;
+    }
+    for (ptrdiff_t k = 0; good && k < ball->n_slices; k++) {
+        ptrdiff_t dz = slice[2 * k] < 0 ? -(ptrdiff_t)slice[2 * k] : slice[2 * k];
+        good = dz < 60000 && slice[2 * k + 1] >= 0 && slice[2 * k + 1] < ball->n_discs;
+        margin[0] = dz > margin[0] ? dz : margin[0];
+    }
+    ball->most = margin[2];
+    if (!good) {
+        refuse("disc_rows, slices: needed are (disc, dy, half width) with discs 0, 1, … in order, "
+               "and (dz, disc).");
+    }
+    return good;
+}
+
+static PyObject *py_near_ball_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[4];
+    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
+        return NULL;
+    }
+    const Need needs[4] = {{"values", 'f', 4, 3, 0},
+                           {"disc_rows", 'i', 4, 2, 0},
+                           {"slices", 'i', 4, 2, 0},
+                           {"out", 'f', 4, 3, 1}};
+    Array a[4];
+    Ball ball;
+    Grid grid;
+    ptrdiff_t margin[3];
+    if (take_arrays(given, needs, 4, a) < 0) {
+        return NULL;
+    }
+    if (read_ball(&a[1], &a[2], &ball, margin) &&
+        grid_of(&a[0], margin[0], margin[1], margin[2], &grid) == 0 &&
+        need_shape(&a[3], "out", (ptrdiff_t *)a[0].view.shape) == 0) {
+        size_t slices = (size_t)(ball.most + 1 + ball.n_discs);
+        float *room = calloc(slices * (size_t)(grid.ny * grid.nx), sizeof *room);
+        if (room == NULL) {
+            PyErr_NoMemory();
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            near_ball_sums(a[0].view.buf, &grid, &ball, room, a[3].view.buf);
+            Py_END_ALLOW_THREADS
+        }
+        free(room);
+    }
+    give_back(a, 4);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
 PyMethodDef shape_methods[] = {
     {"distance_map", py_distance_map, METH_VARARGS,
      "distance_map(mask, in_plane, out): write the city-block distance to the outside."},
@@ -226,5 +362,8 @@ PyMethodDef shape_methods[] = {
      "cube_types(mask, counts, sums): count marching-cubes types and add up their places."},
     {"ball_sums", py_ball_sums, METH_VARARGS,
      "ball_sums(running, rows, mask, out): add sums over a ball around each voxel of the mask."},
+    {"near_ball_sums", py_near_ball_sums, METH_VARARGS,
+     "near_ball_sums(values, disc_rows, slices, out): add sums over a ball around each voxel, in "
+     "single precision; a ball is slices (dz, disc), a disc rows (disc, dy, half width)."},
     {NULL, NULL, 0, NULL},
 };
