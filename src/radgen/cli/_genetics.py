@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "burden_of",
+    "in_numbers",
     "opened",
     "optional_table",
     "parted",
@@ -106,7 +107,7 @@ def run_gwas(
 
     wanted = [*(parted(traits) or []), *(parted(event) or [])]
     # The frame is not kept: a thousand traits would be held twice.
-    table = to_phenotypes(_in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
+    table = to_phenotypes(in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
     del people
     kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
@@ -137,7 +138,9 @@ def run_gwas(
         )
 
 
-def _in_numbers(table: pl.DataFrame, path: Path, wanted: list[str], model: str) -> pl.DataFrame:
+def in_numbers(
+    table: pl.DataFrame, path: Path, wanted: list[str] | None, model: str
+) -> pl.DataFrame:
     """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
     from radgen.io.states import code_states
 
@@ -244,6 +247,7 @@ def burden_of(
     else:
         members = read_gene_sets(sets)
     people = read_sample_table(phenotypes)
+    people = in_numbers(people, phenotypes, options["traits"], options["model"])
     return burden(open_genotypes(genotypes), people, members, max_maf=bounds, **options)
 
 
