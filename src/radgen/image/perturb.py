@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radgen._core.rng import spawn
 from radgen.errors import InputError
@@ -168,6 +167,8 @@ def move(
     InputError
         If the region is empty.
     """
+    from scipy import ndimage
+
     mask.require_on(image)
     if not mask.n_voxels:
         raise InputError(f"Region {mask.region!r} is empty, so it has no centre to turn about.")
@@ -351,6 +352,8 @@ def _flattened(
     array: NDArray[Any], inside: NDArray[np.bool_], spacing: tuple[float, float, float]
 ) -> NDArray[np.float64]:
     """Return intensities smoothed, and cut off far beyond those of the region."""
+    from scipy import ndimage
+
     own = array[inside].astype(np.float64)
     reach = 3 * own.std()
     cut = np.clip(array.astype(np.float64), own.min() - reach, own.max() + reach)
