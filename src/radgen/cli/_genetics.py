@@ -92,7 +92,7 @@ def run_gwas(
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
-    from radgen.associate import gwas, read_background
+    from radgen.associate import gwas
     from radgen.associate.genomewide._input import to_phenotypes
 
     found = _people_named(genotypes, ids, build)
@@ -100,7 +100,12 @@ def run_gwas(
     wanted = [*(parted(traits) or []), *(parted(event) or [])]
     # The frame is not kept: a thousand traits would be held twice.
     table = to_phenotypes(_named(phenotypes, ids), wanted or None)
-    kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
+    background = None
+    if loco is not None:
+        from radgen.associate import read_background
+
+        kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
+        background = read_background(loco, model=kind, ids=ids)
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
 
     with ExitStack() as stack:
@@ -121,7 +126,7 @@ def run_gwas(
             event=parted(event),
             executor=executor,
             kinship=relations,
-            loco=None if loco is None else read_background(loco, model=kind, ids=ids),
+            loco=background,
             **options,
         )
 
