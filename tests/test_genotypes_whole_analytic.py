@@ -97,8 +97,8 @@ def test_shapes_that_disagree_are_refused():
     whole = digits_of(weights)
     raw, stats, out = np.zeros((1, 16), np.uint8), np.zeros((1, 3)), np.empty((1, 2), np.float32)
     given = weights, whole.digits, whole.scale, whole.sums
+    rows = np.array([1], np.int32)
     with pytest.raises(ValueError, match="disagree"):
-        rows = np.array([1], np.int32)
         _genotype.bed_integer_products(raw, 64, None, False, rows, stats, *given, out)
 
 

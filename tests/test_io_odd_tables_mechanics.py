@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import radgen.io as rio
-from radgen.errors import AlignmentError, FormatError, InputError
+from radgen.errors import AlignmentError, FormatError, InputError, RadgenWarning
 from radgen.io import (
     IdRule,
     apply_spellings,
@@ -26,6 +26,7 @@ from radgen.io import (
     table_problems,
     to_numbers,
 )
+from radgen.io.sample_table import read_sample_table
 
 
 def put(path: Path, text: str | bytes) -> Path:
@@ -306,3 +307,11 @@ def test_published_expression(data) -> None:
     )
     assert rna.values.shape == (130, 1000)
     assert int(np.isnan(rna.values).sum()) == 4519
+
+
+def test_sample_tables_of_genetics_may_be_workbooks(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["Subject", "y"], ["007", 1.5], ["008", "#NAME?"], ["9", None]]
+    with pytest.warns(RadgenWarning, match="#NAME\\? in row 2"):
+        table = read_sample_table(workbook(tmp_path / "t.xlsx", {"one": rows}))
+    assert table["Subject"].to_list() == ["007", "008", "9"]
+    assert table["y"].to_list() == [1.5, None, None]

@@ -199,3 +199,41 @@ def test_rows_that_carry_the_covariates_may_be_missing() -> None:
         want = regress(y[keep, j : j + 1], x[keep], z[keep])
         np.testing.assert_allclose(got.t[:, j], want.t[:, 0], rtol=1e-9)
         np.testing.assert_array_equal(got.df[:, j], want.df[:, 0])
+
+
+@pytest.mark.parametrize("side", ["traits", "predictors"])
+@pytest.mark.parametrize(("n", "share"), [(60, 0.03), (60, 0.3), (40, 0.5)])
+def test_gaps_of_one_side_equal_statsmodels(side: str, n: int, share: float) -> None:
+    """Few and many missing values, more columns than the compiled passes take at a time."""
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(21)
+    z = rng.normal(size=(n, 6))
+    x, y = rng.normal(size=(n, 41)) + z[:, :1] + 30, rng.normal(size=(n, 270)) - 7
+    y[:, :3] += 3 * x[:, :1]  # tails beyond those of the polynomial
+    holed = y if side == "traits" else x
+    holed[rng.random(holed.shape) < share] = np.nan
+    holed[:, 4] = np.where(np.isfinite(holed[:, 4]), holed[:, 4], 0.5)
+    fit = regress(y, x, z)
+    assert (fit.status == linear.OK).all()
+    pairs = [(0, 0), (0, 1), (40, 269), (32, 256), (31, 255), (4, 4), (5, 4), (4, 5)]
+    for i, j in pairs + [(int(rng.integers(41)), int(rng.integers(270))) for _ in range(60)]:
+        keep = np.isfinite(x[:, i]) & np.isfinite(y[:, j])
+        design = np.column_stack([np.ones(n), z, x[:, i]])[keep]
+        want = sm.OLS(y[keep, j], design).fit()
+        assert (fit.n[i, j], fit.df[i, j]) == (keep.sum(), want.df_resid)
+        scale = want.bse[-1]
+        assert fit.effect[i, j] == pytest.approx(want.params[-1], rel=1e-9, abs=1e-9 * scale)
+        assert fit.se[i, j] == pytest.approx(scale, rel=1e-9)
+        assert fit.log10p[i, j] == pytest.approx(np.log10(want.pvalues[-1]), rel=1e-9, abs=1e-9)
+        left = sm.OLS(x[keep, i], design[:, :-1]).fit().ssr
+        assert fit.predictor_ss[i, j] == pytest.approx(left, rel=1e-9)
+
+
+def test_blocks_that_are_held_are_not_written_again() -> None:
+    rng = np.random.default_rng(22)
+    y, x = rng.normal(size=(30, 11)), rng.normal(size=(30, 40))
+    held = [(a, fit.t) for a, _, fit in linear.regress_blocks(y, x, block_size=4, threads=2)]
+    want = regress(y, x).t
+    for start, t in held:
+        np.testing.assert_allclose(t, want[start : start + 4], rtol=1e-11)

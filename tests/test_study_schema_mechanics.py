@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from radgen.cli import app as cli
+from radgen.cli._sections import SECTIONS
 from radgen.errors import ConfigError
 from radgen.study import Study, json_schema, scaffold
 from radgen.study._toml import toml_lines
@@ -151,6 +152,12 @@ def test_help_names_every_command_with_examples() -> None:
         code, words = invoke(name, "--help")
         assert code == 0
         assert "Examples:" in words
+
+
+def test_help_puts_every_command_under_one_title() -> None:
+    placed = [name for section in SECTIONS.values() for name in section]
+    assert sorted(placed) == sorted(cli._names())
+    assert "Others" not in invoke("--help")[1]
 
 
 def test_empty_and_misspelt_lines_say_what_to_do() -> None:

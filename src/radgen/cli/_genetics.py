@@ -13,10 +13,12 @@ from radgen.io.sample_table import read_sample_table
 if TYPE_CHECKING:
     import polars as pl
 
+    from radgen.io import IdRule
     from radgen.types import GenotypeMatrix, Kinship, Result
 
 __all__ = [
     "burden_of",
+    "in_numbers",
     "opened",
     "optional_table",
     "parted",
@@ -89,24 +91,33 @@ def run_gwas(
     loco_kinship: bool,
     sex: Path | None,
     ids: str,
+    id_rule: IdRule,
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
     from radgen.associate import gwas
     from radgen.associate.genomewide._input import to_phenotypes
+    from radgen.cli._ids import respelt
 
-    found = _people_named(genotypes, ids, build)
+    def one_spelling(found: Any, path: Path | None) -> Any:
+        return respelt(found, id_rule, what=str(path))
+
+    found = one_spelling(_people_named(genotypes, ids, build), genotypes)
+    people = one_spelling(_named(phenotypes, ids), phenotypes)
 
     wanted = [*(parted(traits) or []), *(parted(event) or [])]
     # The frame is not kept: a thousand traits would be held twice.
-    table = to_phenotypes(_named(phenotypes, ids), wanted or None)
+    table = to_phenotypes(in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
+    del people
+    relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
     background = None
     if loco is not None:
         from radgen.associate import read_background
 
         kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
         background = read_background(loco, model=kind, ids=ids)
-    relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
+    beside = None if covariates is None else _named(covariates, ids)
+    sexes = _sexes(genotypes, found) if sex is None else _named(sex, ids)
 
     with ExitStack() as stack:
         executor = None
@@ -120,15 +131,29 @@ def run_gwas(
         return gwas(
             found,
             table,
-            None if covariates is None else _named(covariates, ids),
-            sex=_sexes(genotypes, found) if sex is None else _named(sex, ids),
+            one_spelling(beside, covariates),
+            sex=one_spelling(sexes, sex or genotypes),
             traits=parted(traits),
             event=parted(event),
             executor=executor,
-            kinship=relations,
-            loco=background,
+            kinship=one_spelling(relations, kinship),
+            loco=one_spelling(background, loco),
             **options,
         )
+
+
+def in_numbers(
+    table: pl.DataFrame, path: Path, wanted: list[str] | None, model: str
+) -> pl.DataFrame:
+    """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
+    from radgen.io.states import code_states
+
+    if model not in ("logistic", "cox"):
+        return table
+    table, notes = code_states(table, wanted or table.columns[1:], what=str(path))
+    for note in notes:
+        typer.echo(note)
+    return table
 
 
 def _people_named(path: Path, ids: str, build: str) -> GenotypeMatrix:
@@ -226,6 +251,7 @@ def burden_of(
     else:
         members = read_gene_sets(sets)
     people = read_sample_table(phenotypes)
+    people = in_numbers(people, phenotypes, options["traits"], options["model"])
     return burden(open_genotypes(genotypes), people, members, max_maf=bounds, **options)
 
 

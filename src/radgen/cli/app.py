@@ -13,25 +13,18 @@ from typer.core import TyperGroup
 import radgen.cli
 from radgen._version import __version__
 from radgen.cli import _output
+from radgen.cli._sections import SECTIONS
 
 __all__ = ["app", "run"]
 
-_FIRST = (
-    "init", "check", "run", "demo", "extract", "gwas", "evaluate", "predict", "validate", "audit",
-)  # fmt: skip
-
 _EPILOG = """
+\b
 Begin here:
-
-  radgen demo                      a whole study of a simulated cohort, in two minutes
-
-  radgen init my-study             look at your files, write a study.toml beside them
-
-  radgen check study.toml          list everything that is wrong with it
-
+  radgen demo                        a whole study of a simulated cohort
+  radgen init my-study               look at your files, write a study.toml
+  radgen check study.toml            list everything that is wrong with it
   radgen run study.toml --out results
-
-  radgen COMMAND --help            options and examples of a command
+  radgen COMMAND --help              options and examples of a command
 """
 
 
@@ -39,7 +32,8 @@ def _names() -> list[str]:
     """Return the names of all commands: the public modules of this package, `_` read as `-`."""
     modules = {m.name for m in iter_modules(radgen.cli.__path__) if not m.name.startswith("_")}
     found = {name.replace("_", "-") for name in modules - {"app"}}
-    return [*(name for name in _FIRST if name in found), *sorted(found - set(_FIRST))]
+    ordered = [name for section in SECTIONS.values() for name in section if name in found]
+    return [*ordered, *sorted(found - set(ordered))]
 
 
 class _Commands(TyperGroup):
@@ -48,6 +42,20 @@ class _Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands, the first steps first."""
         return _names()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands under the titles of their sections, with one line each."""
+        names = _names()
+        sections = {
+            title: [n for n in names if n in members] for title, members in SECTIONS.items()
+        }
+        sections["Others"] = [n for n in names if not any(n in m for m in SECTIONS.values())]
+        column = max(map(len, names))
+        for title, members in sections.items():
+            rows = [(n, self.get_command(ctx, n).get_short_help_str(200)) for n in members]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl([(n.ljust(column), text) for n, text in rows])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command: the function of its module's name, or the module's own ``app``."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import FIRST
+
 __all__ = ["OPTIONS", "associate"]
 
 OPTIONS = {
@@ -75,7 +77,7 @@ def associate(
     missing: Annotated[str, typer.Option(help=_MISSING)] = "",
     tcga: Annotated[bool, typer.Option(help=_TCGA)] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
-    id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
     permutations: Annotated[int, typer.Option(min=0, help=_PERMUTED)] = 0,
     min_n: Annotated[int, typer.Option(help="Fewest samples of a tested pair.")] = 10,
     min_group: Annotated[int, typer.Option(help="Fewest samples of either 0/1 group.")] = 3,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import CASE, FIRST, PATTERN
+
 __all__ = ["gwas"]
 
 
@@ -59,6 +61,9 @@ def gwas(
         str,
         typer.Option(help="What names a sample: iid, or fid_iid (family and individual by _)."),
     ] = "iid",
+    id_case: Annotated[str, typer.Option(help=CASE)] = "keep",
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
+    id_pattern: Annotated[str, typer.Option(help=PATTERN)] = "",
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")] = "",
     jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.")] = None,
     backend: Annotated[
@@ -68,10 +73,12 @@ def gwas(
 ) -> None:
     """Test every variant against every trait.
 
-    Samples are matched by id (IID, sample, ...), never by position; who is left out is said. Text
-    covariates become indicators; NA, NaN, "." and empty cells are missing, and so is -9 in the
-    trait columns of a logistic scan. A sample without a covariate is left out, one without a trait
-    in that trait only; missing calls are dropped variant by variant.
+    Samples are matched by id (IID, sample, subject ...), never by position; who is left out is
+    said. Where tables spell ids otherwise than the genotypes, --id-case, --id-first and
+    --id-pattern bring all to one spelling. Text covariates become indicators; in a logistic trait
+    words such as mutant and wild-type, case and control, become 1 and 0. NA, NaN, "." and empty
+    cells are missing, and so is -9 in a logistic trait. A sample without a covariate is left out,
+    one without a trait in that trait only; missing calls are dropped variant by variant.
 
     The result has the columns phenotype, chrom, pos, id, ref, alt, n, alt_freq, beta, se, t,
     log10p, p; beta is the effect of one more ALT allele, log10p is log10(p). With --interaction
@@ -87,6 +94,7 @@ def gwas(
           --event died --covariates arms.tsv --interaction treatment --out gxt.parquet
     """
     from radgen.cli import _genetics
+    from radgen.io import IdRule
 
     result = _genetics.run_gwas(
         genotypes, phenotypes, covariates,
@@ -94,6 +102,7 @@ def gwas(
         threshold=threshold, out=out,
         loco=loco, loco_kinship=loco_kinship, layout=layout,
         interaction=interaction or None, robust=robust, sex=sex, x_coding=x_coding,
-        ids=ids, build=build, jobs=jobs, cluster=cluster, backend=backend,
+        ids=ids, id_rule=IdRule(case=id_case, first=id_first, pattern=id_pattern),
+        build=build, jobs=jobs, cluster=cluster, backend=backend,
     )  # fmt: skip
     _genetics.report(result, out)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import CASE, FIRST, PATTERN
+
 __all__ = ["OPTIONS", "link"]
 
 OPTIONS = {
@@ -22,9 +24,6 @@ lost.csv (each record left out, with its reason), flow.csv and flow.svg (how man
 at each step), and differences.csv (patients kept against patients lost, in standard deviations)."""
 }
 
-_CASE = "Ids of patients: keep, upper or lower."
-_PATTERN = "Regular expression; an id is its first group."
-_FIRST = "Keep so many characters of ids (TCGA: 12)."
 _DATES = "How dates are written, such as %d/%m/%Y."
 _SEVERAL = "Which counts: refuse, first, last, nearest (in time), all."
 
@@ -43,9 +42,9 @@ def link(
     several_scans: Annotated[str, typer.Option(help=_SEVERAL)] = "refuse",
     several_specimens: Annotated[str, typer.Option(help=_SEVERAL)] = "refuse",
     date_format: Annotated[str, typer.Option(help=_DATES)] = "%Y-%m-%d",
-    id_case: Annotated[str, typer.Option(help=_CASE)] = "keep",
-    id_pattern: Annotated[str, typer.Option(help=_PATTERN)] = "",
-    id_first: Annotated[int, typer.Option(help=_FIRST)] = 0,
+    id_case: Annotated[str, typer.Option(help=CASE)] = "keep",
+    id_pattern: Annotated[str, typer.Option(help=PATTERN)] = "",
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
 ) -> None:
     """Match scans and specimens by declared rules, and count every loss."""
     from radgen.cli import _associations

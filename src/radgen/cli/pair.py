@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import FIRST
+
 __all__ = ["OPTIONS", "pair"]
 
 OPTIONS = {
@@ -36,7 +38,7 @@ def pair(
     adjust: Annotated[str, typer.Option(help="Its columns to adjust for, by commas.")] = "",
     test: Annotated[str, typer.Option(help="As of radgen associate.")] = "auto",
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
-    id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
     dpi: Annotated[int, typer.Option(help="Dots an inch of .png.")] = 200,
 ) -> None:
     """Draw one pair as scatter plot or violins, with its test and its data."""

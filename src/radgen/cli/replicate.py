@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import FIRST
+
 __all__ = ["OPTIONS", "replicate"]
 
 OPTIONS = {
@@ -47,7 +49,7 @@ def replicate(
     missing: Annotated[str, typer.Option(help=_MISSING)] = "",
     tcga: Annotated[bool, typer.Option(help=_TCGA)] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
-    id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
     meta: Annotated[str, typer.Option(help=_META)] = "fixed",
 ) -> None:
     """Test locked hypotheses in another cohort: direction, effect, rate, pooled effect."""

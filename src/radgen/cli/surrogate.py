@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import FIRST
+
 __all__ = ["OPTIONS", "surrogate"]
 
 OPTIONS = {
@@ -50,7 +52,7 @@ def surrogate(
     by_cohort: Annotated[bool, typer.Option(help=_SCALE)] = True,
     unpredictable: Annotated[bool, typer.Option(help=_ALL)] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
-    id_first: Annotated[int, typer.Option(help="Keep so many characters of ids (TCGA: 12).")] = 0,
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
     tcga: Annotated[bool, typer.Option(help="Molecular ids are TCGA barcodes.")] = False,
     permutations: Annotated[int, typer.Option(min=39, help="Permuted traits.")] = 199,
     bootstraps: Annotated[int, typer.Option(min=20, help="Resampled learners.")] = 200,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ __all__ = [
     "perturbations",
     "randomise_contour",
 ]
+
+_SUPERVOXEL_MM3 = 500.0
+_SUPERVOXEL_LEAST = 20
+_COMPACTNESS = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,8 +301,8 @@ def randomise_contour(
         A supervoxel that lies inside with a share below the first is left out, at or above the
         second taken; in between, taken with that share as probability.
     voxel_mm : float or None
-        Width of a supervoxel; None is 2.5 voxels of the largest spacing, at most a third of the
-        region's width.
+        Width of a supervoxel; None is that of a cube of 500 mm³, or of 20 voxels where these are
+        more, at most a third of the region's width.
 
     Returns
     -------
@@ -310,6 +315,15 @@ def randomise_contour(
         If the mask is not on the scan's grid.
     InputError
         If the region is empty, or the scan holds values that are not finite around it.
+
+    Notes
+    -----
+    Intensities are cut off three standard deviations beyond the region's own range and smoothed
+    by the smallest spacing; size and limits are those of the reference.
+
+    References
+    ----------
+    Zwanenburg et al. 2019, doi:10.1038/s41598-018-36938-4.
     """
     mask.require_on(image)
     spacing = image.geometry.spacing_mm
@@ -318,8 +332,10 @@ def randomise_contour(
     box = bounding_box(mask, margin=margin)
     if image.array.ndim != 3 or not np.isfinite(image.array[box]).all():
         raise InputError("Supervoxels need a single volume with finite values around the region.")
-    labels = supervoxels(image.array[box], spacing, width)
     inside = mask.array[box]
+    labels = supervoxels(
+        _flattened(image.array[box], inside, spacing), spacing, width, compactness=_COMPACTNESS
+    )
     count = int(labels.max()) + 1
     size = np.bincount(labels.ravel(), minlength=count)
     part = np.bincount(labels[inside], minlength=count)
@@ -331,8 +347,20 @@ def randomise_contour(
     return replace(mask, array=array)
 
 
+def _flattened(
+    array: NDArray[Any], inside: NDArray[np.bool_], spacing: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """Return intensities smoothed, and cut off far beyond those of the region."""
+    own = array[inside].astype(np.float64)
+    reach = 3 * own.std()
+    cut = np.clip(array.astype(np.float64), own.min() - reach, own.max() + reach)
+    sigma = [min(spacing) / step for step in spacing]
+    return np.asarray(ndimage.gaussian_filter(cut, sigma))
+
+
 def _width(mask: Mask) -> float:
     spacing = mask.geometry.spacing_mm
     box = bounding_box(mask)
+    cube = max(_SUPERVOXEL_MM3, _SUPERVOXEL_LEAST * float(np.prod(spacing)))
     sides = [(part.stop - part.start) * step for part, step in zip(box, spacing, strict=True)]
-    return float(max(min(2.5 * max(spacing), min(sides) / 3), min(spacing)))
+    return float(max(min(float(np.cbrt(cube)), min(sides) / 3), min(spacing)))

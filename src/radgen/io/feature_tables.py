@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radgen._core.id_names import FAMILY_NAMES, is_id_name
 from radgen._core.naming import did_you_mean
 from radgen.errors import AlignmentError, FormatError, InputError, shown
 from radgen.io._feature_names import LONG_COLUMNS, is_diagnostic, name_spec
@@ -18,24 +19,6 @@ from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, PhenotypeTable
 
 __all__ = ["find_id_column", "read_feature_table"]
 
-_ID_NAMES = (
-    "sample",
-    "id",
-    "subject",
-    "subjectid",
-    "subject_id",
-    "patient",
-    "patient_id",
-    "patientid",
-    "case",
-    "case_id",
-    "case id",
-    "subject id",
-    "patient id",
-    "sample_id",
-    "iid",
-)
-_FAMILY_NAMES = ("fid", "#fid")
 _NUMERIC_SHARE = 0.5
 
 Reasons = dict[tuple[int, str], str]
@@ -138,7 +121,7 @@ def _numbers(
     for name in chosen:
         if columns is None and is_diagnostic(name):
             continue
-        if columns is None and name.strip().lower() in (*_ID_NAMES, *_FAMILY_NAMES):
+        if columns is None and (is_id_name(name) or name in FAMILY_NAMES):
             continue
         numbers, dirty = to_numbers(frame[name])
         n_cells = frame.height - frame[name].null_count()
@@ -273,7 +256,7 @@ def find_id_column(frame: pl.DataFrame, id_column: str | None, path: Path) -> st
             )
         return id_column
     for name in frame.columns:
-        if name.strip().lower() in _ID_NAMES:
+        if is_id_name(name):
             return name
     first = frame.columns[0]
     cells = frame[first]

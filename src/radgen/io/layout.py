@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from radgen._core.id_names import is_id_name
 from radgen.errors import InputError, RadgenError
 from radgen.io._feature_names import LONG_COLUMNS, name_spec
 from radgen.io._guard import existing
@@ -48,54 +49,15 @@ _MODALITIES = {
     "pt": "PT",
 }
 _MOST_FILES = 200_000
-_ID_NAMES = frozenset(
-    [
-        "id",
-        "ids",
-        "subject",
-        "subjectid",
-        "subjectids",
-        "patient",
-        "patientid",
-        "pid",
-        "sample",
-        "sampleid",
-        "case",
-        "caseid",
-        "participant",
-        "participantid",
-        "barcode",
-        "bcrpatientbarcode",
-        "bcrsamplebarcode",
-        "tumorsamplebarcode",
-        "matchednormsamplebarcode",
-        "iid",
-        "fid",
-        "eid",
-        "mrn",
-        "usubjid",
-        "subjid",
-        "key",
-        "clc",
-        "scan",
-        "scanid",
-        "session",
-        "sessionid",
-        "specimen",
-        "specimenid",
-        "gene",
-        "geneid",
-        "genename",
-        "genesymbol",
-        "symbol",
-        "hugosymbol",
-        "entrezgeneid",
-        "ensemblgeneid",
-        "probe",
-        "probeid",
-        "studyid",
-    ]
-)
+_OTHER_NAMES = frozenset(
+    {
+        "ids", "subjectids", "sampleids", "matchednormsamplebarcode", "fid", "mrn", "key", "clc",
+        "scan", "scanid", "session", "sessionid", "specimen", "specimenid", "gene", "geneid",
+        "genename", "genesymbol", "symbol", "hugosymbol", "entrezgeneid", "ensemblgeneid",
+        "probe", "probeid", "studyid",
+    }
+)  # fmt: skip
+"""Names of columns that name something else than a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +351,7 @@ def _table(path: Path) -> FoundTable | None:
     header = _header(path)
     if len(header) < 2:
         return FoundTable(path, "other", "", tuple(header))
-    key = next((column for column in header if _is_id_name(column)), "")
+    key = next((column for column in header if _names_something(column)), "")
     return FoundTable(path, _role(path, header), key, tuple(header[:20]))
 
 
@@ -454,5 +416,5 @@ def _role(path: Path, header: list[str]) -> Role:
     return "other"
 
 
-def _is_id_name(name: str) -> bool:
-    return re.sub(r"[^a-z0-9]", "", name.lower()) in _ID_NAMES
+def _names_something(name: str) -> bool:
+    return is_id_name(name) or re.sub(r"[^a-z0-9]", "", name.lower()) in _OTHER_NAMES

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from radgen.errors import FormatError, InputError
+from radgen._core.id_names import FAMILY_NAMES, first_id_name
+from radgen.errors import FormatError, InputError, RadgenWarning, shown
+from radgen.io.tables import is_spreadsheet_error, read_table, to_numbers
 
 __all__ = ["read_sample_table"]
 
 _MISSING = ["NA", "NaN", "nan", ".", "#N/A"]
 _PIECE = 16 << 20
-_IDS = ("FID", "IID", "sample", "id", "ID", "chrom", "CHROM", "ref", "alt", "allele", "A1")
+_TEXTS = (
+    *FAMILY_NAMES,
+    "chrom",
+    "CHROM",
+    "ref",
+    "alt",
+    "allele",
+    "A1",
+    "id",
+    "ID",
+    "sample",
+    "IID",
+)
+_ELSEWHERE = (".gz", ".xlsx", ".xlsm", ".xls", ".ods")
 
 
 def read_sample_table(path: str | Path) -> pl.DataFrame:
@@ -23,15 +39,16 @@ def read_sample_table(path: str | Path) -> pl.DataFrame:
     Parameters
     ----------
     path : str or Path
-        Parquet, or text with a header line: fields parted by tabs, commas, or one or more
-        spaces; ``NA``, ``NaN``, ``#N/A``, ``.`` and empty fields are missing. A leading "#" of the
-        header is dropped.
+        Parquet, Excel, or text with a header line (also .gz): fields parted by tabs, commas,
+        semicolons, or one or more spaces; ``NA``, ``NaN``, ``#N/A``, ``.`` and empty fields are
+        missing. A leading "#" of the header is dropped.
 
     Returns
     -------
     polars.DataFrame
         Ids, chromosomes and alleles as text, other columns as numbers where all their
-        values are numbers, else as text.
+        values are numbers, else as text. What a spreadsheet leaves where a formula failed
+        (``#NAME?``) is missing in a column of numbers, and a warning names the cells.
 
     Raises
     ------
@@ -48,21 +65,30 @@ def read_sample_table(path: str | Path) -> pl.DataFrame:
             return pl.read_parquet(file)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FormatError(f"is no readable Parquet file: {error}", path=file) from error
+    table = _text(file) if file.suffix.lower() not in _ELSEWHERE else read_table(file)
+    names = [name.lstrip("#") for name in table.columns]
+    if len(set(names)) < len(names):
+        raise InputError(f"{file}: two columns bear the same name.")
+    table.columns = names
+    texts = {*_TEXTS, first_id_name(names)}
+    return table.with_columns(_typed(table[name], file) for name in names if name not in texts)
+
+
+def _text(file: Path) -> pl.DataFrame:
+    """Return a text table; cells are text or, where all are numbers, numbers."""
     try:
         with file.open(encoding="utf-8-sig") as stream:
             head = stream.readline()
         if not head.strip():
             raise FormatError("has no header line.", path=file)
+        if ";" in head and not {",", "\t"} & set(head):
+            return read_table(file)
         table = _numeric(file, head)
-        if table is None:
-            table = _parted(file.read_text("utf-8-sig"), head, file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"cannot be read as UTF-8 text: {error}", path=file) from error
-    names = [name.lstrip("#") for name in table.columns]
-    if len(set(names)) < len(names):
-        raise InputError(f"{file}: two columns bear the same name.")
-    table.columns = names
-    return table.with_columns(_typed(table[name]) for name in names)
+        return _parted(file.read_text("utf-8-sig"), head, file) if table is None else table
+    except UnicodeDecodeError:
+        return read_table(file)
+    except OSError as error:
+        raise FormatError(f"cannot be read: {error}", path=file) from error
 
 
 def _numeric(file: Path, head: str) -> pl.DataFrame | None:
@@ -72,8 +98,11 @@ def _numeric(file: Path, head: str) -> pl.DataFrame | None:
     """
     mark = "\t" if "\t" in head else "," if "," in head else " "
     names = head.rstrip("\r\n").split(mark)
+    plain = [name.lstrip("#") for name in names]
+    texts = {*_TEXTS, first_id_name(plain)}
+    texts = {name for name, bare in zip(names, plain, strict=True) if bare in texts}
     schema: dict[str, Any] = {
-        name: pl.String if name.lstrip("#") in _IDS or not name else pl.Float64 for name in names
+        name: pl.String if name in texts or not name else pl.Float64 for name in names
     }
     if "" in schema or len(schema) < len(names) or '"' in head:
         return None
@@ -142,8 +171,21 @@ def _check_widths(text: str, mark: str, file: Path) -> None:
             )
 
 
-def _typed(column: pl.Series) -> pl.Series:
-    if column.name in _IDS:
+def _typed(column: pl.Series, file: Path) -> pl.Series:
+    """Return numbers where all cells are; cells of failed formulas are then missing."""
+    if column.dtype != pl.String:
         return column
     values = column.cast(pl.Float64, strict=False)
-    return column if values.null_count() > column.null_count() else values
+    if values.null_count() == column.null_count():
+        return values
+    numbers, dirty = to_numbers(column)
+    if not all(is_spreadsheet_error(cell) for _, _, cell in dirty) or numbers.is_null().all():
+        return column
+    if dirty:
+        cells = shown([f"{cell} in row {row}" for row, _, cell in dirty])
+        warnings.warn(
+            f"{file}: column {column.name!r} counts as missing where a formula failed: {cells}.",
+            RadgenWarning,
+            stacklevel=3,
+        )
+    return numbers

@@ -27,10 +27,13 @@ from radgen.types.phenotype import blank_specs
 __all__ = [
     "LEXICONS",
     "NOT_ALLOWED",
+    "STATES",
     "Level",
     "Lexicon",
     "ReadTraits",
     "Trait",
+    "code_column",
+    "match_columns",
     "read_lexicon",
     "read_traits",
 ]
@@ -40,6 +43,8 @@ Array = NDArray[np.float64]
 NOT_ALLOWED = " is not in the lexicon"
 LEXICONS = ("vasari", "lung", "liver", "renal", "markers")
 """Lexicons that come with radgen."""
+STATES = "states"
+"""The lexicon of yes and no, for columns of any name."""
 
 _KINDS = ("binary", "ordinal", "nominal", "several")
 _SEPARATORS = "|;"
@@ -164,7 +169,7 @@ def read_lexicon(source: str | Path) -> Lexicon:
     'proportion enhancing'
     """
     if isinstance(source, str) and not source.lower().endswith(".toml"):
-        require_choice(source, LEXICONS, what="lexicon")
+        require_choice(source, (*LEXICONS, STATES), what="lexicon")
         text = files("radgen.io").joinpath(f"lexicons/{source}.toml").read_text("utf-8")
         return _lexicon(text, Path(f"{source}.toml"))
     path = Path(source)
@@ -284,6 +289,26 @@ def read_traits(
         )
     parts = [_coded(frame[header], trait) for header, trait in columns]
     return _merged(samples, readers, parts, _notes(strangers, parts))
+
+
+def match_columns(frame: pl.DataFrame, lexicon: Lexicon) -> list[tuple[str, Trait]]:
+    """Return the columns whose header names a trait of the lexicon, and the trait.
+
+    Raises
+    ------
+    InputError
+        If two columns are one trait.
+    """
+    return _columns(frame, lexicon, set())[0]
+
+
+def code_column(column: pl.Series, trait: Trait) -> tuple[pl.Series, dict[int, str]]:
+    """Return a binary or ordinal column in numbers, and by row the words the trait does not know.
+
+    Null is blank, unknown, or not of the trait.
+    """
+    coded = _coded(column, trait)
+    return pl.Series(column.name, coded.values[:, 0], nan_to_null=True), dict(coded.refused)
 
 
 def _once(samples: Sequence[str], readers: Sequence[str], path: Path) -> None:

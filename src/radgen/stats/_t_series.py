@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DF", "series", "series_log10_p"]
+__all__ = ["MAX_DF", "NEAR", "near", "series", "series_log10_p"]
 
 Array = NDArray[np.float64]
 
@@ -18,6 +18,12 @@ MAX_DF = 1e5
 _DEGREE, _DEGREE_FEW, _FEW = 36, 28, 1000.0
 _WIDTH = 3.0
 _MAX_TERMS = 64
+NEAR = 20
+"""Terms of the polynomial of small t."""
+
+_REACHES = (4.5, 3.5, 2.5, 1.5, 1.0, 0.5)
+_NODES = 40
+_NEAR_ERROR = 5e-14
 
 
 def series_log10_p(t: Array, df: Array, values: Array) -> Array:
@@ -95,3 +101,38 @@ def series(df: float) -> tuple[Array, float, float]:
     coefficients = coefficients[: max(int(needed[-1]) + 1, 4)].copy()
     coefficients.setflags(write=False)
     return coefficients, scale, top
+
+
+@lru_cache(maxsize=4096)
+def near(df: float) -> Array:
+    """Return scale and terms of the polynomial of log10 p, the highest power first.
+
+    Parameters
+    ----------
+    df : float
+        In [1, `MAX_DF`].
+
+    Returns
+    -------
+    ndarray of float64 (1 + NEAR,)
+        log10 P(|T| >= |t|) within 1e-13, in powers of scale |t| - 1 where that is at most 1:
+        for |t| up to 2/scale, the reach. It is 4.5 from some twenty degrees of freedom on, so that
+        few tests of true null hypotheses need the series.
+    """
+    from numpy.polynomial.chebyshev import cheb2poly
+
+    from radgen.stats.tail import log_beta_tail
+
+    angle = (np.arange(_NODES) + 0.5) * np.pi / _NODES
+    table = np.cos(np.outer(np.arange(_NODES), angle))
+    full = np.full(_NODES, df)
+    for reach in _REACHES:
+        t = (np.cos(angle) + 1.0) * reach / 2
+        values = log_beta_tail(t * t / df, 0.5 * full, np.full_like(full, 0.5)) / math.log(10.0)
+        coefficients = 2.0 / _NODES * (table @ values)
+        coefficients[0] /= 2
+        if np.abs(coefficients[NEAR:]).sum() < _NEAR_ERROR:
+            break
+    out = np.concatenate([[2.0 / reach], cheb2poly(coefficients[:NEAR])[::-1]])
+    out.setflags(write=False)
+    return out

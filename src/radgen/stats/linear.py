@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radgen._core.blocks import block_ranges, iter_units
+from radgen._core.recycled import Recycled
 from radgen._core.threads import n_threads, one_blas_thread
 from radgen.errors import InputError
+from radgen.stats._gaps import Holed, Moments, cross_moments, least_safe
 from radgen.stats._linear_parts import (
     RANK_RTOL,
-    Holed,
-    Moments,
     covariate_basis,
-    cross_moments,
     patterns,
     residualise,
+    residuals,
     spread,
 )
-from radgen.stats._t_series import MAX_DF, series
+from radgen.stats._t_series import MAX_DF, near, series
 from radgen.stats.tail import t_log10p, t_quantile
 
 __all__ = [
@@ -164,27 +164,52 @@ class TraitSide:
         x = _matrix(predictors, "predictors")
         if len(x) != len(self.used):
             raise InputError(f"Traits have {len(self.used)} rows and predictors {len(x)}.")
-        x = x if self.used.all() else x[self.used]
-        if self.left is not None and not np.isnan(x).any():
-            return self._complete(x, self.left)
-        return _regress_missing(self, x)
+        return self.block(x if self.used.all() else x[self.used], np.empty)
 
-    def _complete(self, x: Array, y_left: Array) -> LinearFit:
+    def block(self, x: Array, take: Callable[[tuple[int, ...]], Array]) -> LinearFit:
+        """Return the regressions on predictors that have the used rows alone.
+
+        Parameters
+        ----------
+        x : ndarray of float64 (n_used, n_predictors)
+            NaN = missing, no infinite value.
+        take : callable
+            Gives an uninitialised array of a shape.
+
+        Returns
+        -------
+        LinearFit
+            Arrays (n_predictors, n_traits).
+        """
+        made = residuals(x, self.basis) if len(x) else None
+        if made is not None and self.left is not None:
+            return self._complete(made, self.left, take)
+        found = None
+        if made is not None and self.holed is not None:
+            found = self._gaps_in_traits(made, self.holed, take)
+        elif self.left is not None and len(x):
+            found = self._gaps_in_predictors(x, self.left, take)
+        return _regress_missing(self, x) if found is None else found
+
+    def _complete(
+        self,
+        made: tuple[Array, Array, Array],
+        y_left: Array,
+        take: Callable[[tuple[int, ...]], Array],
+    ) -> LinearFit:
         """One product, and one pass over it in C."""
         from radgen._native._regress import finish as _native_finish
 
-        x_left, x_total = spread(x)
-        basis = self.basis[:, 1:]
-        if basis.shape[1]:
-            # One projection is enough: the traits are orthogonal to the covariates.
-            x_left -= basis @ (basis.T @ x_left)
-        xx, yy = np.einsum("ij,ij->j", x_left, x_left), self.left_ss
-        n, df = len(x), len(x) - self.basis.shape[1] - 1
-        shape = (x.shape[1], len(yy))
-        effect = x_left.T @ y_left
-        se, t, log10p = np.empty(shape), np.empty(shape), np.empty(shape)
+        # One projection was enough: the traits are orthogonal to the covariates.
+        x_left, x_total, xx = made
+        yy = self.left_ss
+        n, df = len(x_left), len(x_left) - self.basis.shape[1] - 1
+        shape = (len(xx), len(yy))
+        effect, se, t, log10p = (take(shape) for _ in range(4))
+        np.matmul(x_left.T, y_left, out=effect)
         if 1 <= df <= MAX_DF:
-            exact = _native_finish(effect, se, t, log10p, xx, yy, *series(float(df)), float(df))
+            tails = (*series(float(df)), float(df), near(float(df)))
+            exact = _native_finish(effect, se, t, log10p, xx, yy, *tails)
         else:
             exact = _plain_finish(effect, se, t, log10p, xx, yy, df)
         status = np.zeros(shape, dtype=np.int8)
@@ -209,6 +234,38 @@ class TraitSide:
             status,
             np.broadcast_to(xx[:, None], shape),
         )
+
+    def _gaps_in_traits(
+        self,
+        made: tuple[Array, Array, Array],
+        y: Holed,
+        take: Callable[[tuple[int, ...]], Array],
+    ) -> LinearFit | None:
+        """The same where traits have gaps; None where a pair needs another look."""
+        x_left, x_total, whole = made
+        df = y.n - y.rank - 1.0
+        if not _sound(df, whole, x_total) or not _sound(df, y.ss, y.total):
+            return None
+        xx = y.shrunk(x_left, whole, take((len(whole), len(y.ss))))
+        if (xx < least_safe(whole, x_total)[:, None]).any():
+            return None
+        effect = np.matmul(x_left.T, y.left, out=take(xx.shape))
+        return _finish_gaps(effect, xx, y.ss, df, y.n, take)
+
+    def _gaps_in_predictors(
+        self, x: Array, y_left: Array, take: Callable[[tuple[int, ...]], Array]
+    ) -> LinearFit | None:
+        """The same where predictors have gaps."""
+        side = Holed(x, self.covariates, self.basis)
+        df = side.n - side.rank - 1.0
+        if not _sound(df, side.ss, side.total) or not _sound(df, self.left_ss, self.total):
+            return None
+        shape = (len(side.ss), len(self.left_ss))
+        yy = side.shrunk(y_left, self.left_ss, take(shape), turned=True)
+        if (yy < least_safe(self.left_ss, self.total)).any():
+            return None
+        effect = np.matmul(side.left.T, y_left, out=take(shape))
+        return _finish_gaps(effect, side.ss, yy, df, side.n, take)
 
 
 def prepare(traits: ArrayLike, covariates: ArrayLike | None = None) -> TraitSide:
@@ -245,8 +302,8 @@ def prepare(traits: ArrayLike, covariates: ArrayLike | None = None) -> TraitSide
     basis = covariate_basis(z, len(y))
     if not len(y) or np.isnan(y).any():
         blank = np.zeros(y.shape[1])
-        return TraitSide(used, y, z, basis, None, blank, blank, Holed(y, z))
-    left = residualise(y, basis)
+        return TraitSide(used, y, z, basis, None, blank, blank, Holed(y, z, basis))
+    left = np.ascontiguousarray(residualise(y, basis))
     return TraitSide(used, y, z, basis, left, spread(y)[1], np.einsum("ij,ij->j", left, left))
 
 
@@ -350,13 +407,20 @@ def regress_blocks(
     size = block_size or max(_PAIRS // max(side.traits.shape[1], 1), 1)
     blocks = list(block_ranges(x.shape[1], size))
     workers = min(n_threads(threads), max(len(blocks), 1))
+    if len(x) != len(side.used):
+        raise InputError(f"Traits have {len(side.used)} rows and predictors {len(x)}.")
+    take = Recycled(5 * (workers + 2))
+
+    def fit_block(part: Array) -> LinearFit:
+        return side.block(part if side.used.all() else part[side.used], take)
+
     if workers == 1:
         for start, stop in blocks:
-            yield start, stop, side.regress(x[:, start:stop])
+            yield start, stop, fit_block(x[:, start:stop])
         return
     with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
         parts = (x[:, start:stop] for start, stop in blocks)
-        fits = iter_units(side.regress, parts, executor=pool, ahead=workers + 1)
+        fits = iter_units(fit_block, parts, executor=pool, ahead=workers + 1)
         for (start, stop), fit in zip(blocks, fits, strict=True):
             yield start, stop, fit
 
@@ -393,6 +457,39 @@ def _degenerate(  # noqa: PLR0917
     return True
 
 
+def _sound(df: Array, ss: Array, total: Array) -> bool:
+    """Whether nothing is constant, explained by the covariates, or too short."""
+    return bool((df >= 1).all() and (df <= MAX_DF).all() and (ss > RANK_RTOL**2 * total).all())
+
+
+def _finish_gaps(  # noqa: PLR0917
+    effect: Array,
+    xx: Array,
+    yy: Array,
+    df: Array,
+    n: Array,
+    take: Callable[[tuple[int, ...]], Array],
+) -> LinearFit | None:
+    """One pass in C, df by trait (`xx` two-dimensional) or by predictor (`yy`)."""
+    from radgen._native._regress import finish_gaps as _native_finish
+
+    shape, by_row = effect.shape, yy.ndim == 2
+    se, t, log10p = (take(shape) for _ in range(3))
+    tails = np.ascontiguousarray(np.stack([near(float(value)) for value in df], axis=1))
+    far = np.empty(effect.size, dtype=np.int64)
+    exact, n_far = _native_finish(effect, se, t, log10p, xx, yy, 1.0 / df, tails, far, by_row)
+    if exact:
+        return None
+    each = np.broadcast_to(df[:, None] if by_row else df, shape)
+    count = np.broadcast_to((n[:, None] if by_row else n).astype(np.int64), shape)
+    if n_far:
+        where = np.unravel_index(far[:n_far], shape)
+        log10p[where] = t_log10p(t[where], each[where])
+    status = np.zeros(shape, dtype=np.int8)
+    outer = np.broadcast_to(xx[:, None], shape) if by_row else xx
+    return LinearFit(effect, se, t, each, log10p, count, status, outer)
+
+
 def _plain_finish(  # noqa: PLR0917
     effect: Array, se: Array, t: Array, log10p: Array, xx: Array, yy: Array, df: int
 ) -> int:
@@ -411,10 +508,8 @@ def _regress_missing(side: TraitSide, x: Array) -> LinearFit:
     """The same where values are missing: covariates are orthogonalised on each pattern."""
     y, z = side.traits, side.covariates
     x_patterns, y_patterns = patterns(x), patterns(y)
-    if side.holed is not None and len(x_patterns) == 1 and x_patterns[0][0].all():
-        m = side.holed.against(x)
-    elif len(x_patterns) <= len(y_patterns):
-        m = cross_moments(x, x_patterns, y, z)
+    if len(x_patterns) <= len(y_patterns):
+        m = cross_moments(x, x_patterns, y, z, side.holed)
     else:
         m = _turned(cross_moments(y, y_patterns, x, z))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -186,5 +186,8 @@ def _spelling_hint(ids: Mapping[str, list[str]], found: int) -> str | None:
         for other in others:
             keys &= {rule(item) for item in other}
         if len(keys) > max(1, found, len(first) // 4):
-            return f"The ids of {len(keys)} samples differ only in {what}: declare an id rule."
+            return (
+                f"The ids of {len(keys)} samples differ only in {what}: write them alike, or "
+                "declare an id rule (id_rule of a study file; --id-case, --id-first)."
+            )
     return None

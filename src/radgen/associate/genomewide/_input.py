@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radgen._core.id_names import FAMILY_NAMES, first_id_name
 from radgen._core.naming import did_you_mean
 from radgen.errors import AlignmentError, InputError, shown
 from radgen.types import (
@@ -34,8 +35,6 @@ __all__ = [
 
 EVENT = "event"
 """Column of the events of a censored outcome."""
-_IDS = ("sample", "IID", "#IID", "iid", "id", "ID", "sample_id")
-_FAMILIES = ("FID", "#FID", "fid")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,10 +76,13 @@ def id_column(frame: pl.DataFrame, *, what: str) -> str:
     InputError
         If no column has one of the usual names.
     """
-    for name in _IDS:
-        if name in frame.columns:
-            return name
-    raise InputError(f"The {what} has no id column; needed is one of {shown(_IDS, 9)}.")
+    name = first_id_name(frame.columns)
+    if name is None:
+        raise InputError(
+            f"The {what} has no column of sample ids: name it sample, IID, subject or patient_id. "
+            f"Columns: {shown(frame.columns, 10)}."
+        )
+    return name
 
 
 def to_covariates(table: Covariates | FrameLike) -> Covariates:
@@ -89,7 +91,7 @@ def to_covariates(table: Covariates | FrameLike) -> Covariates:
     Parameters
     ----------
     table : Covariates or data frame
-        One row a sample; id column "sample", "IID" or the like; "FID" is left aside.
+        One row a sample; id column "sample", "IID", "Subject ID" or the like; "FID" is left aside.
 
     Raises
     ------
@@ -105,7 +107,7 @@ def to_covariates(table: Covariates | FrameLike) -> Covariates:
     names: list[str] = []
     columns: list[NDArray[np.float64]] = []
     for name in frame.columns:
-        if name == key or name in _FAMILIES:
+        if name == key or name in FAMILY_NAMES:
             continue
         series = frame[name]
         if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
@@ -130,7 +132,8 @@ def to_phenotypes(
     Parameters
     ----------
     phenotypes : PhenotypeTable, Outcome or data frame
-        Of a frame, one row a sample; id column "sample", "IID" or the like; "FID" is left aside.
+        Of a frame, one row a sample; id column "sample", "IID", "Subject ID" or the like; "FID"
+        is left aside.
     only : sequence of str or None
         Columns of a frame that matter: others may hold text. Unknown names are left to the
         caller.
@@ -151,7 +154,7 @@ def to_phenotypes(
         phenotypes = {"sample": phenotypes.samples} | columns
     frame = to_polars(phenotypes, what="phenotype table")
     key = id_column(frame, what="phenotype table")
-    frame = frame.drop([name for name in _FAMILIES if name in frame.columns])
+    frame = frame.drop([name for name in FAMILY_NAMES if name in frame.columns])
     if only is not None and set(only) <= set(frame.columns):
         frame = frame.select(key, *dict.fromkeys(name for name in only if name != key))
     _check_numeric(frame, key)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radgen._core.naming import counted
 from radgen.associate.genomewide._rows import bin_edges
 from radgen.types import GenotypeMatrix, Result
 
@@ -155,14 +156,14 @@ class GwasResult(Result):
         limit = GENOME_WIDE / max(n_traits, 1)
         tests = int(self.summary["n_tests"].sum()) if n_traits else 0
         words = [
-            f"{p['n_variants']:,} variants were tested against {n_traits} "
-            f"trait{'s' if n_traits != 1 else ''} in {self.n_used:,} people ({tests:,} tests)."
+            f"{p['n_variants']:,} variants were tested against {counted(n_traits, 'trait')} in "
+            f"{self.n_used:,} people ({tests:,} tests)."
         ]
         found = self.summary.filter(pl.col("n_corrected") > 0)
         if not found.height:
             lead = self.summary.filter(pl.col("lead_log10p").is_not_null()).sort("lead_log10p")
             words.append(
-                f"No association reached p < {limit:.2g} (5e-8 over {n_traits} traits)"
+                f"No association reached p < {limit:.2g} (5e-8 over {counted(n_traits, 'trait')})"
                 + (
                     f"; the smallest p was {_power(lead['lead_log10p'][0])}."
                     if lead.height

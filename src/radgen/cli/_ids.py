@@ -1,0 +1,42 @@
+"""Sample ids of any input brought to one spelling by the options of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from radgen.io import IdRule
+
+__all__ = ["CASE", "FIRST", "PATTERN", "respelt"]
+
+CASE = "Ids of samples: keep, upper or lower."
+FIRST = "Keep so many characters of ids (TCGA: 12)."
+PATTERN = "Regular expression; an id is its first group."
+
+
+def respelt(found: Any, rule: IdRule, *, what: str) -> Any:
+    """Return a table, genotypes, kinship or a mapping of these with the ids that a rule makes.
+
+    Raises
+    ------
+    AlignmentError
+        If different ids become equal.
+    """
+    import polars as pl
+
+    from radgen._core.id_names import first_id_name
+    from radgen.io import IdRule, normalise_ids
+
+    if found is None or rule == IdRule():
+        return found
+    if isinstance(found, Mapping):
+        return {key: respelt(value, rule, what=what) for key, value in found.items()}
+    if isinstance(found, pl.DataFrame):
+        name = first_id_name(found.columns)
+        if name is None:
+            return found
+        ids = normalise_ids(found[name].cast(pl.String).to_list(), rule, what=what)
+        return found.with_columns(pl.Series(name, ids, dtype=pl.String))
+    return replace(found, samples=tuple(normalise_ids(found.samples, rule, what=what)))
