@@ -224,6 +224,36 @@ def test_ball_sums():
         assert out[tuple(at)] == pytest.approx(values.ravel()[near].sum())
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_line_ends_moments_and_scatter(shape):
+    rng = np.random.default_rng(3)
+    mask = (rng.random(shape) < 0.4).astype(np.uint8)
+    z, y, x = shape
+    ends = [np.empty((2, *size), np.int32) for size in ((y, x), (z, x), (z, y))]
+    _image.line_ends(mask, *ends)
+    for axis, (first, last) in enumerate(ends):
+        lines = np.moveaxis(mask, axis, 2)
+        for at in np.ndindex(first.shape):
+            found = np.flatnonzero(lines[at])
+            expected = (found[0], found[-1]) if found.size else (shape[axis], -1)
+            assert (first[at], last[at]) == expected
+    places, values = np.argwhere(mask), rng.normal(size=int(mask.sum()))
+    whole, sums = np.zeros(10, np.int64), np.zeros(4)
+    _image.mask_moments(mask, values, whole, sums)
+    products = [
+        (places[:, i] * places[:, j]).sum()
+        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+    ]
+    np.testing.assert_array_equal(whole, [len(places), *places.sum(axis=0), *products])
+    np.testing.assert_allclose(sums, [values.sum(), *(values @ places)], rtol=1e-12, atol=1e-12)
+    levels = rng.integers(1, 9, len(places)).astype(np.uint16)
+    out = np.zeros(np.array(shape) + 4, np.uint16)
+    _image.scatter(mask, levels, out)
+    expected = np.zeros(shape, np.uint16)
+    expected[mask > 0] = levels
+    np.testing.assert_array_equal(out, np.pad(expected, 2))
+
+
 @pytest.mark.parametrize("kind", ["inner", "at the border", "NaN", "flat", "infinite"])
 @pytest.mark.parametrize("spacing", [(3.0, 2.0, 1.5), (9.0, 1.2, 2.0)])
 def test_intensity_peaks_are_means_over_a_ball(kind, spacing):

@@ -138,6 +138,21 @@ def ball_call(f: Fuzzer) -> tuple[Any, ...]:
     )
 
 
+def line_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
+    mask = f.rng.integers(0, 2, f.shape()).astype(np.uint8)
+    z, y, x = mask.shape
+    if what == "ends":
+        outs = [np.zeros((2, *size), np.int32) for size in ((y, x), (z, x), (z, y))]
+        return f.spoil(mask), *[f.spoil(out) for out in outs]
+    n, margin = int(mask.sum()), int(f.rng.integers(0, 3))
+    if what == "moments":
+        values = f.rng.normal(size=n if f.chance(0.7) else 0)
+        return f.spoil(mask), f.spoil(values), f.spoil(np.zeros(10, np.int64)), f.spoil(np.zeros(4))
+    dtype = np.uint8 if f.chance(0.5) else np.uint16
+    out = np.pad(np.zeros(mask.shape, dtype), margin)
+    return f.spoil(mask), f.spoil(f.rng.integers(0, 200, n).astype(dtype)), f.spoil(out)
+
+
 def near_ball_call(f: Fuzzer) -> tuple[Any, ...]:
     shape = tuple(int(n) for n in f.rng.integers(5, 11, 3))
     disc = np.sort(f.rng.integers(0, 3, 5))
@@ -209,6 +224,9 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "cube_types": lambda f: mask_call(f, cubes=True),
     "ball_sums": ball_call,
     "near_ball_sums": near_ball_call,
+    "line_ends": lambda f: line_call(f, what="ends"),
+    "mask_moments": lambda f: line_call(f, what="moments"),
+    "scatter": lambda f: line_call(f, what="scatter"),
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),

@@ -95,7 +95,7 @@ def run_gwas(
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
-    from radgen.associate import gwas, read_background
+    from radgen.associate import gwas
     from radgen.associate.genomewide._input import to_phenotypes
     from radgen.cli._ids import respelt
 
@@ -109,9 +109,13 @@ def run_gwas(
     # The frame is not kept: a thousand traits would be held twice.
     table = to_phenotypes(in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
     del people
-    kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
-    background = None if loco is None else read_background(loco, model=kind, ids=ids)
+    background = None
+    if loco is not None:
+        from radgen.associate import read_background
+
+        kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
+        background = read_background(loco, model=kind, ids=ids)
     beside = None if covariates is None else _named(covariates, ids)
     sexes = _sexes(genotypes, found) if sex is None else _named(sex, ids)
 

@@ -49,7 +49,7 @@ def short_rows(scan: LinearScan, source: BlockSource) -> TestRows:
     """Return all tests of a block as quantised t, and those up to the threshold exactly."""
     screen = scan.screen
     assert screen is not None
-    block = source.product(screen.weights, screen.totals, scan.backend.product)
+    block = screen.product(source, scan.backend)
     m, groups = len(source), len(scan.groups)
     t = np.empty((m, scan.n_traits), np.int16)
     n, freq, spread = np.empty((m, groups)), np.empty((m, groups)), np.empty((m, groups))
