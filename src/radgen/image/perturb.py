@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radgen._core.rng import spawn
 from radgen.errors import InputError
@@ -166,6 +165,8 @@ def move(
     InputError
         If the region is empty.
     """
+    from scipy import ndimage
+
     mask.require_on(image)
     if not mask.n_voxels:
         raise InputError(f"Region {mask.region!r} is empty, so it has no centre to turn about.")
