@@ -111,8 +111,8 @@ def _inputs(given: Mapping[str, Any], target: str) -> Any:
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "volume",
-             "seed", "jobs")  # fmt: skip
+    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "abstain",
+             "volume", "seed", "jobs")  # fmt: skip
     options = {name: given[name] for name in names}
     models = _parted(given["model"])
     options["model"] = models[0] if len(models) == 1 else models
