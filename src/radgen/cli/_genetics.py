@@ -45,7 +45,7 @@ def optional_table(path: Path | None) -> pl.DataFrame | None:
 
 def report(result: Result, out: Path) -> None:
     """Print what a result says and where it was written."""
-    for line in (*result.warnings, *result.statements(), f"Results: {out}"):
+    for line in (*result.warnings, *result.findings(), f"Results: {out}"):
         typer.echo(line)
 
 

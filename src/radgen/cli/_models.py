@@ -74,7 +74,7 @@ def environments(given: Mapping[str, Any]) -> None:
     for name, table in tables.items():
         write_table(table, given["out"] / f"{name}.csv")
     notes = dict.fromkeys((*inputs.notes, *found.warnings, *away.warnings))
-    for line in (*notes, *found.statements(), *away.statements(), f"Tables: {given['out']}"):
+    for line in (*notes, *found.findings(), *away.findings(), f"Tables: {given['out']}"):
         typer.echo(line)
 
 
@@ -111,8 +111,8 @@ def _inputs(given: Mapping[str, Any], target: str) -> Any:
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "volume",
-             "seed", "jobs")  # fmt: skip
+    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "abstain",
+             "volume", "seed", "jobs")  # fmt: skip
     options = {name: given[name] for name in names}
     models = _parted(given["model"])
     options["model"] = models[0] if len(models) == 1 else models
@@ -138,7 +138,7 @@ def validate(given: Mapping[str, Any]) -> None:
 
 
 def _show(run: ModelRun, bundle: str) -> None:
-    for line in (*run.notes, *run.result.statements()):
+    for line in (*run.notes, *run.result.findings()):
         typer.echo(line)
     if run.bundle is not None and bundle:
         typer.echo(f"{bundle}: {run.bundle}")
@@ -204,5 +204,5 @@ def show_audit(found: list[AuditResult]) -> None:
         for row in item.frame.iter_rows(named=True):
             mark = "ok" if row["violations"] == 0 else "VIOLATED"
             typer.echo(f"{mark:8}  {row['check']} ({row['examined']} examined)")
-        for line in item.statements():
+        for line in item.findings():
             typer.echo(line)

@@ -30,7 +30,7 @@ def assess(given: Mapping[str, Any]) -> None:
     write_table(found.visits, out / "visits.csv")
     report = ReportInput(study="Response to treatment", sections=(Section("Response", (found,)),))
     write_report(report, out / "report.html")
-    for line in (*found.warnings, *found.statements(), f"Report: {out / 'report.html'}"):
+    for line in (*found.warnings, *found.findings(), f"Report: {out / 'report.html'}"):
         typer.echo(line)
 
 

@@ -420,23 +420,26 @@ def extract(
     regions = prepared_regions(image, masks, settings)
     cells = _cells_of_part(part, len(regions), len(settings.filters) + 1)
 
-    def run(task: _Task) -> list[tuple[Any, ...]]:
+    tasks: list[_Task | None] = []
+
+    def run(number: int) -> list[tuple[Any, ...]]:
+        # What an image was seen through is let go with its rows: many images share the memory.
+        task, tasks[number] = tasks[number], None
+        assert task is not None
         unit = image.unit if task.filter == "original" else "a.u."
         return _rows(task, settings, sample, unit)
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         responses = _responses(regions, settings, pool, set().union(*cells))
-        tasks = [
-            task
-            for (name, done), entries in zip(regions, cells, strict=True)
-            for task in _tasks_of(name, done, responses, settings, entries)
-        ]
-        parts = [_parts_of(task) for task in tasks]
+        for (name, done), entries in zip(regions, cells, strict=True):
+            tasks += _tasks_of(name, done, responses, settings, entries)
+        del responses
+        parts = [_parts_of(task) for task in tasks if task is not None]
         for call in (call for found in parts for call in found):
             pool.submit(_try, call)
         # Whoever waits for parts comes last, so that no thread waits while there is work.
         order = sorted(range(len(tasks)), key=lambda k: bool(parts[k]))
-        done_of = dict(zip(order, pool.map(run, [tasks[k] for k in order]), strict=True))
+        done_of = dict(zip(order, pool.map(run, order), strict=True))
         rows = [row for k in range(len(tasks)) for row in done_of[k]]
     columns = list(zip(*rows, strict=True)) or [[] for _ in LONG_SCHEMA]
     return pl.DataFrame(

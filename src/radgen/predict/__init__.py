@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AbstainingClassifier": "abstain",
     "AuditResult": "leakage",
     "CategoryResult": "categories",
     "CombinationResult": "combinations",

@@ -20,6 +20,7 @@ from radgen.predict.preprocess import block_steps
 from radgen.predict.reliable import BlockRepeats
 from radgen.predict.selection.invariant import InvariantSelector
 from radgen.predict.splits import Split, group_folds
+from radgen.stats.conformal import class_p_values
 from radgen.stats.cox import RiskSets
 from radgen.stats.discrimination import youden_threshold
 from radgen.stats.survival_metrics import brier_contributions, censoring_curve
@@ -98,6 +99,7 @@ class ModelOutput:
     brier: FloatArray
     risk: FloatArray
     rank: FloatArray
+    p_class: FloatArray
 
 
 @dataclass(eq=False)
@@ -430,8 +432,11 @@ def _output(task: FoldTask, found: PlanFit) -> ModelOutput:
     below = np.searchsorted(known, found.score, side="left")
     upto = np.searchsorted(known, found.score, side="right")
     rank = (below + upto) / (2 * len(known))
+    p_class = np.full((n, 2), np.nan)
+    if task.kind == "binary" and found.held is not None:
+        p_class = class_p_values(found.held.target, found.held.score, found.score)
     return ModelOutput(
-        found.score, found.decision, found.threshold, found.setting, brier, risk, rank
+        found.score, found.decision, found.threshold, found.setting, brier, risk, rank, p_class
     )
 
 
