@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -181,7 +181,7 @@ def fit_block(
         reliable=None if repeats is None else repeats.filter_for(task.patients[rows]),
     )
     for name, step in steps:
-        clock = perf_counter()
+        clock = process_time()
         if name == "harmonise":
             if task.harmoniser is None or task.place is None:
                 continue
@@ -192,7 +192,7 @@ def fit_block(
             step = _fitted(step, values, target, task, rows)
             values = np.asarray(step.transform(values))
         fitted.append((name, step))
-        took = perf_counter() - clock
+        took = process_time() - clock
         log.append(FitRecord(level, name, block.name, rows, block.name, 1, took))
     done = Prepared(block.name, fitted)
     if len(rows) < len(everyone):
@@ -346,9 +346,9 @@ def _fit_plan(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     if plan.fusion == "early":
         return _once(task, plan, ready)
     parts = [_once(task, ModelPlan(f"{name} alone", (name,)), ready) for name in plan.blocks]
-    clock = perf_counter()
+    clock = process_time()
     found = fuse(task.kind, plan.fusion, parts)
-    took = perf_counter() - clock
+    took = process_time() - clock
     ready.log.append(
         FitRecord("outer", plan.fusion, plan.name, task.split.train, "+".join(plan.blocks), 1, took)
     )
@@ -389,9 +389,9 @@ def _fit_early(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     used = _with_data(task, split.train, _blocks_of(task, plan))
     at = np.searchsorted(split.train, used)
     which = np.array([chosen])
-    clock = perf_counter()
+    clock = process_time()
     fitted = learner.fit(x_train[at], task.target[used], which, seed, _widths(outer, plan))[0]
-    took = perf_counter() - clock
+    took = process_time() - clock
     log.append(FitRecord("outer", "model", plan.name, used, "+".join(plan.blocks), 1, took))
     on_train = fitted.predict(x_train)
     base = _base(fitted, held)
@@ -435,9 +435,9 @@ def _choose(
         seed = derive_seed(task.seed, "inner fit", plan.name, task.split.repeat, task.split.fold, k)
         used = _with_data(task, rows, _blocks_of(task, plan))
         x, widths = _joined(prepared, plan, 0)[np.searchsorted(rows, used)], _widths(prepared, plan)
-        clock = perf_counter()
+        clock = process_time()
         fits: list[Fitted] = learner.fit(x, task.target[used], settings, seed, widths)
-        took, name = perf_counter() - clock, "+".join(plan.blocks)
+        took, name = process_time() - clock, "+".join(plan.blocks)
         log.append(FitRecord(f"inner {k}", "model", plan.name, used, name, len(settings), took))
         x_held = _joined(prepared, plan, 1)
         predicted = np.array([fit.predict(x_held) for fit in fits])

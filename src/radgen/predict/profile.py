@@ -53,8 +53,7 @@ class FitProfile:
 
         ``stage`` (outer, inner), ``fitted``, ``inputs`` (blocks), ``calls``, ``fits`` (calls times
         settings), ``repeated`` (calls on the same rows and inputs within a fold, after the first),
-        ``spared`` (fits that a model took over from another), ``seconds`` (of processor-bound fits,
-        summed over processes).
+        ``spared`` (fits that a model took over from another), ``seconds`` of processor time.
         """
         rows = pl.DataFrame(self._rows, schema=_SCHEMA, orient="row")
         keys = ["stage", "fitted", "inputs"]
@@ -68,7 +67,8 @@ class FitProfile:
         total = float(table["seconds"].sum())
         text = (
             f"{fits:,} fits in {self.folds} folds ({int(table['calls'].sum()):,} calls, "
-            f"{total:.1f} s); {again} on rows and inputs that the fold had fitted before; "
+            f"{total:.1f} s of processor time); {again} on rows and inputs that the fold "
+            "had fitted before; "
             f"{spared:,} spared, because a model took over what another had fitted."
         )
         slow = table.head(3).filter(pl.col("seconds") > 0)
