@@ -49,6 +49,28 @@ void missing_products(const int32_t *index, Py_ssize_t n_missing, const double *
     }
 }
 
+double basis_squares(const int32_t *index, Py_ssize_t n_missing, const double *q, Py_ssize_t c,
+                     double left, double *b)
+{
+    double squares = 0;
+    if (left != 0)
+        for (Py_ssize_t m = 0; m < n_missing; m++)
+            for (Py_ssize_t a = 0; a < c; a++)
+                b[a] += left * q[(Py_ssize_t)index[m] * c + a];
+    for (Py_ssize_t m = 0; m < n_missing; m++) {
+        const double *row = q + (Py_ssize_t)index[m] * c;
+        double even = 0, odd = 0;
+        for (Py_ssize_t a = 0; a + 1 < c; a += 2) {
+            even += row[a] * b[a];
+            odd += row[a + 1] * b[a + 1];
+        }
+        if (c % 2)
+            even += row[c - 1] * b[c - 1];
+        squares += (even + odd) * (even + odd);
+    }
+    return squares;
+}
+
 void missing_squares(const int32_t *index, Py_ssize_t n_missing, const float *y,
                      Py_ssize_t stride, Py_ssize_t k, float *out)
 {

@@ -61,6 +61,9 @@ void centre_f64(const float *in, Py_ssize_t n, double *out, double stats[3]);
 
 void missing_products(const int32_t *index, Py_ssize_t n_missing, const double *q, Py_ssize_t c,
                       const double *y, Py_ssize_t k, double *qq, double *qy, double *yy);
+/* b += left times the sum of q (n, c) over missing calls; returns the sum of (q b)^2 over them. */
+double basis_squares(const int32_t *index, Py_ssize_t n_missing, const double *q, Py_ssize_t c,
+                     double left, double *b);
 void missing_squares(const int32_t *index, Py_ssize_t n_missing, const float *y,
                      Py_ssize_t stride, Py_ssize_t k, float *out);
 
