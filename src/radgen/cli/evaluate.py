@@ -50,6 +50,7 @@ _ABSTAIN = (
     "Share of patients whose true class may be left out: the models then abstain where both "
     "classes are plausible (binary targets)."
 )
+_PROFILE = "Print what was fitted, how often and how long; OUT/profile.csv."
 _FREEZE = "Write the fullest model, fitted to all samples, to this bundle (.json)."
 
 
@@ -85,6 +86,7 @@ def evaluate(
     horizon: Annotated[float | None, typer.Option(help="Time of the predicted risk.")] = None,
     abstain: Annotated[float | None, typer.Option(help=_ABSTAIN)] = None,
     volume: Annotated[str | None, typer.Option(help="Feature that is the volume.")] = None,
+    profile: Annotated[bool, typer.Option(help=_PROFILE)] = False,
     seed: Annotated[int, typer.Option(help="Of folds, forests, permutations.")] = 1,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0 = one a processor.")] = 1,
 ) -> None:

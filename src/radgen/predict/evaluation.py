@@ -23,6 +23,7 @@ from radgen.predict.fusion import Fusion
 from radgen.predict.horizon import horizon_tables, with_sizes
 from radgen.predict.intervals import interval_table
 from radgen.predict.planning import Setup, set_up
+from radgen.predict.profile import note_fits
 from radgen.predict.reliable import Reliability
 from radgen.predict.result import MAIN_METRIC, PredictionResult
 from radgen.predict.scores import estimates
@@ -185,6 +186,7 @@ def evaluate(
         reliability=reliability, horizon=horizon,
     )  # fmt: skip
     outputs = map_units(run_fold, setup.tasks(), executor=executor, what="Cross-validating")
+    note_fits(outputs)
     permuted = _permute(setup, permutations=permutations, executor=executor)
     params = setup.params | {
         "permutations": permutations, "bootstrap": bootstrap, "confidence": confidence,

@@ -62,8 +62,9 @@ class PredictionResult(Result):
     thresholds : polars.DataFrame
         ``model, repeat, fold, threshold, setting``: all fixed in training.
     fit_log, row_sets : polars.DataFrame
-        ``repeat, fold, level, fitted, target, row_set, n_rows`` and ``row_set, sample``: which
-        rows every fitted object saw; `radgen.predict.audit` reads them.
+        ``repeat, fold, level, fitted, target, row_set, n_rows, inputs, fits`` and ``row_set,
+        sample``: which rows every fitted object saw, of which blocks, and how many settings were
+        fitted to them; `radgen.predict.audit` reads them.
     intervals : polars.DataFrame
         ``model, method, estimate, std_error, ci_low, ci_high``: the main metric's interval by
         influence functions (the default), patient-level bootstrap and corrected resampling.
@@ -84,7 +85,7 @@ class PredictionResult(Result):
     """
 
     kind: ClassVar[str] = "prediction"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     plots: ClassVar[tuple[str, ...]] = (
         "models", "roc", "calibration", "decision", "km", "abstention",
     )  # fmt: skip
