@@ -139,3 +139,29 @@ def test_the_command_reports_abstention(tmp_path):
     assert "abstains from the others" in done.output
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Wrong decisions of models that abstain" in page
+
+
+def test_a_frozen_model_abstains_as_its_held_out_scores_say(tmp_path):
+    images, outcome = _tables(tmp_path)
+    model = predict.fit_model({"imaging": images}, outcome, seed=1)
+    predict.write_bundle(model, tmp_path / "m.json")
+    back = predict.read_bundle(tmp_path / "m.json")
+    for a, b in zip(model.held_out, back.held_out, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert sum(map(len, back.held_out)) == 120
+    done = CliRunner().invoke(app, [
+        "predict", str(tmp_path / "m.json"), str(tmp_path / "f.csv"), "--abstain", "0.1",
+        "--out", str(tmp_path / "p.csv"),
+    ])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "Decisions: " in done.output
+    found = pl.read_csv(tmp_path / "p.csv")
+    zero, one = back.held_out
+    row = found.row(0, named=True)
+    score = row["score"]
+    assert row["p_positive"] == pytest.approx((1 + (one <= score + 1e-12).sum()) / (len(one) + 1))
+    assert row["p_negative"] == pytest.approx((1 + (zero >= score - 1e-12).sum()) / (len(zero) + 1))
+    for item in found.iter_rows(named=True):
+        plausible = [item["p_negative"] > 0.1, item["p_positive"] > 0.1]
+        wanted = "abstains" if sum(plausible) != 1 else ("negative", "positive")[plausible[1]]
+        assert item["decision"] == wanted

@@ -217,6 +217,12 @@ def show_predictions(found: pl.DataFrame, notes: tuple[str, ...], out: Path) -> 
         typer.echo(f"  {sample}: {reason}")
     if refused.height > 5:
         typer.echo(f"  … and {refused.height - 5} more; the file gives the reasons.")
+    if "decision" in found.columns:
+        said = found["decision"].drop_nulls()
+        counts = ", ".join(
+            f"{int((said == word).sum())} {word}" for word in ("positive", "negative", "abstains")
+        )
+        typer.echo(f"Decisions: {counts}.")
     typer.echo(f"Predictions: {out}")
 
 

@@ -295,6 +295,7 @@ class FullFit:
     setting: str
     base: Held
     log: list[FitRecord]
+    held: Held | None = None
 
 
 def fit_all(task: FoldTask) -> FullFit:
@@ -317,7 +318,7 @@ def fit_all(task: FoldTask) -> FullFit:
     base = _base(model, held) or Held(task.target[rows], on_train)
     threshold = _threshold(task, held, base.score)
     log.append(FitRecord("all", "model", plan.name, used))
-    return FullFit(steps, model, threshold, learner.settings[chosen], base, log)
+    return FullFit(steps, model, threshold, learner.settings[chosen], base, log, held)
 
 
 def _inner(task: FoldTask) -> list[tuple[Rows, Rows]]:
