@@ -259,7 +259,7 @@ def test_quality_control_compares_sexes_and_counts_each_step(tmp_path):
     before = steps["samples_before"].to_list()
     assert before[0] == n
     assert before[1:] == steps["samples_after"].to_list()[:-1]
-    assert "sex check: 1 samples" in result.output
+    assert "sex check: 1 sample and" in result.output
     kept = people.height - len(removed)
     assert steps["samples_after"][-1] == kept
 
