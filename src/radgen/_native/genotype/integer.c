@@ -13,7 +13,7 @@
 #define MOST_STEPPED 130000  /* 2 * STEPS * 127 * n fits 32 bits */
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11 && \
-    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
 #define HAVE_TILES 1
 #endif
 
