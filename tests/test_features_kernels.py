@@ -15,8 +15,11 @@ from radgen._native import _image
 from radgen.features._autocorrelation import PairSums, inverse_distance_sums
 from radgen.features._enclose import enclosing_ellipsoid, hull_of, oriented_box
 from radgen.features._mesh import cube_triangles, mesh_of
-from radgen.features._view import directions
-from radgen.features.local_intensity import RADIUS_MM, _ball_rows
+from radgen.features._region import Region
+from radgen.features._view import View, directions
+from radgen.features.local_intensity import RADIUS_MM, _ball_rows, local_intensity
+from radgen.features.settings import ExtractionSettings
+from radgen.types import Geometry, Mask
 
 SHAPES = [(1, 1, 1), (3, 5, 4), (1, 7, 6), (4, 1, 1), (5, 6, 9)]
 TYPES = [np.uint8, np.uint16]
@@ -221,27 +224,97 @@ def test_ball_sums():
         assert out[tuple(at)] == pytest.approx(values.ravel()[near].sum())
 
 
-def test_spatial_autocorrelation_is_the_sum_over_all_pairs():
+@pytest.mark.parametrize("shape", SHAPES)
+def test_line_ends_moments_and_scatter(shape):
+    rng = np.random.default_rng(3)
+    mask = (rng.random(shape) < 0.4).astype(np.uint8)
+    z, y, x = shape
+    ends = [np.empty((2, *size), np.int32) for size in ((y, x), (z, x), (z, y))]
+    _image.line_ends(mask, *ends)
+    for axis, (first, last) in enumerate(ends):
+        lines = np.moveaxis(mask, axis, 2)
+        for at in np.ndindex(first.shape):
+            found = np.flatnonzero(lines[at])
+            expected = (found[0], found[-1]) if found.size else (shape[axis], -1)
+            assert (first[at], last[at]) == expected
+    places, values = np.argwhere(mask), rng.normal(size=int(mask.sum()))
+    whole, sums = np.zeros(10, np.int64), np.zeros(4)
+    _image.mask_moments(mask, values, whole, sums)
+    products = [
+        (places[:, i] * places[:, j]).sum()
+        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+    ]
+    np.testing.assert_array_equal(whole, [len(places), *places.sum(axis=0), *products])
+    np.testing.assert_allclose(sums, [values.sum(), *(values @ places)], rtol=1e-12, atol=1e-12)
+    levels = rng.integers(1, 9, len(places)).astype(np.uint16)
+    out = np.zeros(np.array(shape) + 4, np.uint16)
+    _image.scatter(mask, levels, out)
+    expected = np.zeros(shape, np.uint16)
+    expected[mask > 0] = levels
+    np.testing.assert_array_equal(out, np.pad(expected, 2))
+
+
+@pytest.mark.parametrize("kind", ["inner", "at the border", "NaN", "flat", "infinite"])
+@pytest.mark.parametrize("spacing", [(3.0, 2.0, 1.5), (9.0, 1.2, 2.0)])
+def test_intensity_peaks_are_means_over_a_ball(kind, spacing):
+    rng = np.random.default_rng(7)
+    shape = (9, 20, 22)
+    image = (rng.normal(size=shape) + 1000.0).astype(np.float32)
+    mask = np.zeros(shape, bool)
+    inner = (slice(4, 5), slice(8, 12), slice(9, 14))
+    mask[inner if kind == "inner" else (slice(0, 3), slice(15, 20), slice(0, 12))] = True
+    if kind == "NaN":
+        image[rng.random(shape) < 0.1] = np.nan
+        mask &= ~np.isnan(image)
+    if kind == "flat":
+        image[:] = 12.5
+    if kind == "infinite":
+        image[8, 0, 21] = np.inf
+    geometry = Geometry.from_spacing(shape, spacing)
+    region = Mask(mask, geometry)
+    view = View(Region(region, region), image, ExtractionSettings())
+    found = local_intensity(view)[""]
+    places = np.indices(shape).reshape(3, -1).T * spacing
+    means = []
+    for at in np.argwhere(mask):
+        near = np.linalg.norm(places - at * spacing, axis=1) <= RADIUS_MM
+        means.append(np.nanmean(image.ravel()[near], dtype=np.float64))
+    peak = image[mask] == image[mask].max()
+    expected = [np.max(np.array(means)[peak]), np.max(means)]
+    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
+
+
+# one voxel thick, lines longer than a block of lanes, sizes of factors 2, 3 and 5
+PAIR_SHAPES = [(3, 6, 5), (1, 9, 4), (5, 1, 20), (18, 3, 2), (7, 8, 9), (1, 1, 1), (2, 25, 3)]
+
+
+@pytest.mark.parametrize("shape", PAIR_SHAPES)
+@pytest.mark.parametrize(("single", "bound"), [(1 << 20, 1e-11), (0, 1e-6)])
+def test_spatial_autocorrelation_is_the_sum_over_all_pairs(monkeypatch, shape, single, bound):
+    monkeypatch.setattr("radgen.features._autocorrelation._SINGLE", single)
     rng = np.random.default_rng(2)
-    mask = rng.random((3, 6, 5)) < 0.6
+    mask = rng.random(shape) < 0.7
+    mask.flat[0] = True
     spacing = (3.0, 1.0, 2.0)
     y = rng.normal(size=np.count_nonzero(mask))
     gaps = cdist(*[np.argwhere(mask) * spacing] * 2)
     weight = np.divide(1.0, gaps, out=np.zeros_like(gaps), where=gaps > 0)
-    expected = (weight.sum(), y @ weight @ y, weight.sum(axis=1) @ y**2)
-    np.testing.assert_allclose(inverse_distance_sums(mask, y, spacing), expected, rtol=1e-11)
+    expected = np.array([weight.sum(), y @ weight @ y, weight.sum(axis=1) @ y**2])
+    # in single precision the bound holds relative to the sum without signs
+    slack = bound * max(1.0, weight.sum()) * max(1.0, (y**2).max())
+    found = inverse_distance_sums(mask, y, spacing)
+    np.testing.assert_allclose(found, expected, rtol=bound, atol=slack if single == 0 else 1e-11)
 
 
-def test_autocorrelation_in_single_precision_and_in_shares(monkeypatch):
+def test_autocorrelation_in_single_precision_and_in_parts(monkeypatch):
     rng = np.random.default_rng(5)
     mask = rng.random((21, 18, 30)) < 0.7
     y = rng.normal(size=np.count_nonzero(mask)) + 1.0
     double = inverse_distance_sums(mask, y, (2.0, 1.0, 1.5))
     monkeypatch.setattr("radgen.features._autocorrelation._SINGLE", 0)
-    monkeypatch.setattr("radgen.features._autocorrelation._BLOCK_BYTES", 1 << 15)
     sums = PairSums(mask, y, (2.0, 1.0, 1.5))
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda share: sums.work(share, 3), range(3)))
+        list(pool.map(lambda part: part(), sums.parts()))
     # the documented bound of single precision
     np.testing.assert_allclose(sums.total(), double, rtol=1e-6)
 

@@ -151,6 +151,7 @@ def test_nan_voxels_are_left_out() -> None:
     holed = image.with_array(values)
     table = extract(holed, everything(holed), settings=EVERY)
     assert table["value"].is_finite().all()
+    assert set(table["reason"]) == {f"3 of {values.size} voxels hold no number"}
     kept = values[~np.isnan(values)]
     assert value(table, "Mean intensity") == pytest.approx(kept.mean())
     assert value(table, "Volume (voxel counting)") == pytest.approx(values.size * 3.0)

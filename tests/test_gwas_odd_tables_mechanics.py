@@ -127,3 +127,24 @@ def test_states_in_words():
     odd = pl.DataFrame({"IDH": ["mutant", "wt", "mutant?"]})
     with pytest.raises(FormatError, match=r"'mutant\?' \(row 3\)"):
         code_states(odd, ["IDH"], what="t.csv")
+
+
+def test_the_other_genetics_commands_read_words_too(genotypes, tmp_path):
+    rng = np.random.default_rng(8)
+    state = rng.random(_N) < 0.4
+    texts = [("mutant" if s else "wild-type") for s in state]
+    rows = "".join(f"HG{k:03d}\t{word}\n" for k, word in enumerate(texts))
+    (tmp_path / "t.tsv").write_text("IID\tIDH\n" + rows)
+    (tmp_path / "n.tsv").write_text(
+        "IID\tIDH\n" + "".join(f"HG{k:03d}\t{int(s)}\n" for k, s in enumerate(state))
+    )
+    (tmp_path / "sets.tsv").write_text("g\t" + " ".join(f"rs{k}" for k in range(20)) + "\n")
+    found = []
+    for name in ("t", "n"):
+        out = tmp_path / f"{name}.parquet"
+        given = ["burden", "--genotypes", genotypes, "--phenotypes", tmp_path / f"{name}.tsv"]
+        given += ["--sets", tmp_path / "sets.tsv", "--model", "logistic", "--out", out]
+        result = CliRunner().invoke(app, [str(item) for item in given])
+        assert result.exit_code == 0, (result.output, result.exception)
+        found.append(pl.read_parquet(out))
+    assert found[0].equals(found[1])

@@ -95,7 +95,7 @@ def test_methods_find_a_planted_link_and_the_null_stays_null() -> None:
 
 def test_without_a_link_nothing_is_found_more_often_than_it_may() -> None:
     p, stability, verdicts = [], [], []
-    for seed in range(4):
+    for seed in range(2):
         null = _linked(100 + seed, 0.0, ancestry=2.0)
         found = compare(
             null.x, null.y, seed=0, n_null=19, methods=["spls", "srrr"], repeats=1, n_pairs=4,
@@ -108,10 +108,10 @@ def test_without_a_link_nothing_is_found_more_often_than_it_may() -> None:
         wide = found.null["held_out"].to_numpy().reshape(2, 19).max(axis=0)
         for row in found.table.iter_rows(named=True):
             assert row["p_adjusted"] == (1 + (wide >= row["held_out"]).sum()) / 20 >= row["p"]
-    # 4 pairs of correlated tests at 5 %: three pairs or more have probability 0.0005
-    assert sum(value <= 0.05 for value in p) <= 4
+    # 2 pairs of correlated tests at 5 %: both pairs have probability 0.0025
+    assert sum(value <= 0.05 for value in p) <= 2
     assert abs(np.mean(stability)) < 0.15
-    assert sum("no evidence" in verdict for verdict in verdicts) >= 5
+    assert sum("no evidence" in verdict for verdict in verdicts) >= 2
 
 
 def test_every_method_runs_under_the_same_folds() -> None:

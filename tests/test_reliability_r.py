@@ -367,3 +367,51 @@ def test_reliability_from_the_command_line(scans, tmp_path):
     assert "Dice 1.000" in text
     wrong = CliRunner().invoke(app, ["reliability", "table", str(tmp_path / "r1.csv")])
     assert "Give one table and --repeat" in str(wrong.exception)
+
+
+def test_modified_interval_of_two_way_icc_in_its_exact_limits():
+    from scipy.stats import f
+
+    from radgen.stats._icc_bounds import modified_large_sample
+
+    n, k, tail = 20, 3, 0.025
+    subjects, other = np.array([4.0, 9.0]), np.array([1.0, 2.0])
+    nothing = np.zeros(2)
+
+    def bound(ratio, scale, shift):
+        """Return ρ where n (1 - ρ) ratio = scale ρ + shift."""
+        return (n * ratio - shift) / (n * ratio + scale)
+
+    # No variance between readers: the F interval of subjects against the residual.
+    low, high = modified_large_sample(subjects, nothing, other, n=n, k=k, tail=tail)
+    df = (n - 1, (n - 1) * (k - 1))
+    for found, q in ((low, f.isf(tail, *df)), (high, f.ppf(tail, *df))):
+        ratio = subjects / other / q
+        np.testing.assert_allclose(found, bound(ratio, n * k - n - k, n), rtol=1e-10)
+    # No residual: the F interval of subjects against readers.
+    low, high = modified_large_sample(subjects, other, nothing, n=n, k=k, tail=tail)
+    df = (n - 1, k - 1)
+    for found, q in ((low, f.isf(tail, *df)), (high, f.ppf(tail, *df))):
+        np.testing.assert_allclose(found, bound(subjects / other / q, k, 0), rtol=1e-10)
+
+
+def test_modified_interval_covers_where_readers_differ_and_the_f_interval_does_not():
+    rng = np.random.default_rng(8)
+    subjects = rng.normal(size=(100, 1, 600))
+    ratings = subjects + np.sqrt(0.05) * (
+        rng.normal(size=(100, 2, 600)) + np.sqrt(1.222) * rng.normal(size=(1, 2, 600))
+    )
+    truth = 1 / (1 + 0.05 * 2.222)
+    covered = {}
+    for kind in ("f", "modified"):
+        found = reliability.icc_columns(ratings, "2,1", interval=kind)
+        covered[kind] = ((found.ci_low <= truth) & (truth <= found.ci_high)).mean()
+    assert covered["modified"] > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 600)
+    assert covered["f"] < 0.85
+    with pytest.raises(InputError, match="Unknown interval"):
+        reliability.icc(SHROUT, "2,1", interval="exact")
+
+
+def test_modified_interval_of_a_negative_coefficient_holds_it():
+    found = reliability.icc([[1, 4], [4, 1], [2, 3.5], [3, 1.5]], "2,1", interval="modified")
+    assert found.ci_low <= found.estimate < 0 <= found.ci_high

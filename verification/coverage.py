@@ -3,9 +3,9 @@
 For each scenario many data sets are drawn; the truth of each is the mean over data sets of the
 cross-validated estimate (what the procedure estimates). The calibration slope is a property of the
 fitted models instead: its truth is the slope of those very models in 2,000 new patients. Run
-``python verification/coverage.py [data sets]``. Ends with status 1 where coverage is below 95 % by
-more than 4 standard errors, or above it by more (marked WIDE) with a truth that is not the null:
-there the variance is doubled on purpose, see `radgen.predict.scores.honest_error`.
+``python verification/coverage.py [data sets] [binary|censored]``. Ends with status 1 where coverage
+is below 95 % by more than 4 standard errors, or above it by more (marked WIDE) with a truth that is
+not the null: there the variance is doubled on purpose, see `radgen.predict.scores.honest_error`.
 """
 
 from __future__ import annotations
@@ -118,10 +118,10 @@ def run(effect: float, kind: str, sets: int) -> list[tuple[str, float, float, fl
     return out
 
 
-def main(sets: int) -> int:
+def main(sets: int, kinds: tuple[str, ...] = ("binary", "censored")) -> int:
     """Print coverage of all scenarios and return the exit status."""
     failed = 0
-    for kind in ("binary", "censored"):
+    for kind in kinds:
         for effect in (0.0, 0.5, 1.2):
             found = run(effect, kind, sets)
             if kind == "binary":
@@ -140,4 +140,5 @@ def main(sets: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200))
+    wanted = tuple(sys.argv[2:]) or ("binary", "censored")
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200, wanted))

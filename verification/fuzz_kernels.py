@@ -138,6 +138,35 @@ def ball_call(f: Fuzzer) -> tuple[Any, ...]:
     )
 
 
+def line_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
+    mask = f.rng.integers(0, 2, f.shape()).astype(np.uint8)
+    z, y, x = mask.shape
+    if what == "ends":
+        outs = [np.zeros((2, *size), np.int32) for size in ((y, x), (z, x), (z, y))]
+        return f.spoil(mask), *[f.spoil(out) for out in outs]
+    n, margin = int(mask.sum()), int(f.rng.integers(0, 3))
+    if what == "moments":
+        values = f.rng.normal(size=n if f.chance(0.7) else 0)
+        return f.spoil(mask), f.spoil(values), f.spoil(np.zeros(10, np.int64)), f.spoil(np.zeros(4))
+    dtype = np.uint8 if f.chance(0.5) else np.uint16
+    out = np.pad(np.zeros(mask.shape, dtype), margin)
+    return f.spoil(mask), f.spoil(f.rng.integers(0, 200, n).astype(dtype)), f.spoil(out)
+
+
+def near_ball_call(f: Fuzzer) -> tuple[Any, ...]:
+    shape = tuple(int(n) for n in f.rng.integers(5, 11, 3))
+    disc = np.sort(f.rng.integers(0, 3, 5))
+    disc = np.cumsum(np.diff(disc, prepend=disc[0]) > 0)
+    rows = np.column_stack([disc, f.rng.integers(-2, 3, 5), f.rng.integers(0, 3, 5)])
+    slices = np.column_stack([f.rng.integers(-2, 3, 4), f.rng.integers(0, disc[-1] + 1, 4)])
+    given = f.rng.normal(size=shape).astype(np.float32), rows.astype(np.int32)
+    return (
+        *[f.spoil(item) for item in given],
+        f.spoil(slices.astype(np.int32)),
+        f.spoil(np.zeros(shape, np.float32)),
+    )
+
+
 def maps_call(f: Fuzzer) -> tuple[Any, ...]:
     top = f.number(1, 9)
     levels = f.rng.integers(0, max(1, min(top, 200)) + 1, 80).astype(np.uint16)
@@ -164,6 +193,27 @@ def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
     return (*given, f.spoil(np.zeros(3)))
 
 
+def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
+    shape = f.shape()
+    mask = f.rng.integers(0, 2, shape).astype(np.uint8)
+    values = f.rng.normal(size=int(mask.sum()))
+    sizes = np.array([4 * f.number(1 + n // 2, 9) for n in shape], np.int64)
+    z, y, x = (int(n) if 0 < n < 100 else 4 for n in sizes)
+    dtype, lanes = (np.float32, 16) if f.chance(0.5) else (np.float64, 8)
+    blocks, last = -(-shape[0] // lanes), x // 2 + 1
+    spectra = np.zeros((last, 3, blocks, shape[1], 2, lanes), dtype)
+    width = -(-(y // 2 + 1) // (2 * lanes)) * 2 * lanes
+    weights = np.ones((last, z // 2 + 1, width), dtype)
+    if what == "fields":
+        ends = f.number(0, 2), f.number(0, blocks + 1)
+        return f.spoil(mask), f.spoil(values), f.spoil(sizes), *ends, f.spoil(spectra)
+    if what == "weights":
+        return f.spoil(sizes), f.spoil(f.rng.uniform(0.5, 2.0, 3)), f.spoil(weights)
+    spectra += f.rng.normal(size=spectra.shape).astype(dtype)
+    given = f.spoil(spectra), f.spoil(weights), f.spoil(sizes), shape[0]
+    return *given, f.number(0, 2), f.number(0, last + 1), f.spoil(np.zeros(3))
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm": lambda f: glcm_call(f, runs=False),
     "glrlm": lambda f: glcm_call(f, runs=True),
@@ -173,9 +223,16 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "distance_map": lambda f: mask_call(f, cubes=False),
     "cube_types": lambda f: mask_call(f, cubes=True),
     "ball_sums": ball_call,
+    "near_ball_sums": near_ball_call,
+    "line_ends": lambda f: line_call(f, what="ends"),
+    "mask_moments": lambda f: line_call(f, what="moments"),
+    "scatter": lambda f: line_call(f, what="scatter"),
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),
+    "pair_fields": lambda f: pair_call(f, what="fields"),
+    "pair_weights": lambda f: pair_call(f, what="weights"),
+    "pair_sums": lambda f: pair_call(f, what="sums"),
 }
 
 

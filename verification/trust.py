@@ -56,13 +56,21 @@ def intervals(draws: int) -> Iterator[Row]:
             half = 4 * np.sqrt(0.95 * 0.05 / draws)
             where = f"n = {n}, k = {k}, ICC {rho}"
             yield f"ICC({form}) interval", where, covered, 0.95 - half, 0.95 + half
-    # A known limit of the approximation: few readers whose offsets are half of the error.
-    for k in (2, 5):
-        values, true = _measured("2,1", 30, k, 0.9, draws, rng, share=0.5)
-        found = icc_columns(values, "2,1")
-        covered = float(((found.ci_low <= true) & (true <= found.ci_high)).mean())
-        half = 4 * np.sqrt(0.1 * 0.9 / draws)
-        yield "ICC(2,1) interval, offsets vary much", f"n = 30, k = {k}", covered, 0.86 - half, 1.0
+    # The F interval's known limit: few readers whose offsets make up much of the error.
+    half = 4 * np.sqrt(0.95 * 0.05 / draws)
+    for n, k, rho, share in (
+        (10, 2, 0.6, 0.9), (30, 2, 0.9, 0.0), (30, 2, 0.9, 0.5), (30, 2, 0.3, 0.9),
+        (30, 3, 0.6, 0.9), (30, 5, 0.9, 0.5), (100, 2, 0.9, 0.5), (100, 5, 0.6, 0.1),
+    ):  # fmt: skip
+        values, true = _measured("2,1", n, k, rho, draws, rng, share=share)
+        covered = []
+        for kind in ("f", "modified"):
+            found = icc_columns(values, "2,1", interval=kind)  # type: ignore[arg-type]
+            covered.append(float(((found.ci_low <= true) & (true <= found.ci_high)).mean()))
+        where = f"n {n}, k {k}, ICC {rho}, offsets {share:.0%}"
+        yield "ICC(2,1) modified interval", where, covered[1], 0.95 - half, 1.0
+        if (n, k, share) == (30, 2, 0.5):
+            yield "ICC(2,1) F interval", where, covered[0], 0.86 - half, 0.86 + 2 * half
 
 
 def filters(draws: int) -> Iterator[Row]:
@@ -153,7 +161,7 @@ def main() -> int:
             fine = low <= found <= high
             bad += not fine
             print(
-                f"{what:38s} {where:32s} {found:8.3f}  in {low:.3f} to {high:.3f}"
+                f"{what:38s} {where:36s} {found:8.3f}  in {low:.3f} to {high:.3f}"
                 f"  {'ok' if fine else 'WRONG'}", flush=True,
             )  # fmt: skip
     return int(bad > 0)

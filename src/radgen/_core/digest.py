@@ -119,4 +119,4 @@ def _feed_array(sha: hashlib._Hash, array: np.ndarray) -> None:
         return
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     sha.update(f"array:{little.dtype.str}:{array.shape}:".encode())
-    sha.update(np.ascontiguousarray(little).tobytes())
+    sha.update(np.ascontiguousarray(little).reshape(-1).view(np.uint8).data)

@@ -282,12 +282,16 @@ def power_of_ten(log10p: float) -> str:
     return f"{10 ** (log10p - exponent):.1f}e{exponent}"
 
 
+def _log10(value: float) -> float:
+    return float(np.log10(value)) if value > 0 else -np.inf
+
+
 def _finding(row: dict[str, Any], confidence: float) -> str:
     numbers = (
         f"effect {_number(row['effect'])} ({100 * confidence:g} % interval "
         f"{_number(row['ci_low'])} to "
-        f"{_number(row['ci_high'])}), p = {power_of_ten(row['log10p'])}, q = {row['q_bh']:.2g}, "
-        f"n = {row['n']}"
+        f"{_number(row['ci_high'])}), p = {power_of_ten(row['log10p'])}, "
+        f"q = {power_of_ten(_log10(row['q_bh']))}, n = {row['n']}"
     )
     effect = row["effect"]
     if effect is None:

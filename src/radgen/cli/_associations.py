@@ -85,7 +85,7 @@ def link(given: Mapping[str, Any]) -> None:
             write_bytes(out / f"{name}.csv", frame.write_csv().encode())
     with atomic_path(out / "flow.svg") as path:
         result.plot("flow").figure.savefig(path, format="svg")
-    for line in (*result.statements(), f"Tables: {out}"):
+    for line in (*result.findings(), f"Tables: {out}"):
         typer.echo(line)
 
 
@@ -118,8 +118,8 @@ def _parted(text: str) -> list[str]:
 
 
 def _show(run: AssociationRun) -> None:
-    across = () if run.evidence is None else run.evidence.statements()
-    for line in (*run.notes, *run.result.statements(), *across):
+    across = () if run.evidence is None else run.evidence.findings()
+    for line in (*run.notes, *run.result.findings(), *across):
         typer.echo(line)
     typer.echo(f"All pairs: {run.pairs}")
     typer.echo(f"Report: {run.report}")

@@ -112,5 +112,5 @@ def write_folder(result: Result, out: Path, tables: dict[str, Any], question: st
         ReportInput(question, sections=(section,), provenance=dict(result.params)),
         out / "report.html",
     )
-    for line in (*result.warnings, *result.statements(), f"Report: {out / 'report.html'}"):
+    for line in (*result.warnings, *result.findings(), f"Report: {out / 'report.html'}"):
         typer.echo(line)

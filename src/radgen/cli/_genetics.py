@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "burden_of",
+    "in_numbers",
     "opened",
     "optional_table",
     "parted",
@@ -44,7 +45,7 @@ def optional_table(path: Path | None) -> pl.DataFrame | None:
 
 def report(result: Result, out: Path) -> None:
     """Print what a result says and where it was written."""
-    for line in (*result.warnings, *result.statements(), f"Results: {out}"):
+    for line in (*result.warnings, *result.findings(), f"Results: {out}"):
         typer.echo(line)
 
 
@@ -94,7 +95,7 @@ def run_gwas(
     **options: Any,
 ) -> Result:
     """Return the scan that ``radgen gwas`` asks for."""
-    from radgen.associate import gwas, read_background
+    from radgen.associate import gwas
     from radgen.associate.genomewide._input import to_phenotypes
     from radgen.cli._ids import respelt
 
@@ -106,11 +107,15 @@ def run_gwas(
 
     wanted = [*(parted(traits) or []), *(parted(event) or [])]
     # The frame is not kept: a thousand traits would be held twice.
-    table = to_phenotypes(_in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
+    table = to_phenotypes(in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
     del people
-    kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
-    background = None if loco is None else read_background(loco, model=kind, ids=ids)
+    background = None
+    if loco is not None:
+        from radgen.associate import read_background
+
+        kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
+        background = read_background(loco, model=kind, ids=ids)
     beside = None if covariates is None else _named(covariates, ids)
     sexes = _sexes(genotypes, found) if sex is None else _named(sex, ids)
 
@@ -137,12 +142,14 @@ def run_gwas(
         )
 
 
-def _in_numbers(table: pl.DataFrame, path: Path, wanted: list[str], model: str) -> pl.DataFrame:
+def in_numbers(
+    table: pl.DataFrame, path: Path, wanted: list[str] | None, model: str
+) -> pl.DataFrame:
     """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
-    from radgen.io.states import code_states
-
     if model not in ("logistic", "cox"):
         return table
+    from radgen.io.states import code_states
+
     table, notes = code_states(table, wanted or table.columns[1:], what=str(path))
     for note in notes:
         typer.echo(note)
@@ -244,6 +251,7 @@ def burden_of(
     else:
         members = read_gene_sets(sets)
     people = read_sample_table(phenotypes)
+    people = in_numbers(people, phenotypes, options["traits"], options["model"])
     return burden(open_genotypes(genotypes), people, members, max_maf=bounds, **options)
 
 

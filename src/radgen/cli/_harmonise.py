@@ -107,7 +107,7 @@ def gauge(
     )
     labels = {i: name for i, name in zip(ids, known, strict=True) if name is not None}
     result = batch_gauge(phenotypes, labels, harmoniser=make_harmoniser(method), **options)
-    for line in (*result.warnings, *result.statements()):
+    for line in (*result.warnings, *result.findings()):
         typer.echo(line)
     if out is not None:
         write_table(result.table, out)

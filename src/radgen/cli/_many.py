@@ -108,7 +108,7 @@ def run_voxelwise(
         write_table(
             found.frame if name == "hits" else getattr(found, name), out / f"{name}.parquet"
         )
-    for line in (*found.warnings, *found.statements()):
+    for line in (*found.warnings, *found.findings()):
         typer.echo(line)
     wanted = parted(maps)
     if wanted == ["top"]:
@@ -120,7 +120,7 @@ def run_voxelwise(
         mapped = voxel_test(stack, tested, beside, names=wanted, **options)
         mapped.write_maps(out / "maps")
         write_table(mapped.clusters, out / "clusters.tsv")
-        for line in mapped.statements():
+        for line in mapped.findings():
             typer.echo(line)
     typer.echo(f"Results: {out}")
 
@@ -158,7 +158,7 @@ def run_lesions(
     write_table(found.table, out / "points.parquet")
     if found.clusters.height:
         write_table(found.clusters, out / "clusters.tsv")
-    for line in (*found.warnings, *atlas.statements(), *found.statements(), f"Results: {out}"):
+    for line in (*found.warnings, *atlas.findings(), *found.findings(), f"Results: {out}"):
         typer.echo(line)
 
 

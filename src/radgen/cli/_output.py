@@ -134,7 +134,7 @@ def show_run(run: Any) -> None:
         typer.echo(f"{row['step']}: {row['n']}{lost}")
     for item in run.analyses:
         typer.echo(f"\n{item.name}")
-        lines = item.result.statements() if item.result is not None else [_failed(item.reason)]
+        lines = item.result.findings() if item.result is not None else [_failed(item.reason)]
         for line in lines:
             typer.echo(f"  {line}")
     typer.echo(f"\nReport: {run.report}")

@@ -38,5 +38,5 @@ def pair(given: Mapping[str, Any]) -> None:
         figure.savefig(path, format=kind, dpi=given["dpi"], facecolor="white")
     data = out.with_suffix(".csv")
     write_bytes(data, result.frame.write_csv().encode())
-    for line in (*inputs.notes, *result.statements(), f"Picture: {out}", f"Data: {data}"):
+    for line in (*inputs.notes, *result.findings(), f"Picture: {out}", f"Data: {data}"):
         typer.echo(line)

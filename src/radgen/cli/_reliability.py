@@ -55,13 +55,15 @@ def repeats(
 def measure(
     tables: Mapping[str, PhenotypeTable],
     out: Path,
-    form: str,
+    how: tuple[str, str],
     threshold: float,
     *,
     picture: Path | None = None,
     feature: str | None = None,
 ) -> None:
     """Print and write the agreement of repeats; draw all coefficients, or one feature.
+
+    `how` is the ICC's form and the kind of its interval.
 
     Raises
     ------
@@ -75,7 +77,13 @@ def measure(
         raise InputError("--feature is for a picture: name it with --picture.")
     drawn = None if feature is None else _bland_altman(tables, feature)
 
-    result = measure_repeatability(tables, form=form, threshold=threshold)  # type: ignore[arg-type]
+    form, interval = how
+    result = measure_repeatability(
+        tables,
+        form=form,
+        threshold=threshold,
+        interval=interval,  # type: ignore[arg-type]
+    )
     write_table(result.table, out)
     if result.dropped.height:
         typer.echo(f"{result.dropped.height} subjects are not in every repeat.")

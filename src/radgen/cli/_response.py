@@ -14,16 +14,13 @@ def assess(given: Mapping[str, Any]) -> None:
     """Do what ``radgen response`` asks for, print the findings and write tables and report."""
     from radgen.cli._genetics import write_table
     from radgen.errors import InputError
-    from radgen.io.lesion_tables import read_lesions, read_sdtm_lesions
     from radgen.phenotype.response import assess_response
     from radgen.report import ReportInput, Section, write_report
 
-    if (given["lesions"] is None) == (given["sdtm_tr"] is None):
-        raise InputError("Give a table of lesions, or --sdtm-tr.")
-    if given["lesions"] is not None:
-        table = read_lesions(given["lesions"])
-    else:
-        table = read_sdtm_lesions(given["sdtm_tr"], given["sdtm_tu"], evaluator=given["evaluator"])
+    sources = [name for name in ("lesions", "masks", "sdtm_tr") if given[name] is not None]
+    if len(sources) != 1:
+        raise InputError("Give a table of lesions, or --masks, or --sdtm-tr.")
+    table = _lesions(given, sources[0])
     found = assess_response(
         table, criteria=given["criteria"], confirm=not given["unconfirmed"],
         stable_days=given["stable_days"],
@@ -33,8 +30,33 @@ def assess(given: Mapping[str, Any]) -> None:
     write_table(found.visits, out / "visits.csv")
     report = ReportInput(study="Response to treatment", sections=(Section("Response", (found,)),))
     write_report(report, out / "report.html")
-    for line in (*found.warnings, *found.statements(), f"Report: {out / 'report.html'}"):
+    for line in (*found.warnings, *found.findings(), f"Report: {out / 'report.html'}"):
         typer.echo(line)
+
+
+def _lesions(given: Mapping[str, Any], source: str) -> Any:
+    from radgen.cli._genetics import write_table
+    from radgen.io import lesion_tables as tables
+    from radgen.phenotype.response import measure_lesions
+
+    if source == "lesions":
+        return tables.read_lesions(given["lesions"])
+    if source == "sdtm_tr":
+        return tables.read_sdtm_lesions(
+            given["sdtm_tr"], given["sdtm_tu"], evaluator=given["evaluator"]
+        )
+    labels = given["labels"]
+    measured = measure_lesions(
+        tables.read_lesion_scans(given["masks"]),
+        None if labels is None else tables.read_lesion_labels(labels),
+        plane=given["plane"],
+        folder=given["masks"].parent,
+    )
+    for line in measured.notes:
+        typer.echo(line)
+    write_table(measured.table, given["out"] / "lesions.csv")
+    typer.echo(f"Measured: {given['out'] / 'lesions.csv'}")
+    return measured.table
 
 
 def change(given: Mapping[str, Any]) -> None:

@@ -63,12 +63,14 @@ def learn(
 
     if phenotypes is None:
         raise InputError("Give --weights (to sum them) or --phenotypes (to learn weights).")
+    named = _genetics.parted(traits)
+    people = _genetics.read_sample_table(phenotypes)
     result = polygenic_prediction(
         _genetics.opened(genotypes),
-        _genetics.read_sample_table(phenotypes),
+        _genetics.in_numbers(people, phenotypes, named, options["model"]),
         _genetics.optional_table(covariates),
         scan=None if scan is None else read_summary_statistics(scan),
-        traits=_genetics.parted(traits),
+        traits=named,
         n_folds=folds,
         inner_folds=folds,
         **options,

@@ -36,7 +36,7 @@ def surrogate(given: Mapping[str, Any]) -> None:
     question = "Which image traits do genes tell, and are these prognostic without images?"
     notes = (*paired.notes, *result.warnings)
     report = write_result("Surrogates", question, result, given["out"], notes, files)
-    for line in (*notes, *result.statements(), f"Report: {report}"):
+    for line in (*notes, *result.findings(), f"Report: {report}"):
         typer.echo(line)
 
 

@@ -39,8 +39,9 @@ def background(
     from radgen import associate
     from radgen.cli import _genetics
 
-    people, beside = map(_genetics.optional_table, (phenotypes, covariates))
     names, calls = _genetics.parted(traits), _genetics.opened(genotypes, variants)
+    people = _genetics.in_numbers(_genetics.read_sample_table(phenotypes), phenotypes, names, model)
+    beside = _genetics.optional_table(covariates)
     result = associate.polygenic_background(
         calls, people, beside, model=model, traits=names, block_size=block_size, n_folds=folds
     )  # type: ignore[call-overload, arg-type]

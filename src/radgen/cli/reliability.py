@@ -32,6 +32,9 @@ threshold: a high estimate from few subjects is not enough.""",
 )
 
 _Form = Annotated[str, typer.Option(help="ICC form: 1,1 2,1 3,1 1,k 2,k or 3,k.")]
+_INTERVAL = (
+    "Of ICC 2,1 and 2,k: f (McGraw and Wong) or modified, which covers where few readers differ."
+)
 _Threshold = Annotated[float, typer.Option(help="Of the lower bound, to keep a feature.")]
 _Id = Annotated[str | None, typer.Option("--id", help="Column of sample ids; default: first.")]
 _Repeat = Annotated[str | None, typer.Option(help="Column of visit or reader, in one table.")]
@@ -48,6 +51,7 @@ def table(
     repeat: _Repeat = None,
     id_: _Id = None,
     form: _Form = "1,1",
+    interval: Annotated[str, typer.Option(help=_INTERVAL)] = "f",
     threshold: _Threshold = 0.75,
     leave: _Leave = "",
     picture: Annotated[
@@ -61,7 +65,8 @@ def table(
     from radgen.cli import _reliability
 
     repeats = _reliability.repeats(tables, repeat, id_, leave)
-    _reliability.measure(repeats, out, form, threshold, picture=picture, feature=feature)
+    how = (form, interval)
+    _reliability.measure(repeats, out, how, threshold, picture=picture, feature=feature)
 
 
 @app.command()

@@ -14,16 +14,24 @@ OPTIONS = {
 
   radgen response lesions.csv --out response
 
+  radgen response --masks scans.csv --labels labels.csv --out response
+
   radgen response --sdtm-tr tr.csv --sdtm-tu tu.csv --evaluator INVESTIGATOR --out response
 
 A row of lesions.csv is a lesion at a visit: patient, lesion, role (target, non-target, new), visit
 (1 = baseline), day or date, node (yes = the diameter is the short axis), diameter (mm), state.
+
+A row of scans.csv is a scan: patient, visit, day or date, mask (a label map, DICOM SEG or RTSTRUCT
+with image). labels.csv says which label is which lesion, its role and whether it is a node; without
+it a label is the same lesion at all visits. The diameters are written to OUT/lesions.csv, where
+they can be looked at, mended, and judged again.
 
 OUT/patients.csv has the best response of each patient, OUT/visits.csv each visit and its reason."""
 }
 
 _CRITERIA = "RECIST 1.1, or iRECIST, by which progression must be confirmed."
 _STABLE = "Shortest days from baseline for stable disease."
+_LABELS = "Which label of a mask is which lesion: label, lesion, patient, visit, role, node."
 _LOOSE = "Count responses that no later scan confirmed."
 
 
@@ -31,6 +39,9 @@ def response(
     lesions: Annotated[Path | None, typer.Argument(help="Table of lesions.")] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder for tables and report.")],
+    masks: Annotated[Path | None, typer.Option(help="Or: table of masks, a row a scan.")] = None,
+    labels: Annotated[Path | None, typer.Option(help=_LABELS)] = None,
+    plane: Annotated[str, typer.Option(help="In which masks are measured.")] = "axial",
     sdtm_tr: Annotated[Path | None, typer.Option(help="Or: SDTM tumour results.")] = None,
     sdtm_tu: Annotated[Path | None, typer.Option(help="SDTM tumour identification.")] = None,
     evaluator: Annotated[str | None, typer.Option(help="Reader of the SDTM tables.")] = None,

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from radgen._native import _image
+from radgen.features._once import Once
 
 __all__ = ["PairSums", "inverse_distance_sums"]
 
 Array = NDArray[np.float64]
 _SINGLE = 1 << 20
 """Padded boxes of more voxels than this are transformed in single precision."""
-_BLOCK_BYTES = 1 << 21
+_SHARES = 4
+_LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}
 
 
-def _weight_spectrum(
-    shape: tuple[int, ...], spacing_mm: tuple[float, float, float], dtype: Any
-) -> NDArray[Any]:
-    """Return an octant of the spectrum of 1/distance (0 at distance 0) on a periodic grid.
-
-    The weights are even along each axis, so a cosine transform of one octant is enough.
-    """
-    from scipy import fft
-
-    square: Array | float = 0.0
-    for axis, (size, step) in enumerate(zip(shape, spacing_mm, strict=True)):
-        gap = (np.arange(size // 2 + 1) * step) ** 2
-        square = square + gap.reshape([-1 if a == axis else 1 for a in range(3)])
-    octant = np.asarray(square)
-    octant[0, 0, 0] = np.inf
-    return np.asarray(fft.dctn((1.0 / np.sqrt(octant)).astype(dtype), type=1, overwrite_x=True))
+def _length(size: int) -> int:
+    """Return the least multiple of 4 without prime factors above 5 that is at least `size`."""
+    found = -(-size // 4)
+    while True:
+        rest = found
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return 4 * found
+        found += 1
 
 
 class PairSums:
@@ -49,91 +49,86 @@ class PairSums:
     Notes
     -----
     The box is padded to twice its size, so that the periodic convolution is the plain one. Sums
-    come from the power spectra (Parseval); nothing is transformed back. Frequencies along x are
-    worked on in blocks, which can be summed side by side; a block's transforms along y and z
-    stay in the cache. Above a million padded voxels spectra are of single precision: the error
-    of Moran's I and Geary's C is then below 1e-6 of their value.
+    come from the power spectra (Parseval); nothing is transformed back. Above a million padded
+    voxels spectra are of single precision: the error of Moran's I and Geary's C is then below
+    1e-6 of their value.
     """
 
     def __init__(
         self, mask: NDArray[np.bool_], deviations: Array, spacing_mm: tuple[float, float, float]
     ) -> None:
-        from scipy import fft
+        axes = [0, 1, 2]
+        thin = int(np.argmin(mask.shape))
+        if thin != 1 and mask.shape[thin] < 16:  # the kernel takes slices and columns by the dozen
+            axes[thin], axes[1] = 1, thin
+            box = np.zeros(mask.shape)
+            box[mask] = deviations
+            mask = np.ascontiguousarray(mask.transpose(axes))
+            deviations = box.transpose(axes)[mask]
+        self._mask, self._values = mask.view(np.uint8), deviations
+        self._spacing_mm = np.array([spacing_mm[axis] for axis in axes], dtype=np.float64)
+        self._sizes = np.array([_length(2 * size) for size in mask.shape], dtype=np.int64)
+        single = np.prod(self._sizes, dtype=np.float64) > _SINGLE
+        self._dtype: Any = np.dtype(np.float32 if single else np.float64)
+        self._lanes = _LANES[self._dtype]
+        self._blocks = -(-mask.shape[0] // self._lanes)
+        self._last = int(self._sizes[2]) // 2 + 1
+        self._once = Once()
 
-        self._mask, self._deviations = mask, deviations
-        self._spacing_mm = spacing_mm
-        self._shape = tuple(2 * fft.next_fast_len(size, real=True) for size in mask.shape)
-        size = int(np.prod(self._shape))
-        self._dtype: Any = np.float32 if size > _SINGLE else np.float64
-        self._sums: dict[int, Array] = {}
-        self._lock = Lock()
-        self._spectra: tuple[NDArray[Any], ...] | None = None
-        width = max(1, _BLOCK_BYTES // (self._shape[0] * self._shape[1] * 8))
-        last = self._shape[2] // 2 + 1
-        self._blocks = [slice(k, min(k + width, last)) for k in range(0, last, width)]
+    def _weights(self) -> NDArray[Any]:
+        def make() -> NDArray[Any]:
+            width = -(-(int(self._sizes[1]) // 2 + 1) // (2 * self._lanes)) * 2 * self._lanes
+            out = np.empty((self._last, int(self._sizes[0]) // 2 + 1, width), self._dtype)
+            _image.pair_weights(self._sizes, self._spacing_mm, out)
+            return out
 
-    def _prepared(self) -> tuple[NDArray[Any], ...]:
-        """Return the octant of weights, and spectra along x of the mask, y and y squared."""
-        with self._lock:
-            if self._spectra is None:
-                y = self._deviations
-                fields = (np.ones(y.size), y, y * y)
-                weight = _weight_spectrum(self._shape, self._spacing_mm, self._dtype)
-                self._spectra = (weight, *(self._along_x(values) for values in fields))
-            return self._spectra
+        return self._once("weights", make)
 
-    def _along_x(self, values: Array) -> NDArray[Any]:
-        from scipy import fft
+    def _room(self) -> NDArray[Any]:
+        shape = (self._last, 3, self._blocks, self._mask.shape[1], 2, self._lanes)
+        return self._once("room", lambda: np.empty(shape, self._dtype))
 
-        box = np.zeros(self._mask.shape, self._dtype)
-        box[self._mask] = values
-        return np.asarray(fft.rfft(box, self._shape[2], axis=2))
+    def _ends(self, share: int, size: int) -> tuple[int, int]:
+        return size * share // _SHARES, size * (share + 1) // _SHARES
 
-    def _spectrum(self, rows: NDArray[Any], block: slice) -> NDArray[Any]:
-        from scipy import fft
+    def _fields(self, share: int) -> None:
+        """Write spectra along x for a share of the slices."""
 
-        planes = fft.fft(rows[:, :, block], self._shape[1], axis=1)
-        return np.asarray(fft.fft(planes, self._shape[0], axis=0, overwrite_x=True))
+        def make() -> None:
+            first, last = self._ends(share, self._blocks)
+            room = self._room()
+            _image.pair_fields(self._mask, self._values, self._sizes, first, last, room)
 
-    def _block_sums(self, block: slice) -> Array:
-        """Return the weighted sums of |1|^2, |y|^2 and 1 conj(y^2) over frequencies of a block."""
-        octant, *fields = self._prepared()
-        ones, y, squares = (self._spectrum(rows, block) for rows in fields)
-        weight = octant[:, :, block].astype(np.float64)
-        # Frequencies that the half spectrum leaves out count twice.
-        at = np.arange(block.start, block.stop)
-        weight *= np.where((at == 0) | (at == self._shape[2] // 2), 1.0, 2.0)
-        sums = []
-        for a, b in ((ones, ones), (y, y), (ones, squares)):
-            product = a.real * b.real
-            product += a.imag * b.imag
-            sums.append(float(np.einsum("zyx,zyx->", weight, _folded(product))))
-        return np.array(sums) / np.prod(self._shape, dtype=np.float64)
+        self._once(f"fields {share}", make)
 
-    def work(self, share: int, of: int) -> None:
-        """Sum every `of`-th block; threads take a share each."""
-        for number in range(share, len(self._blocks), of):
-            if number not in self._sums:
-                self._sums[number] = self._block_sums(self._blocks[number])
-        if len(self._sums) == len(self._blocks):
-            self._spectra = None
+    def _sums(self, share: int) -> Array:
+        """Return the three sums over a share of the frequencies along x."""
+
+        def make() -> Array:
+            for number in range(_SHARES):
+                self._fields(number)
+            out = np.zeros(3)
+            first, last = self._ends(share, self._last)
+            n_slices = self._mask.shape[0]
+            spectra, weights = self._room(), self._weights()
+            _image.pair_sums(spectra, weights, self._sizes, n_slices, first, last, out)
+            return out
+
+        return self._once(f"sums {share}", make)
+
+    def parts(self) -> list[Callable[[], object]]:
+        """Return calls that do parts of the work, each once, whatever thread comes first."""
+        first: list[Callable[[], object]] = [
+            self._weights,
+            *(partial(self._fields, share) for share in range(_SHARES)),
+        ]
+        return first + [partial(self._sums, share) for share in range(_SHARES)]
 
     def total(self) -> tuple[float, float, float]:
         """Return the sums of w, w y_i y_j and w y_i^2, w = 1 / distance, over ordered pairs."""
-        self.work(0, 1)
-        ordered = [self._sums[number] for number in range(len(self._blocks))]
-        pairs, products, squares = np.sum(ordered, axis=0)
+        found = np.sum([self._sums(share) for share in range(_SHARES)], axis=0)
+        pairs, products, squares = found / np.prod(self._sizes, dtype=np.float64)
         return float(pairs), float(products), float(squares)
-
-
-def _folded(power: NDArray[Any]) -> NDArray[Any]:
-    """Return sums over both signs of the frequencies along the first two axes."""
-    for axis in (0, 1):
-        half = power.shape[axis] // 2
-        lead = (slice(None),) * axis
-        power[(*lead, slice(1, half))] += power[(*lead, slice(None, half, -1))]
-        power = power[(*lead, slice(half + 1))]
-    return power
 
 
 def inverse_distance_sums(

@@ -158,16 +158,18 @@ def _convex(ends: Array) -> NDArray[np.bool_]:
 
 
 def _outermost(mask: NDArray[np.bool_], spacing: Array) -> Array:
+    nz, ny, nx = mask.shape
+    ends = [np.empty((2, *size), np.int32) for size in ((ny, nx), (nz, nx), (nz, ny))]
+    _image.line_ends(np.ascontiguousarray(mask).view(np.uint8), *ends)
     points = []
-    for axis in range(3):
-        line = np.moveaxis(mask, axis, 2)
-        used = line.any(axis=2)
-        low = np.where(used, line.argmax(axis=2) - 0.5, np.nan)
-        high = np.where(used, line.shape[2] - line[:, :, ::-1].argmax(axis=2) - 0.5, np.nan)
-        for ends, keep in ((low, _convex(low)), (high, _convex(-high))):
+    for axis, (first, last) in enumerate(ends):
+        used = last >= 0
+        low = np.where(used, first - 0.5, np.nan)
+        high = np.where(used, last + 0.5, np.nan)
+        for found, keep in ((low, _convex(low)), (high, _convex(-high))):
             a, b = np.nonzero(keep)
-            found = np.stack([a, b], axis=1).astype(np.float64)
-            points.append(np.insert(found, axis, ends[a, b], axis=1))
+            corners = np.stack([a, b], axis=1).astype(np.float64)
+            points.append(np.insert(corners, axis, found[a, b], axis=1))
     return np.concatenate(points) * spacing
 
 

@@ -167,7 +167,8 @@ class View:
             )
         dtype = np.uint8 if grey.n_levels < 256 else np.uint16
         out = np.zeros(self.region.padded_shape(self.margin), dtype)
-        out.ravel()[self.region.padded_flat(self.margin)] = grey.levels
+        levels = np.ascontiguousarray(grey.levels, dtype)
+        _image.scatter(self.region.intensity.view(np.uint8), levels, out)
         return out
 
     def share(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radgen._core.naming import counted
 from radgen.errors import FitError, InputError
 from radgen.features._families import load
 from radgen.features._region import Region
@@ -42,7 +43,8 @@ LONG_SCHEMA: dict[str, Any] = {
     "reason": pl.String,
 }
 """Columns of the long table. aggregation is an IBSI code ("" = none); status is "ok",
-"undefined" or "failed", the last two with a reason and a NaN value."""
+"undefined" or "failed", the last two with a reason and a NaN value. An "ok" row has a reason where
+voxels of its region hold no number and were left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,8 @@ def _tasks_of(
     elif not done.intensity.n_voxels:
         reason = "undefined: no voxel of the region is left after resegmentation"
     region = None if reason else Region(done.morphology, done.intensity)
+    status = "undefined" if reason else "ok"
+    reason = reason or _voxels_without_value(done)
     tasks = []
     for kind, response in responses.items():
         original = kind == "original"
@@ -263,11 +267,19 @@ def _tasks_of(
             how = None if original else settings.filter_discretisation
             view = View(region, response.array, settings, discretisation=how, start=response.start)
         tasks += [
-            _Task(name, kind, share, view, "undefined" if reason else "ok", reason)
+            _Task(name, kind, share, view, status, reason)
             for share in _shares(families, kind, alone=len(responses) == 1)
             if share
         ]
     return tasks
+
+
+def _voxels_without_value(done: Processed) -> str:
+    """Return how many voxels of a region hold no number; blank where each holds one."""
+    if done.intensity.n_voxels == done.morphology.n_voxels:
+        return ""
+    lost = int(np.isnan(done.resampled.array[done.morphology.array]).sum())
+    return f"{lost} of {counted(done.morphology.n_voxels, 'voxel')} hold no number" if lost else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +333,7 @@ def _responses(
     return out
 
 
-def _parts_of(task: _Task) -> list[Callable[[], None]]:
+def _parts_of(task: _Task) -> list[Callable[[], object]]:
     """Return what the families of a task can do ahead, in other threads."""
     view = task.view
     if view is None:
@@ -329,7 +341,7 @@ def _parts_of(task: _Task) -> list[Callable[[], None]]:
     return [part for family in task.families if family.parts for part in family.parts(view)]
 
 
-def _try(part: Callable[[], None]) -> None:
+def _try(part: Callable[[], object]) -> None:
     """Do a part of the work; an error is met again, and reported, where its result is needed."""
     try:
         part()
@@ -408,23 +420,26 @@ def extract(
     regions = prepared_regions(image, masks, settings)
     cells = _cells_of_part(part, len(regions), len(settings.filters) + 1)
 
-    def run(task: _Task) -> list[tuple[Any, ...]]:
+    tasks: list[_Task | None] = []
+
+    def run(number: int) -> list[tuple[Any, ...]]:
+        # What an image was seen through is let go with its rows: many images share the memory.
+        task, tasks[number] = tasks[number], None
+        assert task is not None
         unit = image.unit if task.filter == "original" else "a.u."
         return _rows(task, settings, sample, unit)
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         responses = _responses(regions, settings, pool, set().union(*cells))
-        tasks = [
-            task
-            for (name, done), entries in zip(regions, cells, strict=True)
-            for task in _tasks_of(name, done, responses, settings, entries)
-        ]
-        parts = [_parts_of(task) for task in tasks]
+        for (name, done), entries in zip(regions, cells, strict=True):
+            tasks += _tasks_of(name, done, responses, settings, entries)
+        del responses
+        parts = [_parts_of(task) for task in tasks if task is not None]
         for call in (call for found in parts for call in found):
             pool.submit(_try, call)
         # Whoever waits for parts comes last, so that no thread waits while there is work.
         order = sorted(range(len(tasks)), key=lambda k: bool(parts[k]))
-        done_of = dict(zip(order, pool.map(run, [tasks[k] for k in order]), strict=True))
+        done_of = dict(zip(order, pool.map(run, order), strict=True))
         rows = [row for k in range(len(tasks)) for row in done_of[k]]
     columns = list(zip(*rows, strict=True)) or [[] for _ in LONG_SCHEMA]
     return pl.DataFrame(

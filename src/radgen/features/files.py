@@ -14,7 +14,7 @@ import polars as pl
 
 from radgen._core.executors import executor
 from radgen._core.files import atomic_path, write_text
-from radgen._core.naming import require_choice
+from radgen._core.naming import counted, require_choice
 from radgen._version import __version__
 from radgen.errors import InputError, shown
 from radgen.features._families import load
@@ -367,11 +367,17 @@ def summary(long: pl.DataFrame, path: Path) -> str:
     """Return in one line what was measured, what not, and where it lies."""
     count = dict(long.group_by("status").len().iter_rows())
     failed = long.filter((pl.col("feature") == "") & (pl.col("status") == "failed"))
+    gaps = long.filter((pl.col("status") == "ok") & (pl.col("reason") != ""))
     text = (
-        f"{count.get('ok', 0)} values of {long['sample'].n_unique()} samples in {path}; "
+        f"{counted(count.get('ok', 0), 'value')} of {counted(long['sample'].n_unique(), 'sample')} "
+        f"in {path}; "
         f"{count.get('undefined', 0)} undefined, {count.get('failed', 0)} failed."
     )
     if failed.height:
         reasons = failed.select(pl.concat_str("sample", pl.lit(": "), "reason")).to_series()
         text += f" Scans that failed: {shown(reasons.to_list())}"
+    if gaps.height:
+        where = gaps.select(pl.concat_str("sample", pl.lit(" "), "region", pl.lit(": "), "reason"))
+        named = where.to_series().unique(maintain_order=True).to_list()
+        text += f" Left out of regions: {shown(named)}."
     return text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radgen._native import _image
 from radgen.features._autocorrelation import PairSums
 from radgen.features._enclose import Hull, enclosing_ellipsoid, hull_of, oriented_box
 from radgen.features._mesh import Mesh, mesh_of
@@ -56,33 +56,30 @@ SPECS = (
 _NAN = float("nan")
 
 
-def _centre(mass: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the centre (z, y, x) of mass on a grid, in millimetres from the crop's corner."""
-    planes = mass.sum(axis=2)
-    lines = planes.sum(axis=1), planes.sum(axis=0), mass.sum(axis=(0, 1))
-    sums = [np.arange(line.size) @ line for line in lines]
-    return np.asarray(sums) / lines[0].sum() * spacing
+def _moments(
+    mask: NDArray[np.bool_], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return sums over a mask: 1, z, y, x, zz, zy, zx, yy, yx, xx; and of values x (1, z, y, x)."""
+    whole, sums = np.zeros(10, np.int64), np.zeros(4)
+    _image.mask_moments(mask.view(np.uint8), values, whole, sums)
+    return whole, sums
 
 
 def principal_axes(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the three axis lengths (largest first): four roots of the covariance's eigenvalues.
 
-    Sums of products come from counts along lines and planes, which are whole numbers.
+    Sums of products are whole numbers, and so is n times the covariance before its division.
     """
-    n = int(np.count_nonzero(mask))
+    whole, _ = _moments(mask, np.empty(0))
+    n, *sums = (int(item) for item in whole)
     if n < 2:
         return np.zeros(3)
-    grids = [np.arange(size) - size // 2 for size in mask.shape]
-    first, second = np.zeros(3), np.zeros((3, 3))
-    for i in range(3):
-        for j in range(i, 3):
-            others = tuple(a for a in range(3) if a not in (i, j))
-            count = np.count_nonzero(mask, axis=others)
-            if i == j:
-                first[i], second[i, i] = count @ grids[i], count @ grids[i] ** 2
-            else:
-                second[i, j] = second[j, i] = grids[i] @ count @ grids[j]
-    covariance = (second - np.outer(first, first) / n) / (n - 1) * np.outer(spacing, spacing)
+    first, products = sums[:3], sums[3:]
+    covariance = np.empty((3, 3))
+    for k, (i, j) in enumerate(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))):
+        # Python's whole numbers do not overflow, so nothing cancels.
+        exact = (n * products[k] - first[i] * first[j]) / (n * (n - 1))
+        covariance[i, j] = covariance[j, i] = exact * spacing[i] * spacing[j]
     values = np.linalg.eigvalsh(covariance)[::-1]
     # Eigenvalues of a flat region are rounding noise around zero.
     values[values < 1e-12 * max(values[0], 1e-300)] = 0.0
@@ -173,15 +170,14 @@ def _bodies(view: View) -> _Bodies:
     return view.once("bodies", make)
 
 
-def _parts(view: View) -> list[Callable[[], None]]:
-    """Return what can be done ahead: two shares of the sums over pairs, and the bodies."""
+def _parts(view: View) -> list[Callable[[], object]]:
+    """Return what can be done ahead: shares of the sums over pairs, and the bodies."""
     sums = _pair_sums(view)
-    work = [] if sums is None else [partial(sums.work, share, 2) for share in range(2)]
 
     def bodies() -> None:
         _bodies(view)
 
-    return [*work[:1], bodies, *work[1:]]
+    return [bodies, *([] if sums is None else sums.parts())]
 
 
 def _intensity(view: View, volume: float) -> dict[str, float]:
@@ -189,10 +185,10 @@ def _intensity(view: View, volume: float) -> dict[str, float]:
     region, values = view.region, view.values
     spacing = np.array(region.spacing_mm)
     shift = _NAN
-    if float(values.sum()):
-        mass = np.zeros(region.shape)
-        mass.ravel()[region.flat] = values
-        gap = _centre(region.morphology.astype(np.float64), spacing) - _centre(mass, spacing)
+    whole, _ = _moments(region.morphology, np.empty(0))
+    _, mass = _moments(region.intensity, values)
+    if float(values.sum()) and float(mass[0]):
+        gap = (whole[1:4] / whole[0] - mass[1:] / mass[0]) * spacing
         shift = float(np.linalg.norm(gap))
     moran, geary = _moran_geary(view)
     return {

@@ -17,12 +17,15 @@ __all__ = [
     "BlockProduct",
     "BlockSource",
     "CentredBlock",
+    "WholeWeights",
     "centre",
     "is_sequential",
     "read_centred",
     "read_source",
 ]
 
+_MOST_WHOLE = 8_000_000
+"""Samples up to which sums of digits fit 32 bits."""
 _RARE = 40
 """A variant with fewer than 1 / _RARE of its calls unlike the common one is taken as sparse."""
 
@@ -74,9 +77,11 @@ class BlockProduct:
     Attributes
     ----------
     product : ndarray of float32 (n_variants, n_columns)
-        Centred dosage times weights; a missing call counts 0.
+        Centred dosage times weights; a missing call counts minus `left`.
     n_known, mean, squares, missing, ends
         As in `CentredBlock`.
+    left : ndarray of float64 (n_variants,)
+        At most 1/128 in size; 0 throughout where products are in single precision.
     """
 
     product: NDArray[np.float32]
@@ -85,10 +90,71 @@ class BlockProduct:
     squares: NDArray[np.float64]
     missing: NDArray[np.int32]
     ends: NDArray[np.int64]
+    left: NDArray[np.float64]
 
     def lost(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return for each variant the sum of `weights` (n_samples,) over its missing calls."""
         return _sums_at(self.missing, self.ends, weights)
+
+    def basis(
+        self, columns: slice, q: NDArray[np.float64], *, mend: bool = True
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the products b with a basis among the columns, and more.
+
+        Parameters
+        ----------
+        columns : slice
+            Where the basis stands.
+        q : ndarray of float64 (n_samples, rank)
+            The basis.
+        mend : bool, default True
+            Whether missing calls count 0 in b, or what they count in the product.
+
+        Returns
+        -------
+        b : ndarray of float64 (n_variants, rank)
+        squares : ndarray of float64 (n_variants,)
+            Sum of (q b)^2 over the missing calls of each variant.
+        """
+        b, squares = self.product[:, columns].astype(np.float64), np.zeros(len(self.product))
+        if len(self.missing):
+            where = self.missing, self.ends
+            left = self.left if mend else np.zeros(len(b))
+            _genotype.missing_basis(*where, np.ascontiguousarray(q), left, b, squares)
+        return b, squares
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WholeWeights:
+    """Weights of the samples rounded to whole numbers, for processors that multiply tiles of them.
+
+    A dosage is a whole number, so that products are exact but for the rounding of the weights: to
+    22 bits of the largest one of a column. In the sum of squares that loses a column of length 1
+    at most 2.4e-7 times the root of the number of samples, half of what sums in single precision
+    may lose.
+
+    Attributes
+    ----------
+    digits : ndarray of int8
+        Digits of the weights, in the order of the kernel.
+    scale, sums : ndarray of float64 (n_columns,)
+        Steps of a weight of 1, and sums of the whole numbers.
+    """
+
+    digits: NDArray[np.int8]
+    scale: NDArray[np.float64]
+    sums: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, weights: NDArray[np.float32]) -> WholeWeights | None:
+        """Return weights float32 (n_samples, n_columns), rounded; None where it is of no use."""
+        n, k = weights.shape
+        if not k or not 64 <= n <= _MOST_WHOLE or not _genotype.integer_ready():
+            return None
+        digits = np.empty(_genotype.integer_size(n, k), np.int8)
+        scale, sums = np.empty(k), np.empty(k)
+        _genotype.integer_pack(weights, n, digits, scale, sums)
+        return cls(digits, scale, sums)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -144,6 +210,7 @@ class BlockSource:
         weights: NDArray[np.float32],
         totals: NDArray[np.float64],
         multiply: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
+        whole: WholeWeights | None = None,
     ) -> BlockProduct:
         """Return the products of the centred dosages with weights, rare variants by carriers.
 
@@ -155,20 +222,26 @@ class BlockSource:
             Column sums of `weights`.
         multiply : callable
             Gives g @ weights for the variants that are not rare.
+        whole : WholeWeights or None
+            The same weights, where packed genotypes may be multiplied as whole numbers instead.
         """
         bed, raw = self.bed, self.raw
         if bed is None:
             block = centre(raw, self.start, dtype=np.float32)
             moments = block.n_known, block.mean, block.squares
             product = multiply(block.g, weights)
-            return BlockProduct(product, *moments, block.missing, block.ends)
+            return BlockProduct(product, *moments, block.missing, block.ends, np.zeros(len(raw)))
         n, k = weights.shape
         out, stats = np.empty((len(raw), k), np.float32), np.empty((len(raw), 3))
         dense = np.empty(len(raw), np.uint8)
+        left = np.zeros(len(raw))
         packed = raw, bed.n_samples, self.columns, bed.alt_last
         _genotype.bed_products(*packed, n // _RARE, weights, totals, out, stats, dense)
         rows = np.flatnonzero(dense).astype(np.int32)
-        if len(rows):
+        if len(rows) and whole is not None:
+            digits = weights, whole.digits, whole.scale, whole.sums
+            _genotype.bed_integer_products(*packed, rows, stats, *digits, left, out)
+        elif len(rows):
             g = np.empty((len(rows), n), np.float32)
             _genotype.bed_rows(*packed, rows, stats, g)
             if len(rows) == len(raw):
@@ -176,7 +249,7 @@ class BlockSource:
             else:
                 out[rows] = multiply(g, weights)
         missing, ends = self._missing(bed, raw, stats, n)
-        return BlockProduct(out, *_moments(stats), missing, ends)
+        return BlockProduct(out, *_moments(stats), missing, ends, left)
 
     def weighted_squares(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return sums of squares of the centred dosages, weighted (n_variants, n_columns).

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radgen._core.naming import counted
 from radgen.errors import InputError
 from radgen.genome.frequency import sample_statistics, variant_statistics
 from radgen.genome.linkage import prune
@@ -67,8 +68,9 @@ class GenotypeQC(Result):
             f"{last['variants_after']:,} of {first['variants_before']:,} variants passed quality "
             "control.",
             *(
-                f"{row['step']}: {row['samples_before'] - row['samples_after']} samples and "
-                f"{row['variants_before'] - row['variants_after']} variants removed "
+                f"{row['step']}: "
+                f"{counted(row['samples_before'] - row['samples_after'], 'sample')} and "
+                f"{counted(row['variants_before'] - row['variants_after'], 'variant')} removed "
                 f"({row['rule']})."
                 for row in self.frame.iter_rows(named=True)
                 if row["samples_before"] != row["samples_after"]

@@ -6,7 +6,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radgen._core.naming import require_choice
 from radgen.errors import InputError
@@ -122,6 +121,8 @@ def _region_values(image: ImageVolume, mask: Mask | None) -> NDArray[np.float64]
 
 def _white_stripe(values: NDArray[np.float64], peak: str, width: float) -> NDArray[np.float64]:
     """Return the values within `width` of the peak, counted in ranks."""
+    from scipy import ndimage
+
     if not 0 < width < 0.5:
         raise InputError(f"The stripe's width is a share in (0, 0.5), not {width}.")
     low, high = np.percentile(values, (0.5, 99.5))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radgen._core.rng import spawn
 from radgen.errors import InputError
@@ -27,6 +26,9 @@ __all__ = [
     "perturbations",
     "randomise_contour",
 ]
+
+_SUPERVOXEL_MM3 = 500.0
+_SUPERVOXEL_LEAST = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,8 @@ def move(
     InputError
         If the region is empty.
     """
+    from scipy import ndimage
+
     mask.require_on(image)
     if not mask.n_voxels:
         raise InputError(f"Region {mask.region!r} is empty, so it has no centre to turn about.")
@@ -296,8 +300,8 @@ def randomise_contour(
         A supervoxel that lies inside with a share below the first is left out, at or above the
         second taken; in between, taken with that share as probability.
     voxel_mm : float or None
-        Width of a supervoxel; None is 2.5 voxels of the largest spacing, at most a third of the
-        region's width.
+        Width of a supervoxel; None is that of a cube of 500 mm³, or of 20 voxels where these are
+        more, at most a third of the region's width.
 
     Returns
     -------
@@ -310,6 +314,14 @@ def randomise_contour(
         If the mask is not on the scan's grid.
     InputError
         If the region is empty, or the scan holds values that are not finite around it.
+
+    Notes
+    -----
+    Size of supervoxels and limits of the share are those of the reference.
+
+    References
+    ----------
+    Zwanenburg et al. 2019, doi:10.1038/s41598-018-36938-4.
     """
     mask.require_on(image)
     spacing = image.geometry.spacing_mm
@@ -318,8 +330,8 @@ def randomise_contour(
     box = bounding_box(mask, margin=margin)
     if image.array.ndim != 3 or not np.isfinite(image.array[box]).all():
         raise InputError("Supervoxels need a single volume with finite values around the region.")
-    labels = supervoxels(image.array[box], spacing, width)
     inside = mask.array[box]
+    labels = supervoxels(image.array[box], spacing, width)
     count = int(labels.max()) + 1
     size = np.bincount(labels.ravel(), minlength=count)
     part = np.bincount(labels[inside], minlength=count)
@@ -334,5 +346,6 @@ def randomise_contour(
 def _width(mask: Mask) -> float:
     spacing = mask.geometry.spacing_mm
     box = bounding_box(mask)
+    cube = max(_SUPERVOXEL_MM3, _SUPERVOXEL_LEAST * float(np.prod(spacing)))
     sides = [(part.stop - part.start) * step for part, step in zip(box, spacing, strict=True)]
-    return float(max(min(2.5 * max(spacing), min(sides) / 3), min(spacing)))
+    return float(max(min(float(np.cbrt(cube)), min(sides) / 3), min(spacing)))

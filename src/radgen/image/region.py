@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radgen.errors import InputError
 from radgen.types import Geometry, Mask
@@ -178,6 +177,8 @@ def fill_holes(mask: Mask) -> Mask:
     Mask
         Holds the region.
     """
+    from scipy import ndimage
+
     return replace(mask, array=ndimage.binary_fill_holes(mask.array))
 
 
@@ -290,6 +291,8 @@ def components(mask: Mask, *, connectivity: Literal[6, 18, 26] = 26) -> tuple[Ma
     InputError
         If the connectivity is none of the three.
     """
+    from scipy import ndimage
+
     ranks = {6: 1, 18: 2, 26: 3}
     if connectivity not in ranks:
         raise InputError(f"Connectivity is 6, 18 or 26, not {connectivity}.")
@@ -415,6 +418,8 @@ def _require(mask: Mask, distance_mm: float = 0.0) -> None:
 
 def _distance(array: NDArray[np.bool_], geometry: Geometry) -> NDArray[Any]:
     """Return millimetres to the nearest False voxel; inf where there is none."""
+    from scipy import ndimage
+
     direction = geometry.direction
     if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
         raise InputError("The voxel axes are not at right angles; resample the mask first.")

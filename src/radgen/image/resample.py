@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radgen._core.naming import require_choice
 from radgen.errors import InputError
@@ -314,6 +313,8 @@ def _missing(array: NDArray[np.float64]) -> NDArray[np.bool_] | None:
 
 def _filled(array: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the array with NaN replaced by the nearest measured voxel of the same frame."""
+    from scipy import ndimage
+
     if array.ndim == 4:
         frames = zip(array, missing, strict=True)
         return np.stack([_filled(frame, gone) for frame, gone in frames])
@@ -326,6 +327,8 @@ def _filled(array: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[n
 def _smoothed(
     array: NDArray[np.float64], old: Geometry, new: Geometry, gain: float
 ) -> NDArray[np.float64]:
+    from scipy import ndimage
+
     if not 0 < gain < 1:
         raise InputError(f"anti_alias is a gain in (0, 1), not {gain}.")
     # Gaussian of sigma s has gain exp(-2 (pi f s)^2); the new Nyquist frequency is 1/(2 spacing).
@@ -389,6 +392,8 @@ def _values(
 def _values_oblique(
     array: NDArray[np.float64], old: Geometry, new: Geometry, method: Interpolator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    from scipy import ndimage
+
     if method == "cubic-convolution":
         raise InputError(
             "Cubic convolution needs grids with parallel axes; these are rotated against each "

@@ -28,6 +28,7 @@ _HOMES = {
     "read_image": "images",
     "read_ld_scores": "ld_score_files",
     "read_layer": "layers",
+    "read_labelled_masks": "masks",
     "read_lexicon": "traits",
     "read_maf": "maf",
     "read_markers": "markers",

@@ -12,7 +12,7 @@ from radgen._core.naming import counted, did_you_mean
 from radgen.errors import FormatError, InputError, shown
 from radgen.io.tables import BLANKS, read_table
 
-__all__ = ["read_lesions", "read_sdtm_lesions"]
+__all__ = ["read_lesion_labels", "read_lesion_scans", "read_lesions", "read_sdtm_lesions"]
 
 _HEADERS = {
     "sample": ("sample", "patient", "patient id", "subject", "subject id", "usubjid", "id"),
@@ -25,6 +25,9 @@ _HEADERS = {
     "diameter_mm": ("diameter_mm", "diameter (mm)", "diameter mm", "diameter", "size_mm",
                     "size (mm)", "longest diameter (mm)"),
     "state": ("state", "status", "tumour state", "tumor state"),
+    "mask": ("mask", "segmentation", "seg", "rtstruct"),
+    "image": ("image", "scan", "series"),
+    "label": ("label", "label value", "segment"),
 }  # fmt: skip
 _ROLES = {
     "target": "target", "t": "target", "non-target": "non-target", "non target": "non-target",
@@ -68,24 +71,122 @@ def read_lesions(path: str | Path) -> pl.DataFrame:
         If a column is missing, or cells cannot be read; names rows.
     """
     place = Path(path)
+    texts, found = _read(place, ("sample", "lesion", "role", "visit"))
+    if not {"diameter_mm", "state"} & found:
+        raise FormatError("There is neither a diameter (mm) nor a state.", path=place)
+    return _lesions(texts, place)
+
+
+def _read(place: Path, need: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
+    """Return the cells of each known column, blank where the table lacks it, and which it has."""
     raw = read_table(place)
     low = {" ".join(name.replace("_", " ").split()).casefold(): name for name in raw.columns}
     found = {
         key: next((low[n.replace("_", " ")] for n in names if n.replace("_", " ") in low), None)
         for key, names in _HEADERS.items()
     }
-    lost = [key for key in ("sample", "lesion", "role", "visit") if found[key] is None]
+    lost = [key for key in need if found[key] is None]
     if lost:
         raise FormatError(
             f"No column for {shown(lost)}. {did_you_mean(lost[0], raw.columns)}", path=place
         )
-    if found["diameter_mm"] is None and found["state"] is None:
-        raise FormatError("There is neither a diameter (mm) nor a state.", path=place)
     texts = {
         key: _texts(raw, name) if name is not None else [""] * raw.height
         for key, name in found.items()
     }
-    return _lesions(texts, place)
+    return texts, {key for key, name in found.items() if name is not None}
+
+
+def read_lesion_scans(path: str | Path) -> pl.DataFrame:
+    """Return a table of the masks of successive visits, a row a scan.
+
+    Parameters
+    ----------
+    path : str or Path
+        Columns for patient, visit (a number) and mask (a path); also day from baseline or date,
+        and image, where the mask needs the scan (RTSTRUCT).
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns ``sample, visit, mask, day, image``, as
+        `radgen.phenotype.response.measure_lesions` takes them.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, or cells cannot be read; names rows.
+    """
+    place = Path(path)
+    texts, _ = _read(place, ("sample", "visit", "mask"))
+    frame = _plain(texts, ("sample", "visit", "mask", "day", "image"), place)
+    if frame["day"].null_count() == frame.height:
+        frame = _days(frame, texts["date"])
+    return frame
+
+
+def read_lesion_labels(path: str | Path) -> pl.DataFrame:
+    """Return a table that says which label of a mask is which lesion.
+
+    Parameters
+    ----------
+    path : str or Path
+        Columns for label (value or name of a segment) and lesion; also patient and visit (blank =
+        all), role (target, non-target, new) and node (yes, no).
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns ``sample, visit, label, lesion, role, node``, as
+        `radgen.phenotype.response.measure_lesions` takes them.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, or cells cannot be read; names rows.
+    """
+    place = Path(path)
+    texts, _ = _read(place, ("label", "lesion"))
+    frame = _plain(texts, ("sample", "visit", "label", "lesion", "role", "node"), place)
+    blank = frame.filter(pl.col("label").is_null() | pl.col("lesion").is_null())
+    if blank.height:
+        raise FormatError(f"{counted(blank.height, 'row')} without label or lesion.", path=place)
+    return frame
+
+
+def _plain(texts: dict[str, list[str]], columns: Sequence[str], path: Path) -> pl.DataFrame:
+    """Return columns of a table: numbers of visit and day, roles, yes or no of nodes."""
+    odd: list[str] = []
+
+    def cell(key: str, k: int) -> str | float | bool | None:
+        text = texts[key][k]
+        if key == "node":
+            if text.casefold() not in _YES | _NO:
+                odd.append(f"row {k + 1}: node {text!r}")
+            return text.casefold() in _YES
+        if not text:
+            return None
+        if key == "role":
+            if text.casefold() not in _ROLES:
+                odd.append(f"row {k + 1}: role {text!r}")
+            return _ROLES.get(text.casefold())
+        if key not in ("visit", "day"):
+            return text
+        try:
+            return float(text)
+        except ValueError:
+            odd.append(f"row {k + 1}: {key} {text!r}")
+            return None
+
+    kinds = {"visit": pl.Float64, "day": pl.Float64, "node": pl.Boolean}
+    height = len(texts["sample"])
+    frame = pl.DataFrame(
+        {key: [cell(key, k) for k in range(height)] for key in columns},
+        schema={key: kinds.get(key, pl.String) for key in columns},
+    )
+    if odd:
+        raise FormatError(f"{counted(len(odd), 'cell')} cannot be read: {shown(odd)}.", path=path)
+    return frame
 
 
 def _texts(raw: pl.DataFrame, name: str) -> list[str]:

@@ -15,7 +15,7 @@ from radgen.io._guard import existing
 from radgen.io.images import image_format
 from radgen.types import Geometry, ImageVolume, Mask
 
-__all__ = ["read_masks"]
+__all__ = ["read_labelled_masks", "read_masks"]
 
 _MANY = 64
 _WHOLE = 1e-3
@@ -69,17 +69,59 @@ def read_masks(
     kind = image_format(where)
     if kind == "dicom":
         return _dicom(where, labels, reference, threshold)
-    names: dict[int, str] = {}
+    array, geometry, names = _label_map(where, kind)
+    return from_labels(array, geometry, labels, names, where)
+
+
+def read_labelled_masks(
+    path: str | Path, *, reference: ImageVolume | None = None
+) -> dict[str, Mask]:
+    """Return all regions of a mask file by what tells them apart: segment name or label.
+
+    Parameters
+    ----------
+    path, reference
+        As in `read_masks`.
+
+    Returns
+    -------
+    dict of str to Mask
+        By the name of the segment or ROI; of a label map without names by its value ("1", "2").
+        Unlike `read_masks` it names a label alike in every file, and a label map without a voxel
+        holds no region.
+
+    Raises
+    ------
+    FormatError
+        As `read_masks`.
+    """
+    where = existing(path, what="mask", folder=True)
+    kind = image_format(where)
+    if kind == "dicom":
+        return _dicom(where, None, reference, 0.5)
+    array, geometry, names = _label_map(where, kind)
+    whole = whole_numbers(array, where)
+    found = [int(value) for value in np.unique(whole) if value != 0]
+    if len(found) > _MANY:
+        raise FormatError(f"{len(found)} different labels: this looks like an image.", path=where)
+    return {
+        names.get(value, str(value)): Mask(
+            whole == value, geometry, names.get(value, str(value))
+        )
+        for value in found
+    }  # fmt: skip
+
+
+def _label_map(where: Path, kind: str) -> tuple[NDArray[Any], Geometry, dict[int, str]]:
     if kind == "nifti":
         from radgen.io.nifti import load_nifti
 
         array, geometry, _ = load_nifti(where)
-    else:
-        from radgen.io.nrrd import load_itk
+        return array, geometry, {}
+    from radgen.io.nrrd import load_itk
 
-        array, geometry, entries = load_itk(where)
-        names = _segment_names(entries)
-    return from_labels(array, geometry, labels, names, where)
+    array, geometry, entries = load_itk(where)
+    return array, geometry, _segment_names(entries)
 
 
 def from_labels(

@@ -15,6 +15,7 @@ from radgen.errors import InputError
 from radgen.phenotype.select import reliability_columns
 from radgen.stats.reliability import (
     IccForm,
+    IccInterval,
     bland_altman,
     concordance_correlation,
     within_subject,
@@ -76,15 +77,23 @@ class RepeatabilityResult(Result):
             f"{good} of {self.frame.height} phenotypes have an ICC({self.params['form']}) of "
             f"{limit:g} or more; for {sure} the lower confidence bound reaches it."
         )
+        few, form = int(self.params.get("repeats", 0)), str(self.params["form"])
+        if form.startswith("2") and self.params.get("interval", "f") == "f" and few < 6:
+            return text, (
+                f"F-based intervals of ICC({form}) can be too narrow with {few} readers, where "
+                'their offsets differ much; interval "modified" covers then too.'
+            )
         return (text,)
 
     def methods(self) -> str:
         """Return the methods paragraph."""
         what = self.params.get("source", "")
         made = f" ({what})" if what else ""
+        modified = self.params.get("interval") == "modified" and self.params["form"][0] == "2"
+        kind = "modified large-sample" if modified else "F-based"
         return (
             f"Repeatability was measured in {self.n_used} subjects{made} by "
-            f"ICC({self.params['form']}) with F-based {self.params['confidence']:.0%} intervals, "
+            f"ICC({self.params['form']}) with {kind} {self.params['confidence']:.0%} intervals, "
             "Lin's concordance correlation, limits of agreement, within-subject coefficient of "
             "variation and repeatability coefficient. A phenotype is kept where the lower bound of "
             f"its ICC reaches {self.params['threshold']:g}."
@@ -140,6 +149,7 @@ def measure_repeatability(
     form: IccForm = "1,1",
     threshold: float = 0.75,
     confidence: float = 0.95,
+    interval: IccInterval = "f",
     source: str = "",
 ) -> RepeatabilityResult:
     """Return the agreement of each phenotype over repeats of the same subjects.
@@ -156,6 +166,8 @@ def measure_repeatability(
         Of the verdicts.
     confidence : float, default 0.95
         Level.
+    interval : {"f", "modified"}, default "f"
+        Of "2,1" and "2,k", see `radgen.stats.reliability.icc`.
     source : str
         What the repeats are, for the methods paragraph.
 
@@ -170,7 +182,7 @@ def measure_repeatability(
         If there are fewer than two tables or no common phenotype.
     """
     names, cube, samples, dropped = _cube(tables)
-    found = reliability_columns(cube, form, confidence)
+    found = reliability_columns(cube, form, confidence, interval)
     rows = [
         (name, *_numbers(found[:, j]), _verdict(found[:, j], threshold),
          *_row(cube[:, :, j], confidence))
@@ -178,10 +190,11 @@ def measure_repeatability(
     ]  # fmt: skip
     return RepeatabilityResult(
         frame=pl.DataFrame(rows, schema=_SCHEMA, orient="row"),
-        params={"form": form, "threshold": threshold, "confidence": confidence, "source": source},
+        params={"form": form, "threshold": threshold, "confidence": confidence, "source": source,
+                "interval": interval, "repeats": len(tables)},
         n_used=len(samples),
         dropped=dropped,
-    )
+    )  # fmt: skip
 
 
 def repeats_of(

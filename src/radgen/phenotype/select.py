@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radgen.errors import InputError
 from radgen.phenotype._combat import tie_share
-from radgen.stats.reliability import IccForm, icc_columns
+from radgen.stats.reliability import IccForm, IccInterval, icc_columns
 
 __all__ = [
     "CorrelationFilter",
@@ -151,6 +151,8 @@ class ReliabilityFilter(SelectorMixin, BaseEstimator):
         ICC form, see `radgen.stats.reliability.icc`.
     confidence : float, default 0.95
         Level of the interval whose lower bound is used.
+    interval : {"f", "modified"}, default "f"
+        Of "2,1" and "2,k", see `radgen.stats.reliability.icc`.
 
     Attributes
     ----------
@@ -167,11 +169,13 @@ class ReliabilityFilter(SelectorMixin, BaseEstimator):
         threshold: float = 0.75,
         form: IccForm = "2,1",
         confidence: float = 0.95,
+        interval: IccInterval = "f",
     ) -> None:
         self.repeats = repeats
         self.threshold = threshold
         self.form = form
         self.confidence = confidence
+        self.interval = interval
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Compute the reliability of each column from the repeats.
@@ -192,7 +196,9 @@ class ReliabilityFilter(SelectorMixin, BaseEstimator):
             raise InputError(
                 f"The repeats have shape {repeats.shape}; X has {values.shape[1]} features."
             )
-        self.estimate_, self.lower_, _ = reliability_columns(repeats, self.form, self.confidence)
+        self.estimate_, self.lower_, _ = reliability_columns(
+            repeats, self.form, self.confidence, self.interval
+        )
         self.support_ = np.nan_to_num(self.lower_, nan=-np.inf) >= self.threshold
         if not self.support_.any():
             known = self.lower_[np.isfinite(self.lower_)]
@@ -274,7 +280,9 @@ def _correlation(values: FloatArray) -> FloatArray:
     return centred.T @ centred
 
 
-def reliability_columns(repeats: FloatArray, form: IccForm, confidence: float) -> FloatArray:
+def reliability_columns(
+    repeats: FloatArray, form: IccForm, confidence: float, interval: IccInterval = "f"
+) -> FloatArray:
     """Return ICC, lower and upper bound of each feature, (3, p).
 
     Parameters
@@ -282,7 +290,7 @@ def reliability_columns(repeats: FloatArray, form: IccForm, confidence: float) -
     repeats : float64 (n_subjects, n_repeats, p)
         Subjects with a missing value in a feature are left out of that feature; NaN where
         fewer than three are left or nothing varies.
-    form, confidence
+    form, confidence, interval
         As in `radgen.stats.reliability.icc`.
     """
     p = repeats.shape[2]
@@ -293,6 +301,8 @@ def reliability_columns(repeats: FloatArray, form: IccForm, confidence: float) -
         columns = np.flatnonzero(np.ravel(place) == level)
         if rows.sum() < 3:
             continue
-        found = icc_columns(repeats[rows][:, :, columns], form, confidence=confidence)
+        found = icc_columns(
+            repeats[rows][:, :, columns], form, confidence=confidence, interval=interval
+        )
         out[:, columns] = found.estimate, found.ci_low, found.ci_high
     return out

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from radgen.errors import InputError
 from radgen.phenotype.repeatability import repeats_of
 from radgen.phenotype.select import ReliabilityFilter
-from radgen.stats.reliability import IccForm
+from radgen.stats.reliability import IccForm, IccInterval
 from radgen.types import PhenotypeTable, align
 
 __all__ = ["BlockRepeats", "Reliability"]
@@ -29,7 +29,7 @@ class BlockRepeats:
     values : float64 (n_subjects, n_repeats, p)
     patients : int64 (n_subjects,)
         Code of the patient in the design; -1 = nobody who is modelled.
-    form, threshold, confidence
+    form, threshold, confidence, interval
         As in `radgen.phenotype.ReliabilityFilter`.
     """
 
@@ -38,6 +38,7 @@ class BlockRepeats:
     form: IccForm
     threshold: float
     confidence: float
+    interval: IccInterval = "f"
 
     def filter_for(self, training: NDArray[np.int64]) -> ReliabilityFilter:
         """Return the unfitted filter by repeats of training patients and of outsiders.
@@ -50,7 +51,7 @@ class BlockRepeats:
         known = (self.patients < 0) | np.isin(self.patients, training)
         return ReliabilityFilter(
             self.values[known], threshold=self.threshold, form=self.form,
-            confidence=self.confidence,
+            confidence=self.confidence, interval=self.interval,
         )  # fmt: skip
 
 
@@ -70,12 +71,15 @@ class Reliability:
         Of the lower bound.
     confidence : float, default 0.95
         Level.
+    interval : {"f", "modified"}, default "f"
+        Of "2,1" and "2,k", see `radgen.stats.reliability.icc`.
     """
 
     tables: Mapping[str, PhenotypeTable]
     form: IccForm = "1,1"
     threshold: float = 0.75
     confidence: float = 0.95
+    interval: IccInterval = "f"
 
     def for_blocks(self, design: Any) -> dict[str, BlockRepeats]:
         """Return the repeats of each imaging block of a design.
@@ -96,8 +100,9 @@ class Reliability:
                     f"{block.name!r}, such as {block.columns[0]!r}."
                 )
             found[block.name] = BlockRepeats(
-                values, _codes(subjects, design), self.form, self.threshold, self.confidence
-            )
+                values, _codes(subjects, design), self.form, self.threshold, self.confidence,
+                self.interval,
+            )  # fmt: skip
         if not found:
             raise InputError("Reliability filters imaging features, and no block is imaging.")
         return found

@@ -41,8 +41,8 @@ def derive_facts(report: ReportInput) -> dict[str, str]:
     found |= _sample_facts(report)
     for result in report.results:
         found |= _result_facts(result)
-    if statements := [text for result in report.results for text in result.statements()]:
-        found["summary"] = " ".join(statements[:3])
+    if findings := [text for result in report.results for text in result.findings()]:
+        found["summary"] = " ".join(findings[:3])
     if report.results:
         found["n_used"] = _joined(f"{r.kind}: {r.n_used:,} samples" for r in report.results)
     found |= {key: text for key, text in report.facts.items() if text}
@@ -96,7 +96,7 @@ def _result_facts(result: Result) -> dict[str, str]:
         scheme = methods or "Stated in the methods."
         found |= dict.fromkeys(("partition", "internal_test", "model", "tuning"), scheme)
         found["direction"] = "Image to gene or outcome (prediction)."
-        found["performance"] = " ".join(result.statements()[:2])
+        found["performance"] = " ".join(result.findings()[:2])
         if {"ci_low", "ci_high"} <= names:
             found["uncertainty"] = "Every measure has a confidence interval."
         if "metric" in names:

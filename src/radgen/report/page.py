@@ -215,7 +215,7 @@ class _Ids:
 def _findings(report: ReportInput, anchors: dict[str, str]) -> list[dict[str, Any]]:
     found = []
     for section in report.sections:
-        texts = [text for result in section.results for text in result.statements()]
+        texts = [text for result in section.results for text in result.findings()]
         if texts:
             found.append({"title": section.title, "texts": texts, "id": anchors[section.title]})
     return found

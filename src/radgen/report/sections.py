@@ -46,8 +46,8 @@ def render_result(result: Result) -> tuple[Block, ...]:
 def opening(result: Result) -> list[Block]:
     """Return the findings and the warnings of a result."""
     blocks: list[Block] = []
-    if statements := result.statements():
-        blocks.append(Notes(tuple(statements), tone="finding", title="Findings"))
+    if findings := result.findings():
+        blocks.append(Notes(findings, tone="finding", title="Findings"))
     if result.warnings:
         blocks.append(Notes(tuple(result.warnings), tone="warning", title="Read with care"))
     return blocks

@@ -148,7 +148,9 @@ def reliability_of(
 
     if settings is None or not repeats:
         return None
-    return Reliability(repeats, settings.form, settings.threshold, settings.confidence)
+    return Reliability(
+        repeats, settings.form, settings.threshold, settings.confidence, settings.interval
+    )
 
 
 def batch_table(

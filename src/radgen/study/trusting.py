@@ -60,7 +60,8 @@ def measured_repeats(
             inputs={name: content(one) for name, one in repeats.items()},
             compute=lambda: measure_repeatability(
                 repeats, form=settings.form, threshold=settings.threshold,
-                confidence=settings.confidence, source=f"{len(repeats)} {source}",
+                confidence=settings.confidence, interval=settings.interval,
+                source=f"{len(repeats)} {source}",
             ),
             codec=codec_of(RepeatabilityResult),
         )  # fmt: skip

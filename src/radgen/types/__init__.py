@@ -1,11 +1,13 @@
 """Floor 3: the frozen core types that all floors above speak."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from radgen.types._frame import FrameLike, to_polars
 from radgen.types.align import Alignment, align, check_unique
 from radgen.types.genotype import VARIANT_COLUMNS, ArrayDosages, DosageReader, GenotypeMatrix
-from radgen.types.geometry import TOLERANCE_MM, Geometry
-from radgen.types.image import ImageVolume, Mask
-from radgen.types.omics import LAYERS, OmicsTable
 from radgen.types.outcomes import Covariates, Kinship, Outcome, OutcomeKind
 from radgen.types.phenotype import (
     SPEC_COLUMNS,
@@ -15,7 +17,25 @@ from radgen.types.phenotype import (
     empty_status,
 )
 from radgen.types.result import Result
-from radgen.types.stack import ImageStack, SurfaceSpace, VoxelSpace
+
+if TYPE_CHECKING:
+    from radgen.types.geometry import TOLERANCE_MM, Geometry
+    from radgen.types.image import ImageVolume, Mask
+    from radgen.types.omics import LAYERS, OmicsTable
+    from radgen.types.stack import ImageStack, SurfaceSpace, VoxelSpace
+
+_LATER = {
+    "LAYERS": "omics",
+    "TOLERANCE_MM": "geometry",
+    "Geometry": "geometry",
+    "ImageStack": "stack",
+    "ImageVolume": "image",
+    "Mask": "image",
+    "OmicsTable": "omics",
+    "SurfaceSpace": "stack",
+    "VoxelSpace": "stack",
+}
+"""Types that are loaded when they are first named: a scan of genotypes needs none of them."""
 
 __all__ = [
     "LAYERS",
@@ -47,3 +67,9 @@ __all__ = [
     "empty_status",
     "to_polars",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(f"radgen.types.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'radgen.types' has no attribute {name!r}")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import polars as pl
 
 from radgen.errors import FormatError, InputError
+from radgen.types.wording import plain_wording
 
 __all__ = ["Result"]
 
@@ -78,6 +79,13 @@ class Result:
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words, generated from the numbers."""
         return ()
+
+    def findings(self) -> tuple[str, ...]:
+        """Return the statements for a reader: feature names are phrases, not column names."""
+        tables = (getattr(self, item.name) for item in dataclasses.fields(self))
+        return plain_wording(
+            self.statements(), (table for table in tables if isinstance(table, pl.DataFrame))
+        )
 
     def methods(self) -> str:
         """Return the methods paragraph of this analysis, generated from `params`."""

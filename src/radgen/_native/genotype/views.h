@@ -4,7 +4,7 @@
 
 #include "genotype.h"
 
-extern PyMethodDef test_methods[];
+extern PyMethodDef test_methods[], integer_methods[];
 
 static inline int take(PyObject *object, Py_buffer *view, int writable, Py_ssize_t size, const char *what)
 {

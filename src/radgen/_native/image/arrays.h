@@ -7,11 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Loops that wide registers speed up are compiled twice; without FMA, so that roundings are the
- * same on every machine. */
+/* Loops that wide registers speed up are compiled for each width of register; without FMA, so
+ * that roundings are the same on every machine. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
+#if __GNUC__ >= 12
+#define CLONES __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
+#else
 #define CLONES __attribute__((target_clones("default", "avx2")))
+#endif
 #else
 #define CLONES
 #endif
@@ -46,5 +50,6 @@ extern PyMethodDef texture_methods[];
 extern PyMethodDef shape_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
+extern PyMethodDef pair_methods[];
 
 #endif

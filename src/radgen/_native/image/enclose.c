@@ -4,20 +4,33 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { SIDE_BY_SIDE = 16 }; /* partial maxima, so that wide registers hold them */
 
 /* Columns x, y, z of n points lie one after another. */
 CLONES static double largest_square(const double *points, ptrdiff_t n)
 {
     const double *x = points, *y = points + n, *z = points + 2 * n;
-    double best = 0;
+    double most[SIDE_BY_SIDE] = {0}, best = 0;
     for (ptrdiff_t i = 1; i < n; i++) {
-        double a = x[i], b = y[i], c = z[i], most = 0;
-        for (ptrdiff_t j = 0; j < i; j++) {
+        double a = x[i], b = y[i], c = z[i];
+        ptrdiff_t j = 0;
+        for (; j + SIDE_BY_SIDE <= i; j += SIDE_BY_SIDE) {
+            for (int k = 0; k < SIDE_BY_SIDE; k++) {
+                double dx = x[j + k] - a, dy = y[j + k] - b, dz = z[j + k] - c;
+                double square = dx * dx + dy * dy + dz * dz;
+                most[k] = square > most[k] ? square : most[k];
+            }
+        }
+        for (; j < i; j++) {
             double dx = x[j] - a, dy = y[j] - b, dz = z[j] - c;
             double square = dx * dx + dy * dy + dz * dz;
-            most = square > most ? square : most;
+            best = square > best ? square : best;
         }
-        best = most > best ? most : best;
+    }
+    for (int k = 0; k < SIDE_BY_SIDE; k++) {
+        best = most[k] > best ? most[k] : best;
     }
     return best;
 }
@@ -32,6 +45,7 @@ typedef struct {
     ptrdiff_t n, m, n_edges;
     uint8_t *front;
     Side *sides;
+    int32_t *begin, *at;           /* edges at[begin[v]] to at[begin[v + 1] - 1] meet vertex v */
 } Hull;
 
 static int by_angle(const void *a, const void *b)
@@ -42,13 +56,35 @@ static int by_angle(const void *a, const void *b)
 
 CLONES static double width_along(const double *points, ptrdiff_t n, const double *d)
 {
-    double low = DBL_MAX, high = -DBL_MAX;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        double at = points[i] * d[0] + points[n + i] * d[1] + points[2 * n + i] * d[2];
-        low = at < low ? at : low;
-        high = at > high ? at : high;
+    double low[SIDE_BY_SIDE], high[SIDE_BY_SIDE];
+    for (int k = 0; k < SIDE_BY_SIDE; k++) {
+        low[k] = DBL_MAX;
+        high[k] = -DBL_MAX;
     }
-    return high - low;
+    for (ptrdiff_t i = 0; i < n; i += SIDE_BY_SIDE) {
+        ptrdiff_t first = i + SIDE_BY_SIDE <= n ? i : n - SIDE_BY_SIDE;
+        first = first < 0 ? 0 : first; /* the last block overlaps the one before */
+        const double *x = points + first, *y = x + n, *z = y + n;
+        int count = n < SIDE_BY_SIDE ? (int)n : SIDE_BY_SIDE;
+        if (count == SIDE_BY_SIDE) {
+            for (int k = 0; k < SIDE_BY_SIDE; k++) {
+                double at = x[k] * d[0] + y[k] * d[1] + z[k] * d[2];
+                low[k] = at < low[k] ? at : low[k];
+                high[k] = at > high[k] ? at : high[k];
+            }
+        } else {
+            for (int k = 0; k < count; k++) {
+                double at = x[k] * d[0] + y[k] * d[1] + z[k] * d[2];
+                low[k] = at < low[k] ? at : low[k];
+                high[k] = at > high[k] ? at : high[k];
+            }
+        }
+    }
+    for (int k = 1; k < SIDE_BY_SIDE; k++) {
+        low[0] = low[k] < low[0] ? low[k] : low[0];
+        high[0] = high[k] > high[0] ? high[k] : high[0];
+    }
+    return high[0] - low[0];
 }
 
 CLONES static void find_front(const double *planes, ptrdiff_t m, const double *d, uint8_t *front)
@@ -95,38 +131,118 @@ static void order_in_line(Side *side, ptrdiff_t n)
     }
 }
 
+/* An edge of the outline as a side, with the shadow to its left; 0 where it is seen end on. */
+static int side_of(const Hull *h, const int32_t *edge, const double *u, const double *v,
+                   Side *side)
+{
+    int forward = h->front[edge[0]];
+    const double *p = h->points + edge[forward ? 2 : 3], *q = h->points + edge[forward ? 3 : 2];
+    double pu = 0, pv = 0, du = 0, dv = 0;
+    for (int i = 0; i < 3; i++) {
+        ptrdiff_t at = i * h->n;
+        pu += p[at] * u[i];
+        pv += p[at] * v[i];
+        du += (q[at] - p[at]) * u[i];
+        dv += (q[at] - p[at]) * v[i];
+    }
+    double length = sqrt(du * du + dv * dv);
+    if (length <= 1e-12) {
+        return 0;
+    }
+    double c = du / length, s = dv / length;
+    /* Rises with the angle from 0 to 4 in a turn; the last directions begin the turn. */
+    double angle = s >= 0 ? (c >= 0 ? s : 1.0 - c) : (c < 0 ? 2.0 - s : 3.0 + c);
+    *side = (Side){angle > 4.0 - 1e-9 ? angle - 4.0 : angle, c, s, pu, pv};
+    return 1;
+}
+
+static int on_outline(const Hull *h, ptrdiff_t e)
+{
+    return h->front[h->edges[4 * e]] != h->front[h->edges[4 * e + 1]];
+}
+
+/* Follow the outline from edge to edge. Returns 0 where it does not close after one turn, as it
+ * may where planes stand on edge. */
+static ptrdiff_t followed(const Hull *h, const double *u, const double *v)
+{
+    ptrdiff_t first = 0, count = 0, steps = 0;
+    while (first < h->n_edges && !on_outline(h, first)) {
+        first++;
+    }
+    if (first == h->n_edges) {
+        return 0;
+    }
+    ptrdiff_t e = first;
+    double turned = 0;
+    do {
+        const int32_t *edge = h->edges + 4 * e;
+        int32_t end = edge[h->front[edge[0]] ? 3 : 2];
+        if (side_of(h, edge, u, v, &h->sides[count])) {
+            if (count) {
+                double step = h->sides[count].angle - h->sides[count - 1].angle;
+                turned += step < -2.0 ? step + 4.0 : step;
+                if (step < -1e-9 && step >= -2.0) {
+                    return 0;
+                }
+            }
+            count++;
+        }
+        ptrdiff_t next = -1;
+        for (int32_t k = h->begin[end]; k < h->begin[end + 1]; k++) {
+            const int32_t *other = h->edges + 4 * (ptrdiff_t)h->at[k];
+            if (h->at[k] != e && on_outline(h, h->at[k]) &&
+                other[h->front[other[0]] ? 2 : 3] == end) {
+                if (next >= 0) {
+                    return 0;
+                }
+                next = h->at[k];
+            }
+        }
+        if (next < 0 || ++steps > h->n_edges) {
+            return 0;
+        }
+        e = next;
+    } while (e != first);
+    return turned > 2.0 && turned < 4.0 + 1e-6 ? count : 0;
+}
+
 /* The outline of the hull's shadow across d: edges between planes that face d and planes that
- * do not, with the shadow to their left, sorted by angle. */
+ * do not, with the shadow to their left, by angle. */
 static ptrdiff_t outline(const Hull *h, const double *d, const double *u, const double *v)
 {
-    ptrdiff_t count = 0;
     find_front(h->planes, h->m, d, h->front);
+    ptrdiff_t count = followed(h, u, v);
+    if (count) {
+        return count;
+    }
     for (ptrdiff_t e = 0; e < h->n_edges; e++) {
-        const int32_t *edge = h->edges + 4 * e;
-        if (h->front[edge[0]] == h->front[edge[1]]) {
-            continue;
-        }
-        int forward = h->front[edge[0]];
-        const double *p = h->points + edge[forward ? 2 : 3], *q = h->points + edge[forward ? 3 : 2];
-        double pu = 0, pv = 0, du = 0, dv = 0;
-        for (int i = 0; i < 3; i++) {
-            ptrdiff_t at = i * h->n;
-            pu += p[at] * u[i];
-            pv += p[at] * v[i];
-            du += (q[at] - p[at]) * u[i];
-            dv += (q[at] - p[at]) * v[i];
-        }
-        double length = sqrt(du * du + dv * dv);
-        if (length > 1e-12) {
-            double c = du / length, s = dv / length;
-            /* Rises with the angle from 0 to 4 in a turn; the last directions begin the turn. */
-            double angle = s >= 0 ? (c >= 0 ? s : 1.0 - c) : (c < 0 ? 2.0 - s : 3.0 + c);
-            h->sides[count++] = (Side){angle > 4.0 - 1e-9 ? angle - 4.0 : angle, c, s, pu, pv};
-        }
+        count += on_outline(h, e) && side_of(h, h->edges + 4 * e, u, v, &h->sides[count]);
     }
     qsort(h->sides, (size_t)count, sizeof *h->sides, by_angle);
     order_in_line(h->sides, count);
     return count;
+}
+
+/* List the edges that meet each vertex. */
+static void meetings(const Hull *h)
+{
+    memset(h->begin, 0, ((size_t)h->n + 1) * sizeof *h->begin);
+    for (ptrdiff_t e = 0; e < 2 * h->n_edges; e++) {
+        h->begin[h->edges[4 * (e / 2) + 2 + e % 2]]++;
+    }
+    for (ptrdiff_t v = 0; v < h->n; v++) {
+        h->begin[v + 1] += h->begin[v];
+    }
+    for (ptrdiff_t e = 0; e < 2 * h->n_edges; e++) {
+        h->at[--h->begin[h->edges[4 * (e / 2) + 2 + e % 2]]] = (int32_t)(e / 2);
+    }
+}
+
+/* Sides are numbered round and round. */
+static const Side *numbered(const Side *side, ptrdiff_t n, ptrdiff_t at)
+{
+    at = at >= n ? at - n : at;
+    return side + (at >= n ? at - n : at);
 }
 
 /* The smallest rectangle around a convex outline, by calipers that turn with its sides. */
@@ -143,8 +259,8 @@ static double rectangle(const Side *side, ptrdiff_t n, double *a, double *b)
             double x = turn[i][0], y = turn[i][1];
             ptrdiff_t at = far[i] > k ? far[i] : k;
             at = i > 0 && far[i - 1] > at ? far[i - 1] : at;
-            double now = along(&side[at % n], x, y), next;
-            while (at < k + n && (next = along(&side[(at + 1) % n], x, y)) >= now) {
+            double now = along(numbered(side, n, at), x, y), next;
+            while (at < k + n && (next = along(numbered(side, n, at + 1), x, y)) >= now) {
                 now = next;
                 at++;
             }
@@ -245,7 +361,7 @@ static PyObject *py_smallest_box(PyObject *self, PyObject *args)
     if (good_columns(&a[0], "points") && good_columns(&a[1], "planes") &&
         need_shape(&a[4], "out", &three) == 0) {
         Hull h = {a[0].view.buf, a[1].view.buf, edges, a[0].view.shape[1], a[1].view.shape[1],
-                  n_edges,       NULL,          NULL};
+                  n_edges,       NULL,          NULL,  NULL,                NULL};
         if (a[2].view.shape[1] != 4 || !good_indices(edges, n_edges, 4, h.m) ||
             !good_indices(edges + 1, n_edges, 4, h.m) ||
             !good_indices(edges + 2, n_edges, 4, h.n) ||
@@ -255,15 +371,20 @@ static PyObject *py_smallest_box(PyObject *self, PyObject *args)
         } else {
             h.front = malloc((size_t)h.m);
             h.sides = malloc(((size_t)n_edges + 1) * sizeof *h.sides);
-            if (h.front == NULL || h.sides == NULL) {
+            h.begin = malloc(((size_t)h.n + 1) * sizeof *h.begin);
+            h.at = malloc((2 * (size_t)n_edges + 1) * sizeof *h.at);
+            if (h.front == NULL || h.sides == NULL || h.begin == NULL || h.at == NULL) {
                 PyErr_NoMemory();
             } else {
                 Py_BEGIN_ALLOW_THREADS
+                meetings(&h);
                 smallest_box(&h, a[3].view.buf, a[3].view.shape[0], a[4].view.buf);
                 Py_END_ALLOW_THREADS
             }
             free(h.front);
             free(h.sides);
+            free(h.begin);
+            free(h.at);
         }
     }
     give_back(a, 5);

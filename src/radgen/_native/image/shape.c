@@ -4,35 +4,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint16_t nearer(uint16_t a, uint16_t b)
+/* Lower each distance to one more than that of its neighbour in the row before. */
+static inline void from_row(const uint16_t *restrict before, uint16_t *restrict row, ptrdiff_t n)
 {
-    return a < b ? a : b;
-}
-
-/* City-block distance to the outside, exact after one forward and one backward pass. */
-static void distance_passes(const uint8_t *mask, const Grid *g, int in_plane, uint16_t *out)
-{
-    ptrdiff_t row = g->nx, plane = g->ny * g->nx, total = g->nz * plane;
-    for (int back = 0; back < 2; back++) {
-        ptrdiff_t sign = back ? -1 : 1;
-        for (ptrdiff_t i = 0; i < total; i++) {
-            ptrdiff_t v = back ? total - 1 - i : i;
-            if (!mask[v]) {
-                out[v] = 0;
-                continue;
-            }
-            uint16_t best = back ? (uint16_t)(out[v] - 1) : 65534;
-            best = nearer(best, out[v - sign]);
-            best = nearer(best, out[v - sign * row]);
-            if (!in_plane) {
-                best = nearer(best, out[v - sign * plane]);
-            }
-            out[v] = (uint16_t)(best + 1);
-        }
+    for (ptrdiff_t x = 0; x < n; x++) {
+        uint16_t far = (uint16_t)(before[x] + 1);
+        row[x] = far < row[x] ? far : row[x];
     }
 }
 
-static int border_is_zero(const uint8_t *mask, const Grid *g)
+/* City-block distance to the outside, exact after a pass each way along each axis. */
+CLONES static void distance_passes(const uint8_t *mask, const Grid *g, int in_plane, uint16_t *out)
+{
+    ptrdiff_t row = g->nx, plane = g->ny * g->nx, rows = g->nz * g->ny;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const uint8_t *here = mask + r * row;
+        uint16_t *to = out + r * row, far = 0;
+        for (ptrdiff_t x = 0; x < row; x++) {
+            far = here[x] ? (uint16_t)(far + 1) : 0;
+            to[x] = far;
+        }
+        far = 0;
+        for (ptrdiff_t x = row - 1; x >= 0; x--) {
+            far = here[x] ? (uint16_t)(far + 1) : 0;
+            to[x] = far < to[x] ? far : to[x];
+        }
+    }
+    for (ptrdiff_t r = 1; r < rows; r++) {
+        if (r % g->ny) {
+            from_row(out + (r - 1) * row, out + r * row, row);
+        }
+    }
+    for (ptrdiff_t r = rows - 2; r >= 0; r--) {
+        if ((r + 1) % g->ny) {
+            from_row(out + (r + 1) * row, out + r * row, row);
+        }
+    }
+    for (ptrdiff_t z = 1; z < g->nz && !in_plane; z++) {
+        from_row(out + (z - 1) * plane, out + z * plane, plane);
+    }
+    for (ptrdiff_t z = g->nz - 2; z >= 0 && !in_plane; z--) {
+        from_row(out + (z + 1) * plane, out + z * plane, plane);
+    }
+}
+
+CLONES static int border_is_zero(const uint8_t *mask, const Grid *g)
 {
     ptrdiff_t total = 0, inside = 0;
     for (ptrdiff_t i = 0; i < g->nz * g->ny * g->nx; i++) {
@@ -80,7 +96,7 @@ static PyObject *py_distance_map(PyObject *self, PyObject *args)
 /* Count the 256 types of cubes between eight voxels, and add up where they lie. Bit 0 of a
  * type is voxel (z, y, x), bit 1 (z, y+1, x), bit 2 (z+1, y, x), bit 3 (z+1, y+1, x), and
  * bits 4 to 7 the same four at x+1. */
-static void cube_types(const uint8_t *mask, const Grid *g, uint64_t *counts, uint64_t *sums,
+CLONES static void cube_types(const uint8_t *mask, const Grid *g, uint64_t *counts, uint64_t *sums,
                        uint8_t *column)
 {
     for (ptrdiff_t z = 0; z + 1 < g->nz; z++) {
@@ -97,6 +113,16 @@ static void cube_types(const uint8_t *mask, const Grid *g, uint64_t *counts, uin
                 continue;
             }
             for (ptrdiff_t x = 0; x + 1 < g->nx; x++) {
+                uint64_t eight;
+                while (x + 9 <= g->nx && (memcpy(&eight, column + x, sizeof eight), 1) &&
+                       column[x + 8] == column[x] && eight == column[x] * UINT64_C(0x0101010101010101) &&
+                       (column[x] == 0 || column[x] == 15)) {
+                    counts[column[x] * 17] += 8;
+                    x += 8;
+                }
+                if (x + 1 >= g->nx) {
+                    break;
+                }
                 int type = column[x] | column[x + 1] << 4;
                 counts[type]++;
                 if (type != 0 && type != 255) {
@@ -219,6 +245,349 @@ static PyObject *py_ball_sums(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+enum { WIDE = 32 }; /* voxels of a row added up at a time */
+
+typedef struct {
+    const int32_t *disc_rows; /* (disc, dy, half width), discs in order */
+    const int32_t *slices;    /* (dz, disc) */
+    ptrdiff_t n_disc_rows, n_slices, n_discs, most; /* most: largest half width */
+} Ball;
+
+/* Sums over rows of `half width` 0 to `most` around the voxels of a slice. */
+CLONES static void row_sums(const float *slice, ptrdiff_t size, ptrdiff_t most, float *out)
+{
+    memcpy(out, slice, (size_t)size * sizeof *out);
+    for (ptrdiff_t h = 1; h <= most; h++) {
+        const float *restrict before = out + (h - 1) * size;
+        float *restrict to = out + h * size;
+        for (ptrdiff_t x = h; x < size - h; x++) {
+            to[x] = before[x] + (slice[x - h] + slice[x + h]);
+        }
+    }
+}
+
+/* Nearly the sums over a ball around each voxel in single precision: rows, then discs, then
+ * balls, so that a row costs one addition for all balls that it is part of. */
+CLONES static void near_ball_sums(const float *values, const Grid *g, const Ball *ball,
+                                  float *room, float *out)
+{
+    ptrdiff_t size = g->ny * g->nx;
+    float *rows = room, *discs = room + (ball->most + 1) * size;
+    for (ptrdiff_t z = 0; z < g->nz; z++) {
+        row_sums(values + z * size, size, ball->most, rows);
+        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
+            for (ptrdiff_t x = g->mx; x < g->nx - g->mx; x += WIDE) {
+                ptrdiff_t at = y * g->nx + x, k = 0;
+                ptrdiff_t n = g->nx - g->mx - x < WIDE ? g->nx - g->mx - x : WIDE;
+                for (ptrdiff_t disc = 0; disc < ball->n_discs; disc++) {
+                    float sums[WIDE] = {0};
+                    for (; k < ball->n_disc_rows && ball->disc_rows[3 * k] == disc; k++) {
+                        const float *row = rows + ball->disc_rows[3 * k + 2] * size + at +
+                                           ball->disc_rows[3 * k + 1] * g->nx;
+                        if (n == WIDE) {
+                            for (int i = 0; i < WIDE; i++) {
+                                sums[i] += row[i];
+                            }
+                        } else {
+                            for (int i = 0; i < n; i++) {
+                                sums[i] += row[i];
+                            }
+                        }
+                    }
+                    memcpy(discs + disc * size + at, sums, (size_t)n * sizeof *sums);
+                }
+            }
+        }
+        for (ptrdiff_t k = 0; k < ball->n_slices; k++) {
+            ptrdiff_t to = z - ball->slices[2 * k];
+            if (to < g->mz || to >= g->nz - g->mz) {
+                continue;
+            }
+            const float *restrict disc = discs + ball->slices[2 * k + 1] * size;
+            float *restrict sum = out + to * size;
+            for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
+                for (ptrdiff_t x = y * g->nx + g->mx; x < (y + 1) * g->nx - g->mx; x++) {
+                    sum[x] += disc[x];
+                }
+            }
+        }
+    }
+}
+
+/* Check the rows and slices of a ball; write its margins (z, y, x). */
+static int read_ball(const Array *disc_rows, const Array *slices, Ball *ball, ptrdiff_t *margin)
+{
+    const int32_t *row = disc_rows->view.buf, *slice = slices->view.buf;
+    *ball = (Ball){row, slice, disc_rows->view.shape[0], slices->view.shape[0], 0, 0};
+    int good = disc_rows->view.shape[1] == 3 && slices->view.shape[1] == 2 &&
+               ball->n_disc_rows > 0 && ball->n_disc_rows < 1000000 && ball->n_slices > 0 &&
+               ball->n_slices < 100000;
+    margin[0] = margin[1] = margin[2] = 0;
+    for (ptrdiff_t k = 0; good && k < ball->n_disc_rows; k++) {
+        ptrdiff_t dy = row[3 * k + 1] < 0 ? -(ptrdiff_t)row[3 * k + 1] : row[3 * k + 1];
+        ptrdiff_t before = k ? row[3 * k - 3] : 0;
+        good = (row[3 * k] == before || (k && row[3 * k] == before + 1)) && dy < 60000 &&
+               row[3 * k + 2] >= 0 && row[3 * k + 2] < 60000;
+        margin[1] = dy > margin[1] ? dy : margin[1];
+        margin[2] = row[3 * k + 2] > margin[2] ? row[3 * k + 2] : margin[2];
+        ball->n_discs = row[3 * k] + 1;
+    }
+    for (ptrdiff_t k = 0; good && k < ball->n_slices; k++) {
+        ptrdiff_t dz = slice[2 * k] < 0 ? -(ptrdiff_t)slice[2 * k] : slice[2 * k];
+        good = dz < 60000 && slice[2 * k + 1] >= 0 && slice[2 * k + 1] < ball->n_discs;
+        margin[0] = dz > margin[0] ? dz : margin[0];
+    }
+    ball->most = margin[2];
+    if (!good) {
+        refuse("disc_rows, slices: needed are (disc, dy, half width) with discs 0, 1, … in order, "
+               "and (dz, disc).");
+    }
+    return good;
+}
+
+static PyObject *py_near_ball_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[4];
+    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
+        return NULL;
+    }
+    const Need needs[4] = {{"values", 'f', 4, 3, 0},
+                           {"disc_rows", 'i', 4, 2, 0},
+                           {"slices", 'i', 4, 2, 0},
+                           {"out", 'f', 4, 3, 1}};
+    Array a[4];
+    Ball ball;
+    Grid grid;
+    ptrdiff_t margin[3];
+    if (take_arrays(given, needs, 4, a) < 0) {
+        return NULL;
+    }
+    if (read_ball(&a[1], &a[2], &ball, margin) &&
+        grid_of(&a[0], margin[0], margin[1], margin[2], &grid) == 0 &&
+        need_shape(&a[3], "out", (ptrdiff_t *)a[0].view.shape) == 0) {
+        size_t slices = (size_t)(ball.most + 1 + ball.n_discs);
+        float *room = calloc(slices * (size_t)(grid.ny * grid.nx), sizeof *room);
+        if (room == NULL) {
+            PyErr_NoMemory();
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            near_ball_sums(a[0].view.buf, &grid, &ball, room, a[3].view.buf);
+            Py_END_ALLOW_THREADS
+        }
+        free(room);
+    }
+    give_back(a, 4);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* First and last voxels inside along lines of each axis: of an axis, first (or the length where
+ * there is none) and last (or -1) for the lines in the order of the other two axes. */
+CLONES static void line_ends(const uint8_t *mask, const Grid *g, int32_t *const *first,
+                             int32_t *const *last)
+{
+    ptrdiff_t nz = g->nz, ny = g->ny, nx = g->nx;
+    const ptrdiff_t length[3] = {nz, ny, nx}, lines[3] = {ny * nx, nz * nx, nz * ny};
+    for (int axis = 0; axis < 3; axis++) {
+        for (ptrdiff_t k = 0; k < lines[axis]; k++) {
+            first[axis][k] = (int32_t)length[axis];
+            last[axis][k] = -1;
+        }
+    }
+    for (ptrdiff_t z = 0; z < nz; z++) {
+        for (ptrdiff_t y = 0; y < ny; y++) {
+            const uint8_t *restrict row = mask + (z * ny + y) * nx;
+            ptrdiff_t x0 = 0, x1 = nx;
+            while (x0 < nx && !row[x0]) {
+                x0++;
+            }
+            if (x0 == nx) {
+                continue;
+            }
+            while (!row[x1 - 1]) {
+                x1--;
+            }
+            first[2][z * ny + y] = (int32_t)x0;
+            last[2][z * ny + y] = (int32_t)x1 - 1;
+            for (int axis = 0; axis < 2; axis++) {
+                int32_t at = (int32_t)(axis ? y : z);
+                int32_t *restrict low = first[axis] + (axis ? z : y) * nx;
+                int32_t *restrict high = last[axis] + (axis ? z : y) * nx;
+                for (ptrdiff_t x = x0; x < x1; x++) {
+                    low[x] = row[x] && at < low[x] ? at : low[x];
+                    high[x] = row[x] ? at : high[x];
+                }
+            }
+        }
+    }
+}
+
+static PyObject *py_line_ends(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[4];
+    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
+        return NULL;
+    }
+    const Need needs[4] = {{"mask", 'u', 1, 3, 0},
+                           {"along_z", 'i', 4, 3, 1},
+                           {"along_y", 'i', 4, 3, 1},
+                           {"along_x", 'i', 4, 3, 1}};
+    Array a[4];
+    Grid g;
+    if (take_arrays(given, needs, 4, a) < 0) {
+        return NULL;
+    }
+    if (grid_of(&a[0], 0, 0, 0, &g) == 0) {
+        const ptrdiff_t shape[3][3] = {{2, g.ny, g.nx}, {2, g.nz, g.nx}, {2, g.nz, g.ny}};
+        if (need_shape(&a[1], "along_z", shape[0]) == 0 &&
+            need_shape(&a[2], "along_y", shape[1]) == 0 &&
+            need_shape(&a[3], "along_x", shape[2]) == 0) {
+            int32_t *first[3], *last[3];
+            for (int axis = 0; axis < 3; axis++) {
+                first[axis] = a[axis + 1].view.buf;
+                last[axis] = first[axis] + shape[axis][1] * shape[axis][2];
+            }
+            Py_BEGIN_ALLOW_THREADS
+            line_ends(a[0].view.buf, &g, first, last);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    give_back(a, 4);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* Put values of one size, one for each voxel of a mask, in a volume with margins. */
+#define SCATTER(name, TYPE)                                                                    \
+    static const void *name(const uint8_t *line, ptrdiff_t n, const void *from, void *to)      \
+    {                                                                                          \
+        const TYPE *value = from;                                                              \
+        TYPE *out = to;                                                                        \
+        for (ptrdiff_t x = 0; x < n; x++) {                                                    \
+            if (line[x]) {                                                                     \
+                out[x] = *value++;                                                             \
+            }                                                                                  \
+        }                                                                                      \
+        return value;                                                                          \
+    }
+SCATTER(scatter_1, uint8_t)
+SCATTER(scatter_2, uint16_t)
+
+static PyObject *py_scatter(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[3];
+    if (!PyArg_ParseTuple(args, "OOO", &given[0], &given[1], &given[2])) {
+        return NULL;
+    }
+    const Need needs[3] = {
+        {"mask", 'u', 1, 3, 0}, {"values", 'u', 0, 1, 0}, {"out", 'u', 0, 3, 1}};
+    Array a[3];
+    if (take_arrays(given, needs, 3, a) < 0) {
+        return NULL;
+    }
+    const Py_ssize_t *inner = a[0].view.shape, *outer = a[2].view.shape;
+    Py_ssize_t margin = (outer[0] - inner[0]) / 2, size = a[2].view.itemsize, inside = 0;
+    const uint8_t *mask = a[0].view.buf;
+    int good = margin >= 0 && a[1].view.itemsize == size;
+    for (int axis = 0; axis < 3; axis++) {
+        good &= outer[axis] == inner[axis] + 2 * margin;
+    }
+    for (ptrdiff_t i = 0; i < inner[0] * inner[1] * inner[2]; i++) {
+        inside += mask[i] != 0;
+    }
+    if (!good || inside != a[1].view.shape[0]) {
+        refuse("mask, values, out: needed are a value for each voxel of the mask, and as much "
+               "margin on every side.");
+    } else {
+        const void *value = a[1].view.buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (ptrdiff_t z = 0; z < inner[0]; z++) {
+            for (ptrdiff_t y = 0; y < inner[1]; y++) {
+                char *to = (char *)a[2].view.buf +
+                           size * (((z + margin) * outer[1] + y + margin) * outer[2] + margin);
+                const uint8_t *line = mask + (z * inner[1] + y) * inner[2];
+                value = size == 1 ? scatter_1(line, inner[2], value, to)
+                                  : scatter_2(line, inner[2], value, to);
+            }
+        }
+        Py_END_ALLOW_THREADS
+    }
+    give_back(a, 3);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* Whole numbers: voxels, sums of z, y, x, and of zz, zy, zx, yy, yx, xx; and sums of the values
+ * and of values times z, y, x. */
+static void mask_moments(const uint8_t *mask, const double *value, const Grid *g, int64_t *whole,
+                         double *sums)
+{
+    for (ptrdiff_t z = 0; z < g->nz; z++) {
+        for (ptrdiff_t y = 0; y < g->ny; y++) {
+            const uint8_t *row = mask + (z * g->ny + y) * g->nx;
+            int64_t n = 0, first = 0, second = 0;
+            double total = 0, moment = 0;
+            for (ptrdiff_t x = 0; x < g->nx; x++) {
+                if (row[x]) {
+                    n++;
+                    first += x;
+                    second += x * x;
+                    if (value) {
+                        total += *value;
+                        moment += *value++ * (double)x;
+                    }
+                }
+            }
+            const int64_t found[10] = {n,         z * n,     y * n,     first,     z * z * n,
+                                       z * y * n, z * first, y * y * n, y * first, second};
+            for (int k = 0; k < 10; k++) {
+                whole[k] += found[k];
+            }
+            sums[0] += total;
+            sums[1] += total * (double)z;
+            sums[2] += total * (double)y;
+            sums[3] += moment;
+        }
+    }
+}
+
+static PyObject *py_mask_moments(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *given[4];
+    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
+        return NULL;
+    }
+    const Need needs[4] = {{"mask", 'u', 1, 3, 0},
+                           {"values", 'f', 8, 1, 0},
+                           {"whole", 'i', 8, 1, 1},
+                           {"sums", 'f', 8, 1, 1}};
+    Array a[4];
+    Grid g;
+    ptrdiff_t ten = 10, four = 4, inside = 0;
+    if (take_arrays(given, needs, 4, a) < 0) {
+        return NULL;
+    }
+    if (grid_of(&a[0], 0, 0, 0, &g) == 0 && need_shape(&a[2], "whole", &ten) == 0 &&
+        need_shape(&a[3], "sums", &four) == 0) {
+        const uint8_t *mask = a[0].view.buf;
+        for (ptrdiff_t i = 0; i < g.nz * g.ny * g.nx; i++) {
+            inside += mask[i] != 0;
+        }
+        ptrdiff_t n = a[1].view.shape[0];
+        if (n != 0 && n != inside) {
+            refuse("values: needed is none, or one for each of the %zd voxels of the mask.",
+                   (Py_ssize_t)inside);
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            mask_moments(mask, n ? a[1].view.buf : NULL, &g, a[2].view.buf, a[3].view.buf);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    give_back(a, 4);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
 PyMethodDef shape_methods[] = {
     {"distance_map", py_distance_map, METH_VARARGS,
      "distance_map(mask, in_plane, out): write the city-block distance to the outside."},
@@ -226,5 +595,17 @@ PyMethodDef shape_methods[] = {
      "cube_types(mask, counts, sums): count marching-cubes types and add up their places."},
     {"ball_sums", py_ball_sums, METH_VARARGS,
      "ball_sums(running, rows, mask, out): add sums over a ball around each voxel of the mask."},
+    {"mask_moments", py_mask_moments, METH_VARARGS,
+     "mask_moments(mask, values, whole, sums): add the number of voxels, sums of z, y, x and of "
+     "their six products to whole, and sums of values and of values times z, y, x to sums."},
+    {"line_ends", py_line_ends, METH_VARARGS,
+     "line_ends(mask, along_z, along_y, along_x): write the first and last voxel of the mask on "
+     "each line of an axis (2, lines); the length and -1 where there is none."},
+    {"scatter", py_scatter, METH_VARARGS,
+     "scatter(mask, values, out): put a value of 1 or 2 bytes at each voxel of the mask into a "
+     "volume with margins."},
+    {"near_ball_sums", py_near_ball_sums, METH_VARARGS,
+     "near_ball_sums(values, disc_rows, slices, out): add sums over a ball around each voxel, in "
+     "single precision; a ball is slices (dz, disc), a disc rows (disc, dy, half width)."},
     {NULL, NULL, 0, NULL},
 };

@@ -70,17 +70,32 @@ static void touching(const int32_t *offset, int n_steps, uint16_t *near)
     }
 }
 
-/* Which byte in memory holds the lowest bit that is set, where each byte is 0 or 1. */
-static inline int first_byte(uint64_t eight)
+/* 64 bytes of 0 or 1 as bits, the first as the lowest. */
+static inline uint64_t bits_of(const uint8_t *bytes)
 {
+    uint64_t bits = 0;
 #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return __builtin_ctzll(eight) >> 3;
+    for (int k = 0; k < 64; k += 8) {
+        uint64_t eight;
+        memcpy(&eight, bytes + k, sizeof eight);
+        /* The product brings the lowest bits of the bytes together in the highest byte. */
+        bits |= eight * UINT64_C(0x0102040810204080) >> 56 << k;
+    }
 #else
-    uint64_t lowest = eight & (~eight + 1);
-    unsigned char byte[8];
+    for (int k = 0; k < 64; k++) {
+        bits |= (uint64_t)bytes[k] << k;
+    }
+#endif
+    return bits;
+}
+
+static inline int lowest_bit(uint64_t bits)
+{
+#if defined(__GNUC__)
+    return __builtin_ctzll(bits);
+#else
     int at = 0;
-    memcpy(byte, &lowest, sizeof lowest);
-    while (byte[at] == 0) {
+    while (!(bits >> at & 1)) {
         at++;
     }
     return at;
@@ -233,26 +248,23 @@ static PyObject *py_glrlm(PyObject *self, PyObject *args)
         longest = longest > grid.nx ? longest : grid.nx;
         ptrdiff_t width = longest + 1;
         ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, width};
-        uint16_t *length = NULL;
         uint8_t *ends = NULL;
         if (need_shape(&a[2], "out", shape) == 0) {
-            length = calloc((size_t)(grid.nz * grid.ny * grid.nx), sizeof *length);
-            ends = calloc((size_t)(grid.ny * grid.nx) + 8, sizeof *ends);
-            if (length == NULL || ends == NULL) {
+            ends = calloc((size_t)(grid.ny * grid.nx) + 64, sizeof *ends);
+            if (ends == NULL) {
                 PyErr_NoMemory();
             }
         }
-        if (length != NULL && ends != NULL) {
+        if (ends != NULL) {
             uint32_t *out = a[2].view.buf;
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
-                             ends, out),
-                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, length,
-                              ends, out))
+                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, ends,
+                             out),
+                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, ends,
+                              out))
             Py_END_ALLOW_THREADS
         }
-        free(length);
         free(ends);
     }
     free(steps);

@@ -71,18 +71,6 @@ static void KERNEL(glcm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step,
                    n = (g->ny - 2 * g->my) * g->nx - 2 * g->mx;                               \
          z < g->nz - g->mz; z++, first += g->ny * g->nx)
 
-/* Lengths so far of the runs of `n` voxels, and which of them end a run of two or more. */
-static inline void KERNEL(lengths)(const LEVEL *restrict here, const LEVEL *restrict before,
-                                   const LEVEL *restrict after, const uint16_t *restrict from,
-                                   uint16_t *restrict to, uint8_t *restrict ends, ptrdiff_t n)
-{
-    for (ptrdiff_t x = 0; x < n; x++) {
-        uint16_t same = (uint16_t)((here[x] == before[x]) & (here[x] != 0));
-        to[x] = (uint16_t)((from[x] & (uint16_t)-same) + 1);
-        ends[x] = (uint8_t)(same & (here[x] != after[x]));
-    }
-}
-
 /* Which of `n` voxels end a run of two or more. */
 static inline void KERNEL(last)(const LEVEL *restrict here, const LEVEL *restrict before,
                                 const LEVEL *restrict after, uint8_t *restrict ends, ptrdiff_t n)
@@ -92,45 +80,32 @@ static inline void KERNEL(last)(const LEVEL *restrict here, const LEVEL *restric
     }
 }
 
-/* Runs: the length so far is kept for every voxel (along rows it is counted back from the end),
- * and a run of two voxels or more is counted where it ends; `ends` has a byte for each voxel of a slice, and eight more. The voxels of a
- * level that lie in no such run are its runs of one, so those need no counting. */
+/* Runs: a run of two voxels or more is counted where it ends, its length by going back; `ends`
+ * has a byte for each voxel of a slice, and 64 more. The voxels of a level that lie in no such
+ * run are its runs of one, so those need no counting. */
 CLONES static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
-                          ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period, uint16_t *length,
-                          uint8_t *ends, uint32_t *out)
+                          ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period, uint8_t *ends,
+                          uint32_t *out)
 {
     ptrdiff_t size = (n_levels + 1) * width;
-    for (int d = 0; d < n_steps; d++) {
-        ptrdiff_t at_once = step[d];
-        FOR_SLICES
-        {
-            const LEVEL *here = lev + first;
-            uint16_t *now = length + first;
+    FOR_SLICES
+    {
+        const LEVEL *here = lev + first;
+        memset(ends + n, 0, 64);
+        for (int d = 0; d < n_steps; d++) {
+            ptrdiff_t back = step[d];
             uint32_t *matrix = out + ((period ? (z - g->mz) / period : 0) * n_steps + d) * size;
-            if (at_once < 8) {
-                KERNEL(last)(here, here - at_once, here + at_once, ends, n);
-            } else {
-                for (ptrdiff_t x = 0; x < n; x += at_once) {
-                    KERNEL(lengths)(here + x, here + x - at_once, here + x + at_once,
-                                    now + x - at_once, now + x, ends + x,
-                                    n - x < at_once ? n - x : at_once);
-                }
-            }
-            memset(ends + n, 0, 8);
-            for (ptrdiff_t x8 = 0; x8 < n; x8 += 8) {
-                uint64_t eight;
-                memcpy(&eight, ends + x8, sizeof eight);
-                for (; eight; eight &= eight - 1) {
-                    ptrdiff_t x = x8 + first_byte(eight), run = 2;
-                    if (at_once >= 8) {
-                        run = now[x];
-                    } else {
-                        while (here[x - run * at_once] == here[x]) {
-                            run++;
-                        }
+            KERNEL(last)(here, here - back, here + back, ends, n);
+            for (ptrdiff_t x = 0; x < n; x += 64) {
+                for (uint64_t bits = bits_of(ends + x); bits; bits &= bits - 1) {
+                    const LEVEL *end = here + x + lowest_bit(bits);
+                    LEVEL level = *end;
+                    ptrdiff_t run = 2;
+                    while (end[-run * back] == level) {
+                        run++;
                     }
                     run = run < width ? run : width - 1;
-                    matrix[here[x] * width + run]++;
+                    matrix[level * width + run]++;
                 }
             }
         }

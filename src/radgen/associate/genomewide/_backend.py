@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ __all__ = ["Backend", "NumpyBackend", "TorchBackend", "one_thread_each", "open_b
 class Backend(Protocol):
     """The one thing a scan asks of its hardware."""
 
+    here: ClassVar[bool]
+    """Whether products are computed by this processor, which may then find a shorter way."""
+
     def product(self, g: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return g @ weights, float32 (n_variants, n_columns)."""
         ...
@@ -27,6 +30,8 @@ class Backend(Protocol):
 @dataclass(frozen=True, slots=True)
 class NumpyBackend:
     """The BLAS of NumPy."""
+
+    here: ClassVar[bool] = True
 
     def product(self, g: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return g @ weights."""
@@ -37,6 +42,7 @@ class NumpyBackend:
 class TorchBackend:
     """PyTorch on a GPU where there is one, otherwise on the CPU; single precision, no TF32."""
 
+    here: ClassVar[bool] = False
     device: str
 
     def product(self, g: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:

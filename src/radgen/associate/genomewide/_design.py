@@ -36,6 +36,8 @@ class TraitGroup:
         Samples in use.
     values : ndarray of float64 (n_samples, n_all_traits) or None
         The trait matrix as given, where `y` has no columns.
+    single : ndarray of float32 (n_samples, rank + n_traits) or None
+        Basis and residuals side by side in single precision, where `y` has no columns.
     """
 
     traits: NDArray[np.int64]
@@ -45,6 +47,7 @@ class TraitGroup:
     norm: NDArray[np.float64]
     n_samples: int
     values: NDArray[np.float64] | None = None
+    single: NDArray[np.float32] | None = None
 
     @property
     def rank(self) -> int:
@@ -122,7 +125,8 @@ def group_traits(
     covariates : ndarray of float64 (n_samples, n_covariates)
         Without intercept, no missing value.
     keep : bool, default True
-        Hold the residuals of all traits; otherwise they are computed when asked for.
+        Hold the residuals of all traits in double precision; otherwise they are held in single
+        precision, and computed again when asked for.
     """
     known = np.isfinite(values)
     patterns: dict[bytes, list[int]] = {}
@@ -149,11 +153,18 @@ def _group(
     q[used] = inside
     off = np.flatnonzero(~used)
     norm = np.empty(len(traits))
+    rank = q.shape[1]
     y = np.empty((len(used), len(traits) if keep else 0))
+    single = None if keep else np.empty((len(used), rank + len(traits)), np.float32)
+    if single is not None:
+        single[:, :rank] = q
     # A few traits at a time: the temporaries of a million phenotypes would not fit.
     for low in range(0, len(traits), TOGETHER):
         some = slice(low, low + TOGETHER)
         part, norm[some] = _residuals(np.ascontiguousarray(values[:, traits[some]]), off, q)
-        if keep:
+        if single is None:
             y[:, some] = part
-    return TraitGroup(traits, off, q, y, norm, int(used.sum()), None if keep else values)
+        else:
+            single[:, rank + low : rank + low + part.shape[1]] = part
+    held = None if keep else values
+    return TraitGroup(traits, off, q, y, norm, int(used.sum()), held, single)

@@ -163,8 +163,7 @@ def to_phenotypes(
 
 def _check_numeric(frame: pl.DataFrame, key: str) -> None:
     """Refuse text in a trait; say which cell."""
-    for name in frame.columns:
-        kind = frame[name].dtype
+    for name, kind in zip(frame.columns, frame.dtypes, strict=True):
         if name == key or kind.is_numeric() or kind in (pl.Boolean, pl.Null):
             continue
         text = frame[name].cast(pl.String)

@@ -9,7 +9,7 @@ A = I - q_S'q_S, q'y to -q_S'y_S and y'y to 1 - y_S'y_S, which costs |S| and not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from radgen._native import _genotype
 from radgen.associate.genomewide._design import TOGETHER, TraitGroup, group_traits
 from radgen.associate.genomewide._rows import HIST_BINS, TestRows, join_rows
-from radgen.genome._blocks import BlockProduct, BlockSource, CentredBlock
+from radgen.genome._blocks import BlockProduct, BlockSource, CentredBlock, WholeWeights
 
 __all__ = [
     "FLAT",
@@ -38,6 +38,8 @@ SCREENED = 0.01
 """Thresholds up to which a scan screens in single precision."""
 _WIDE = 32
 """Traits from which missing calls are bounded closely."""
+_MUCH = 0.5
+"""Leverage of missing calls from which it is bounded closely."""
 _EPS32 = float(np.finfo(np.float32).eps)
 
 
@@ -51,41 +53,53 @@ class Screen:
         Bases and traits of all groups side by side.
     totals : ndarray of float64 (n_columns,)
         Column sums of the weights.
+    whole : WholeWeights or None
+        The weights as whole numbers, where the processor multiplies these.
     leverage : tuple of ndarray of float64 (n_samples,)
         Of each group: squared length of each row of its basis.
-    most : tuple of ndarray of float32 (n_levels, n_traits)
-        Of each group what missing calls can take of each trait's sum of squares, see
-        `largest_squares`.
+    columns : tuple of slice
+        Where the traits of each group stand among the weights.
     """
 
     weights: NDArray[np.float32]
     totals: Array
+    whole: WholeWeights | None
     leverage: tuple[Array, ...]
-    most: tuple[NDArray[np.float32], ...]
+    columns: tuple[slice, ...]
+    _most: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def build(cls, groups: Sequence[TraitGroup]) -> Screen:
+    def build(cls, groups: Sequence[TraitGroup], *, whole: bool) -> Screen:
         """Return the screen of groups of traits."""
-        width = sum(group.rank + len(group.traits) for group in groups)
-        weights = np.empty((len(groups[0].q), width), np.float32)
-        totals = np.empty(width)
-        most, at = [], 0
+        parts = [group.single for group in groups if group.single is not None]
+        weights = parts[0] if len(parts) == 1 else np.hstack(parts)
+        totals = weights.sum(axis=0, dtype=np.float64)
+        columns, at = [], 0
         for group in groups:
-            rank, k = group.rank, len(group.traits)
-            weights[:, at : at + rank] = group.q
-            totals[at : at + rank] = group.q.sum(axis=0)
-            at += rank
-            highest = np.empty((len(_level_sizes(len(weights))), k), np.float32)
-            for low in range(0, k, TOGETHER):
-                some = slice(low, min(low + TOGETHER, k))
-                y = group.residuals(some)
-                weights[:, at + low : at + some.stop] = y
-                totals[at + low : at + some.stop] = y.sum(axis=0)
-                highest[:, some] = largest_squares(y)
-            most.append(highest)
-            at += k
+            at += group.rank
+            columns.append(slice(at, at + len(group.traits)))
+            at = columns[-1].stop
         leverage = tuple(np.einsum("nc,nc->n", group.q, group.q) for group in groups)
-        return cls(weights, totals, leverage, tuple(most))
+        digits = WholeWeights.of(weights) if whole else None
+        return cls(weights, totals, digits, leverage, tuple(columns))
+
+    def most(self, number: int) -> NDArray[np.float32]:
+        """Return what missing calls can take of a group's traits, see `largest_squares`.
+
+        It is computed when the first of them are met: complete genotypes need it not.
+        """
+        if number not in self._most:
+            own = self.weights[:, self.columns[number]]
+            parts = [
+                largest_squares(own[:, low : low + TOGETHER])
+                for low in range(0, own.shape[1], TOGETHER)
+            ]
+            self._most[number] = np.hstack(parts)
+        return self._most[number]
+
+    def product(self, source: BlockSource, backend: Any) -> BlockProduct:
+        """Return the products of a block with bases and traits."""
+        return source.product(self.weights, self.totals, backend.product, self.whole)
 
 
 def _level_sizes(n: int) -> NDArray[np.int64]:
@@ -94,7 +108,7 @@ def _level_sizes(n: int) -> NDArray[np.int64]:
     return np.asarray(np.minimum(np.ceil(np.exp2(0.5 * steps) - 1e-9), n).astype(np.int64))
 
 
-def largest_squares(y: Array) -> NDArray[np.float32]:
+def largest_squares(y: NDArray[Any]) -> NDArray[np.float32]:
     """Return the sums of each column's largest squares, float32 (n_levels, n_traits), from above.
 
     Level g sums ceil(2 ** (g / 2)) of them: as many missing calls take no more of a trait's sum
@@ -147,7 +161,9 @@ class LinearScan:
         groups = tuple(group_traits(values, covariates, keep=everything))
         if everything:
             return cls(groups, values.shape[1], threshold, None, backend)
-        return cls(groups, values.shape[1], threshold, Screen.build(groups), backend, short)
+        screen = Screen.build(groups, whole=backend.here)
+        groups = tuple(replace(group, single=None) for group in groups)
+        return cls(groups, values.shape[1], threshold, screen, backend, short)
 
     def scan(self, source: BlockSource) -> TestRows:
         """Return the tests of one block that are kept, and the counts of all."""
@@ -174,14 +190,17 @@ class LinearScan:
 
     def _screened(self, source: BlockSource) -> TestRows:
         assert self.screen is not None
-        block = source.product(self.screen.weights, self.screen.totals, self.backend.product)
-        hist = np.zeros((self.n_traits, HIST_BINS), np.int64)
+        block = self.screen.product(source, self.backend)
+        hist = np.zeros((self.n_traits if len(self.groups) > 1 else 0, HIST_BINS), np.int64)
         found: list[dict[str, NDArray[Any]]] = []
         at = 0
         for number, group in enumerate(self.groups):
             counts, rows, columns = self._screen_group(block, source, number, at + group.rank)
             at += group.rank + len(group.traits)
-            hist[group.traits] += counts
+            if len(self.groups) == 1:
+                hist = counts
+            else:
+                hist[group.traits] = counts
             if len(rows):
                 found.append(recompute(source, group, rows, columns))
         return join_rows(found, source.start, self.n_traits, self.threshold, hist)
@@ -193,20 +212,29 @@ class LinearScan:
         group, screen = self.groups[number], self.screen
         rank, k = group.rank, len(group.traits)
         n, _, spread, gg = moments_inside(block, source, group)
-        b = block.product[:, first - rank : first].astype(np.float64)
+        b, taken = block.basis(slice(first - rank, first), group.q, mend=False)
         bb = np.einsum("mi,mi->m", b, b)
         leverage, gaps = np.zeros(len(n)), group.n_samples - n
+        # A missing call counts minus `left`: sums over m of them are at most root m times longer.
+        away = np.abs(block.left) * np.sqrt(gaps)
         least = 1e-6
-        if len(block.missing) and k >= _WIDE:
+        if len(block.missing):
+            leverage = block.lost(screen.leverage[number])
+        if k >= _WIDE and (leverage > _MUCH).any():
+            b, _ = block.basis(slice(first - rank, first), group.q)
             # With many traits a close bound pays: fewer pairs are looked at again.
             leverage, most, slack, least = *_close_bounds(block, group, b), 1e-3
             residual = (gg - most) * (1.0 - 2e-3)
             room = np.maximum(1.0 - leverage, 1e-3)
         else:
-            if len(block.missing):
-                leverage = block.lost(screen.leverage[number])
+            # With Q = q_S'q_S, x = b + Qx and |Q| <= leverage: |q_S x| <= |q_S b| / room, and so
+            # x'b <= b'b + |q_S b|^2 / room.
             room = np.maximum(1.0 - leverage, 1e-3)
-            residual, slack = gg - bb / room, np.sqrt(bb * leverage) / room
+            far = away * np.sqrt(leverage)
+            taken = np.sqrt(taken) + far * np.sqrt(leverage)
+            most = np.square(np.sqrt(bb) + far) + taken * taken / room
+            residual, slack = gg - most, taken / room
+        slack = slack + away
         usable = (spread > FLAT) & (residual > least * spread) & (leverage < FULL_RANK)
         dubious = (spread > FLAT) & ~usable
         df = np.maximum(n - rank - 1.0, 0.0)
@@ -218,7 +246,9 @@ class LinearScan:
         bounds = np.stack([scale, slack, 1.0 / room, limit, counted, plain, gaps, n])
         hist = np.zeros((k, HIST_BINS), np.int64)
         rows, columns = np.empty((2, len(n) * k), np.int32)
-        where = first, k, screen.weights, block.missing, block.ends, screen.most[number]
+        # Without a missing call what they can take is not asked for.
+        most = screen.most(number) if len(block.missing) else np.zeros((1, k), np.float32)
+        where = first, k, screen.weights, block.missing, block.ends, most
         count = _genotype.screen(block.product, *where, bounds, hist, rows, columns)
         return hist, rows[:count].copy(), columns[:count].copy()
 

@@ -12,7 +12,6 @@ from radgen.associate.genomewide._backend import Backend
 from radgen.associate.genomewide._input import GwasInput
 from radgen.associate.genomewide._linear import LinearScan
 from radgen.associate.genomewide._run import Scan
-from radgen.associate.genomewide.background import take_off
 from radgen.errors import InputError, shown
 from radgen.types import Kinship
 
@@ -94,6 +93,8 @@ def _linear(data: GwasInput, known: Offsets, options: Options) -> Plan:
     scan = build(data.values)
     if known is None:
         return scan, lambda _chrom: scan, None
+    from radgen.associate.genomewide.background import take_off
+
     return scan, _by_chromosome(lambda chrom: build(take_off(data.values, known[chrom]))), known
 
 
@@ -145,6 +146,8 @@ def _interaction(
     column = modifier_column(data, options.interaction or "")
 
     def build(beside: Any) -> InteractionScan:
+        from radgen.associate.genomewide.background import take_off
+
         linear = model == "linear" and beside is not None
         return InteractionScan.build(
             model,

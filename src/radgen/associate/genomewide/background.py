@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from radgen.associate.genomewide._design import group_traits
 from radgen.associate.genomewide._input import GwasInput
-from radgen.associate.genomewide.ridge import RidgeResult
 from radgen.errors import FormatError, InputError, shown
 from radgen.io.sample_table import read_sample_table
 from radgen.types import FrameLike, check_unique, to_polars
+
+if TYPE_CHECKING:
+    from radgen.associate.genomewide.ridge import RidgeResult
 
 __all__ = ["offsets", "read_background", "take_off"]
 
@@ -129,6 +131,8 @@ def offsets(loco: RidgeResult | FrameLike, data: GwasInput, model: str) -> dict[
         If the table is of another model, a chromosome of the scan is missing, or a sample
         that has the trait has no prediction.
     """
+    from radgen.associate.genomewide.ridge import RidgeResult
+
     frame = loco.frame if isinstance(loco, RidgeResult) else to_polars(loco, what="loco table")
     traits = list(data.names)
     missing = [name for name in ("chrom", "sample", *traits) if name not in frame.columns]

@@ -13,7 +13,6 @@ import polars as pl
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
 from radgen.associate.genomewide._backend import open_backend
-from radgen.associate.genomewide._compact import CompactStore
 from radgen.associate.genomewide._input import GwasInput, coded_missing, prepare, prepare_survival
 from radgen.associate.genomewide._layouts import LAYOUTS, ScanKind
 from radgen.associate.genomewide._linear import LinearScan
@@ -29,12 +28,12 @@ from radgen.associate.genomewide._plan import (
 from radgen.associate.genomewide._run import Scan, cut, run_blocks
 from radgen.associate.genomewide._sex import HAPLOID, labels, sexes_of, unsexed, with_sex
 from radgen.associate.genomewide._store import Store
-from radgen.associate.genomewide.background import offsets
 from radgen.associate.genomewide.result import GwasResult, summarise
 from radgen.errors import InputError
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, Outcome, PhenotypeTable
 
 if TYPE_CHECKING:
+    from radgen.associate.genomewide._compact import CompactStore
     from radgen.associate.genomewide.ridge import RidgeResult
 
 __all__ = ["gwas"]
@@ -197,7 +196,11 @@ def gwas(
     else:
         data, events = prepare(genotypes, phenotypes, covariates, traits), None
         data = coded_missing(data, model)
-    background = None if loco is None else offsets(loco, data, model)
+    background = None
+    if loco is not None:
+        from radgen.associate.genomewide.background import offsets
+
+        background = offsets(loco, data, model)
     if interaction is not None and model == "cox" and loco is not None:
         raise InputError("loco does not go with an interaction of model='cox'.")
     options = Options(threshold, engine, test, layout == "compact", interaction, robust)
@@ -337,6 +340,8 @@ def _run(
         key = digest({**params, "out": ""}, block_size or 0, *known)
         variants, target = genotypes.variants, Path(out)
         if params["layout"] == "compact":
+            from radgen.associate.genomewide._compact import CompactStore
+
             store = CompactStore(variants, data.names, scan.groups, target, key)
         else:
             kind = ScanKind(params["model"], params["test"], params["build"])

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
 
 from radgen.errors import InputError
 from radgen.image.filters._engine import Boundary, Keep, pad_boundary
@@ -59,6 +58,8 @@ def frequencies(
     plus, minus : list of ndarray of float64
         One line for each of `axes`, broadcastable to 3D; 1 is the highest frequency.
     """
+    from scipy import fft
+
     plus, minus = [], []
     for axis in axes:
         size = shape[axis]
@@ -107,6 +108,8 @@ def kernel_response(
     ndarray
         In the dtype of `array`.
     """
+    from scipy import fft
+
     axes = (0, 1, 2)[3 - len(riesz_order) :]
     reach = [size // 2 if axis in axes else 0 for axis, size in enumerate(kernel.shape)]
     whole = tuple((0, size) for size in array.shape)
@@ -160,6 +163,8 @@ def riesz_response(
     ndarray (n_z, n_y, n_x)
         In the dtype of `array`.
     """
+    from scipy import fft
+
     shape = [array.shape[axis] for axis in axes]
     spectrum = fft.rfftn(array, axes=axes) * transfer
     order = riesz_order
@@ -169,6 +174,8 @@ def riesz_response(
     grids = frequencies(array.shape, axes)
 
     def monomial(exponents: tuple[int, ...]) -> NDArray[Any]:
+        from scipy import fft
+
         product_ = spectrum * _riesz(grids, exponents).astype(spectrum.dtype)
         return np.asarray(fft.irfftn(product_, s=shape, axes=axes), dtype=array.dtype)
 
@@ -200,6 +207,8 @@ def _structure_axes(
     monomial: Callable[[tuple[int, ...]], NDArray[Any]], count: int, sigma: Sequence[float]
 ) -> NDArray[np.float64]:
     """Return (n_z, n_y, n_x, d, d): columns are directions, the main direction of change first."""
+    from scipy import ndimage
+
     unit = np.eye(count, dtype=int)
     first = [monomial(tuple(int(part) for part in unit[k])) for k in range(count)]
     tensor = np.empty((*first[0].shape, count, count))

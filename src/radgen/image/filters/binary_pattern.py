@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from radgen.errors import InputError
 from radgen.image.filters._engine import Boundary, Keep, pad_boundary
@@ -127,6 +126,8 @@ def _bits(
     array: NDArray[Any], offsets: NDArray[np.float64], boundary: Boundary, keep: Keep
 ) -> NDArray[np.bool_]:
     """Return (n_points, …): whether the image at each offset is not below the centre."""
+    from scipy import ndimage
+
     reach = [int(np.ceil(np.abs(offsets[:, axis]).max() - 1e-9)) + 1 for axis in range(3)]
     wide = pad_boundary(array, keep, reach, boundary).astype(np.float64)
     inner = tuple(slice(extra, size - extra) for extra, size in zip(reach, wide.shape, strict=True))

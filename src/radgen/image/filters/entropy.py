@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from radgen.errors import InputError
 from radgen.image.discretise import discretise
@@ -50,6 +49,8 @@ class LocalEntropy(FilterSettings):
         self, array: NDArray[Any], spacing_mm: tuple[float, float, float], keep: Keep
     ) -> NDArray[Any]:
         """Return the entropy."""
+        from scipy.special import entr
+
         found = discretise(array, bin_width=self.bin_width, bin_number=self.bin_number)
         half = self.size // 2
         reach = [half if axis >= 3 - self.dimensions else 0 for axis in range(3)]

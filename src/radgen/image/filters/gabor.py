@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from radgen.errors import InputError
 from radgen.image.filters._engine import Keep, Pooling, pad_boundary
@@ -109,6 +108,8 @@ class GaborFilter(FilterSettings):
         keep: Keep,
     ) -> NDArray[Any]:
         """Return the response in the planes across one axis, pooled over directions."""
+        from scipy import fft
+
         rows, columns = (axis for axis in range(3) if axis != normal)
         steps = spacing_mm[rows], spacing_mm[columns]
         radius = self.sigma_mm / min(self.gamma, 1.0) * np.sqrt(-2.0 * np.log(_TAIL))
@@ -135,6 +136,8 @@ class GaborFilter(FilterSettings):
     def _pooled(
         self, spectrum: NDArray[Any], transfers: list[NDArray[Any]], window: tuple[slice, ...]
     ) -> NDArray[Any]:
+        from scipy import fft
+
         take = {"modulus": np.abs, "real": np.real, "imaginary": np.imag, "angle": np.angle}
         total: NDArray[Any] | None = None
         for transfer in transfers:

@@ -66,6 +66,11 @@ class ReliabilitySettings(Section):
         default=0.75, gt=-1, lt=1, description="Of the lower confidence bound, to keep a phenotype."
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Level of that bound.")
+    interval: Literal["f", "modified"] = Field(
+        default="f",
+        description="Of ICC 2,1 and 2,k: f is McGraw and Wong's, as other programs have it; "
+        "modified (large-sample) also covers where few readers' offsets differ much.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> ReliabilitySettings:
