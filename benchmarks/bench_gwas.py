@@ -6,7 +6,8 @@ Each side is a whole process, hits at p < 1e-5 written to disk. In `scan` both m
 hits with the same p within PLINK 2's printed digits; with 1,000 traits PLINK 2 runs a twentieth of
 the variants, a binary trait a tenth, and its time is scaled. `gaps` has up to 4 % missing calls a
 variant. The rate of a scan is 2 x people x variants x (traits + covariates) over its wall time,
-as a share of this machine's own single-precision matrix product. Needs ``plink2`` on the path.
+as a share of this machine's own single-precision matrix product; it may exceed 100 where the
+processor multiplies genotypes as whole numbers. Needs ``plink2`` on the path.
 """
 
 from __future__ import annotations

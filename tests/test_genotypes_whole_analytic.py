@@ -63,7 +63,11 @@ def test_product_is_that_of_centred_dosages(n, m, k, kept):
     assert whole is not None
     found = source.product(weights, weights.sum(axis=0, dtype=float), np.matmul, whole)
     g = source.centred(np.float64).g
-    expected = g @ weights.astype(float)
+    gone = np.repeat(np.arange(m), np.diff(found.ends, prepend=0))
+    stands = g.copy()
+    stands[gone, found.missing] = -found.left[gone]
+    assert np.abs(found.left).max() <= 1 / 128
+    expected = stands @ weights.astype(float)
     length = np.sqrt((g * g).sum(axis=1))[:, None]
     # The bound that `WholeWeights` states, for columns of length 1.
     assert (np.abs(found.product - expected) / length).max() <= 2.4e-7 * np.sqrt(used)
@@ -73,9 +77,10 @@ def test_product_is_that_of_centred_dosages(n, m, k, kept):
 
 
 @needs_tiles
-def test_many_samples_are_decoded_span_by_span():
-    # More samples than are decoded at a time; sums are carried on.
-    n, m, k = 20_000, 3, 2
+@pytest.mark.parametrize("n", [20_000, 140_000])
+def test_many_samples_are_decoded_span_by_span(n):
+    # More samples than are decoded at a time; with the more, steps of a dosage do not fit.
+    m, k = 3, 2
     bed = BedReader("", n, m)
     raw = np.random.default_rng(1).integers(0, 256, (m, bed.stride)).astype(np.uint8)
     weights = np.ones((n, k), np.float32)
@@ -84,8 +89,25 @@ def test_many_samples_are_decoded_span_by_span():
     assert whole is not None
     source = BlockSource(0, raw, bed)
     found = source.product(weights, weights.sum(axis=0, dtype=float), np.matmul, whole)
-    # Centred dosages sum to nothing.
-    np.testing.assert_allclose(found.product, 0.0, atol=1e-3)
+    # Centred dosages sum to nothing, and a missing call stands as minus `left`.
+    gone = np.diff(found.ends, prepend=0) * -found.left
+    np.testing.assert_allclose(found.product, np.stack([gone, -gone], axis=1), atol=1e-3)
+    assert (found.left == 0).all() == (n > 130_000)
+
+
+@pytest.mark.parametrize("c", [1, 4, 11])
+def test_basis_sums_over_missing_calls_are_their_definition(c):
+    rng = np.random.default_rng(c)
+    q, b, left = rng.normal(size=(50, c)), rng.normal(size=(4, c)), rng.normal(size=4)
+    missing = rng.integers(0, 50, 30).astype(np.int32)
+    ends = np.array([0, 7, 7, 30])
+    fixed, squares = b.copy(), np.empty(4)
+    _genotype.missing_basis(missing, ends, q, left, fixed, squares)
+    for row, (low, high) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        own = q[missing[low:high]]
+        expected = b[row] + left[row] * own.sum(axis=0)
+        np.testing.assert_allclose(fixed[row], expected, atol=1e-12)
+        np.testing.assert_allclose(squares[row], ((own @ expected) ** 2).sum(), atol=1e-10)
 
 
 def test_shapes_that_disagree_are_refused():
@@ -97,9 +119,9 @@ def test_shapes_that_disagree_are_refused():
     whole = digits_of(weights)
     raw, stats, out = np.zeros((1, 16), np.uint8), np.zeros((1, 3)), np.empty((1, 2), np.float32)
     given = weights, whole.digits, whole.scale, whole.sums
-    rows = np.array([1], np.int32)
+    rows, left = np.array([1], np.int32), np.empty(1)
     with pytest.raises(ValueError, match="disagree"):
-        _genotype.bed_integer_products(raw, 64, None, False, rows, stats, *given, out)
+        _genotype.bed_integer_products(raw, 64, None, False, rows, stats, *given, left, out)
 
 
 def test_few_samples_and_no_columns_stay_with_single_precision():

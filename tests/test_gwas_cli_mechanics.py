@@ -259,6 +259,37 @@ def test_quality_control_compares_sexes_and_counts_each_step(tmp_path):
     before = steps["samples_before"].to_list()
     assert before[0] == n
     assert before[1:] == steps["samples_after"].to_list()[:-1]
-    assert "sex check: 1 samples" in result.output
+    assert "sex check: 1 sample and" in result.output
     kept = people.height - len(removed)
     assert steps["samples_after"][-1] == kept
+
+
+_START = """
+import sys
+from contextlib import contextmanager
+from radgen._core.progress import use_progress
+from radgen.cli.app import run
+
+@contextmanager
+def look(what, total):
+    heavy = {"scipy", "sklearn", "matplotlib", "nibabel", "radgen.types.image"}
+    print(what, sorted(heavy & set(sys.modules)))
+    yield lambda n: None
+
+with use_progress(look):
+    run()
+"""
+
+
+def test_a_linear_scan_reaches_its_first_block_without_what_it_does_not_need(tmp_path):
+    n = 12
+    rng = np.random.default_rng(2)
+    (tmp_path / "a.bed").write_bytes(b"\x6c\x1b\x01" + rng.integers(0, 256, 9, np.uint8).tobytes())
+    (tmp_path / "a.bim").write_text("".join(f"1\trs{i}\t0\t{i + 1}\tA\tG\n" for i in range(3)))
+    (tmp_path / "a.fam").write_text("".join(f"f s{i} 0 0 1 -9\n" for i in range(n)))
+    frame = pl.DataFrame({"IID": [f"s{i}" for i in range(n)], "y": rng.normal(size=n)})
+    frame.write_csv(tmp_path / "y.tsv", separator="\t")
+    options = ["--genotypes", "a.bed", "--phenotypes", "y.tsv", "--out", "out.parquet"]
+    command = [sys.executable, "-c", _START, "gwas", *options, "--threshold", "0.001"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "Scanning variants []" in done.stdout

@@ -160,6 +160,9 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
         predicted=RNG.random(N),
         ax=ax,
     ),
+    "risk_coverage": lambda ax: plot.risk_coverage(
+        {"a": ([0.1, 0.5, 1.0], [0.0, 0.1, 0.2]), "b": ([0.0, 0.6], [float("nan"), 0.3])}, ax=ax
+    ),
     "decision_curve": lambda ax: plot.decision_curve(
         GRID[1:-1], {NAMES[0]: 0.2 - 0.1 * GRID[1:-1]}, 0.2 - GRID[1:-1], ax=ax
     ),

@@ -116,6 +116,24 @@ def test_gliomas_show_idh_and_no_mgmt(data: Find, tmp_path: Path) -> None:
     assert 0.12 < ratio < 0.19
 
 
+def test_breast_cancers_show_response_in_diameters_and_not_before(
+    data: Find, tmp_path: Path
+) -> None:
+    data("ispy1")
+    names = (
+        "Complete response from texture before treatment",
+        "Complete response from diameters before surgery",
+    )
+    path = quick("ispy1/study.toml", tmp_path, keep=names)
+    done = Study.load(path).run(tmp_path / "out")
+    assert auc(done, names[0], "imaging only")[1] < 0.5
+    value, low, _ = auc(done, names[1], "clinical only")
+    assert low > 0.5
+    assert 0.66 < value < 0.78
+    words = " ".join(done.results[names[1]].statements())
+    assert "abstains from the others" in words
+
+
 def test_lung_cancers_join_rna_and_scanner_by_id(data: Find, tmp_path: Path) -> None:
     data("nsclc_radiogenomics")
     names = ("EGFR from CT", "CT features and gene expression")

@@ -8,13 +8,20 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy.optimize import brentq
+from scipy.special import stdtrit
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from radgen._core.rng import spawn
 from radgen.associate import surrogate
-from radgen.associate.surrogates._carry import Pooled, Survival, pool_effects, ratio_interval
+from radgen.associate.surrogates._carry import (
+    Pooled,
+    Survival,
+    linear_effects,
+    pool_effects,
+    ratio_interval,
+)
 from radgen.associate.surrogates._learner import calibration_slope, held_out, machine_of
 from radgen.associate.surrogates._sides import predictors_of
 from radgen.errors import InputError
@@ -125,6 +132,36 @@ def test_the_adjusted_score_test_is_the_one_of_the_profile_likelihood() -> None:
     slope = (up - down) / (2 * step)
     left = information[0, 0] - information[0, 1] ** 2 / information[1, 1]
     assert z == pytest.approx(slope / np.sqrt(left), rel=1e-5)
+
+
+def test_parts_of_the_score_statistic_add_up_and_are_linear() -> None:
+    score, survival, _ = _survival(4)
+    other = np.random.default_rng(9).standard_normal(len(score))
+    parts, information = survival.parts(np.column_stack([score, other, 2 * score - 3 * other]))
+    want = survival.score_z(np.column_stack([score, other]))
+    got = parts.sum(axis=0)[:2] / np.sqrt(information[:2])
+    np.testing.assert_allclose(got, want, rtol=1e-9)
+    np.testing.assert_allclose(parts[:, 2], 2 * parts[:, 0] - 3 * parts[:, 1], atol=1e-10)
+
+
+def test_the_error_of_weights_that_are_all_error_is_told_whole() -> None:
+    """Random weights in a cohort where another score is prognostic: the test keeps its level."""
+    rng = np.random.default_rng(12)
+    n, genes, draws, turns = 400, 3, 40, 300
+    x = rng.standard_normal((n, genes))
+    time = rng.exponential(np.exp(-x @ np.full(genes, 0.25)))
+    survival = Survival(time, np.ones(n, dtype=bool), None)
+    rejected = []
+    for _ in range(turns):
+        weights = rng.standard_normal(genes)
+        score = x @ weights
+        scores = (x @ (weights[:, None] + rng.standard_normal((genes, draws)))).T
+        effects, influences = linear_effects(score, scores, survival)
+        effect, error, _ = survival.effect(score / score.std(ddof=1))
+        pooled = pool_effects(effect, error, effects, influences)
+        rejected.append(abs(effect) / np.sqrt(pooled.variance) > stdtrit(pooled.df, 0.975))
+    # Four binomial standard errors; effects per SD of the resampled scores gave 0.21.
+    assert np.mean(rejected) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / turns)
 
 
 def test_pooled_variance_by_hand() -> None:

@@ -1,6 +1,9 @@
-"""Rejections of every association test under the null hypothesis, at n = 40 with 8 covariates.
+"""Rejections of every association test under the null hypothesis, with few samples.
 
-Run: python verification/null_calibration.py [--draws 10000] [--n 40] [--seed 1] [--tests NAME ...]
+Run: python verification/null_calibration.py [--draws 10000] [--n 40 200] [--seed 1]
+         [--tests NAME ...] [--store FILE.csv]
+At n = 40 with 8 covariates, or at each n that is named; with --store, tests that the file holds
+are not run again, so that a run that was stopped goes on where it was.
 Prints a row per test and level; exit code 1 where a count lies outside the exact binomial band
 (conservative tests: above it). The band holds 99.9 % of the counts of a calibrated test.
 """
@@ -8,8 +11,10 @@ Prints a row per test and level; exit code 1 where a count lies outside the exac
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from scipy import special, stats
@@ -26,6 +31,7 @@ GENES = 40  # share their variance in the moderated test; the first one counts
 # By nature at or below the nominal level: discrete distributions, and HC3 with many covariates.
 CONSERVATIVE = ("linear_hc3", "fisher", "mann_whitney", "fisher, sparse")
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
+Key = tuple[str, int, int, int]
 
 
 def covariates(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -186,24 +192,49 @@ def verdict(name: str, count: int, draws: int, level: float) -> tuple[bool, int,
     return fine, low, high
 
 
+def stored(path: Path | None) -> dict[Key, list[int]]:
+    """Counts of the runs that a file holds, by test, n, draws and seed."""
+    if path is None or not path.exists():
+        return {}
+    with path.open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    return {
+        (name, int(n), int(draws), int(seed)): [int(count) for count in counts]
+        for name, n, draws, seed, *counts in rows
+    }
+
+
+def keep(path: Path | None, key: Key, counts: list[int]) -> None:
+    """Add the counts of a run to the file."""
+    if path is not None:
+        with path.open("a", newline="") as stream:
+            csv.writer(stream).writerow([*key, *counts])
+
+
 def main() -> int:
     """Print the table; 1 where a test is out of its band."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=10_000)
-    parser.add_argument("--n", type=int, default=40)
+    parser.add_argument("--n", type=int, nargs="+", default=[40])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tests", nargs="*", default=list(NAMES))
+    parser.add_argument("--tests", nargs="*", default=list(NAMES), choices=NAMES, metavar="NAME")
+    parser.add_argument("--store", type=Path)
     args = parser.parse_args()
+    known = stored(args.store)
     failed = False
-    print(f"{'test':20s} {'level':>6s} {'rejected':>9s} {'band':>13s}  n = {args.n}, 8 covariates")
-    for name in args.tests:
-        p = collect(name, args.draws, args.n, args.seed)
-        for level in LEVELS:
-            count = int(np.sum(p <= level))
-            fine, low, high = verdict(name, count, args.draws, level)
-            failed |= not fine
-            mark = "" if fine else "  OUT"
-            print(f"{name:20s} {level:6.2f} {count:9d} {low:6d}-{high:6d}{mark}", flush=True)
+    for n in args.n:
+        print(f"{'test':20s} {'level':>6s} {'rejected':>9s} {'band':>13s}  n = {n}, 8 covariates")
+        for name in args.tests:
+            key = (name, n, args.draws, args.seed)
+            if key not in known:
+                p = collect(name, args.draws, n, args.seed)
+                known[key] = [int(np.sum(p <= level)) for level in LEVELS]
+                keep(args.store, key, known[key])
+            for level, count in zip(LEVELS, known[key], strict=True):
+                fine, low, high = verdict(name, count, args.draws, level)
+                failed |= not fine
+                mark = "" if fine else "  OUT"
+                print(f"{name:20s} {level:6.2f} {count:9d} {low:6d}-{high:6d}{mark}", flush=True)
     return int(failed)
 
 

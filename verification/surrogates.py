@@ -6,11 +6,10 @@ depends on nothing ("null"), on another program than the trait's ("other"), on a
 trait has nothing to do with genes ("noise"), or on the trait ("chain"). Prints how often the test
 rejects at 0.05 when the prediction is taken for given and when the learner's uncertainty is added,
 and for the chain the mean effect per unit of predicted and of true trait, with coverage.
-A trait that held-out samples do not bear out is not carried unless asked for; "by default" counts
-only the carried. Exit code 1 where the propagated test rejects more than 5 % by over four binomial
-standard errors in "null" or "noise", or the interval of the trait's effect covers less than 95 %
-by as much. "noise" is known to fail (15 % of 150 cohorts): to first order, the error of a learner
-that is nothing but error is known badly.
+A trait that held-out samples do not bear out is not carried unless asked for, as here; "by
+default" counts only the carried. Exit code 1 where the propagated test rejects more than 5 % by
+over four binomial standard errors in "null" or "noise", or the interval of the trait's effect
+covers less than 95 % by as much.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ def main() -> None:
     """Run the radgen command line."""
     import gc
 
-    # What imports leave behind stays: to look through it again and again takes a tenth of a start.
-    gc.set_threshold(200_000)
+    # What imports leave behind stays: to look through it often takes a tenth of a start.
+    gc.set_threshold(20_000)
     from radgen.cli.app import run
 
     run()

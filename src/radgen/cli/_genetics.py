@@ -146,10 +146,10 @@ def in_numbers(
     table: pl.DataFrame, path: Path, wanted: list[str] | None, model: str
 ) -> pl.DataFrame:
     """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
-    from radgen.io.states import code_states
-
     if model not in ("logistic", "cox"):
         return table
+    from radgen.io.states import code_states
+
     table, notes = code_states(table, wanted or table.columns[1:], what=str(path))
     for note in notes:
         typer.echo(note)

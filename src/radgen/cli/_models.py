@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
 
-    from radgen.predict import AuditResult
+    from radgen.predict import AuditResult, FitProfile
     from radgen.study.models import ModelRun
 
 __all__ = [
@@ -37,17 +37,39 @@ def _outcome(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def evaluate(given: Mapping[str, Any]) -> None:
     """Do what ``radgen evaluate`` asks for and print the findings."""
+    from radgen.predict import profile_fits
     from radgen.study.models import evaluate_inputs, evaluate_many
 
     features, genomic = given["features"] or [], given["genomic"] or []
     inputs = [_inputs(given, target) for target in _targets(given)]
     files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
     options = _settings(given) | {"files": files}
-    if len(inputs) == 1:
-        run = evaluate_inputs(inputs[0], given["out"], freeze=given["freeze"], **options)
-    else:
-        run = evaluate_many(inputs, given["out"], **options)
+    with profile_fits() as profile:
+        if len(inputs) == 1:
+            run = evaluate_inputs(inputs[0], given["out"], freeze=given["freeze"], **options)
+        else:
+            run = evaluate_many(inputs, given["out"], **options)
     _show(run, "Frozen model")
+    if given["profile"]:
+        _show_profile(profile, given["out"] / "profile.csv")
+
+
+def _show_profile(profile: FitProfile, out: Path) -> None:
+    from radgen.cli._genetics import write_table
+
+    table = profile.table
+    write_table(table, out)
+    names = ("stage", "fitted", "inputs", "calls", "fits", "repeated", "spared", "seconds")
+    cells = [names, *((*row[:7], f"{row[7]:.2f}") for row in table.iter_rows())]
+    widths = [max(len(str(row[j])) for row in cells) for j in range(len(names))]
+    for row in cells:
+        parts = [
+            str(cell).ljust(width) if j < 3 else str(cell).rjust(width)
+            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(parts).rstrip())
+    for line in (*profile.statements(), f"Profile: {out}"):
+        typer.echo(line)
 
 
 def environments(given: Mapping[str, Any]) -> None:
@@ -111,8 +133,8 @@ def _inputs(given: Mapping[str, Any], target: str) -> Any:
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "volume",
-             "seed", "jobs")  # fmt: skip
+    names = ("scheme", "folds", "repeats", "inner_folds", "permutations", "horizon", "abstain",
+             "volume", "seed", "jobs")  # fmt: skip
     options = {name: given[name] for name in names}
     models = _parted(given["model"])
     options["model"] = models[0] if len(models) == 1 else models
@@ -195,6 +217,12 @@ def show_predictions(found: pl.DataFrame, notes: tuple[str, ...], out: Path) -> 
         typer.echo(f"  {sample}: {reason}")
     if refused.height > 5:
         typer.echo(f"  … and {refused.height - 5} more; the file gives the reasons.")
+    if "decision" in found.columns:
+        said = found["decision"].drop_nulls()
+        counts = ", ".join(
+            f"{int((said == word).sum())} {word}" for word in ("positive", "negative", "abstains")
+        )
+        typer.echo(f"Decisions: {counts}.")
     typer.echo(f"Predictions: {out}")
 
 

@@ -16,7 +16,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Causes": ("mr", "coloc", "mediate"),
     "Prediction and treatment": (
-        "evaluate", "predict", "validate", "audit", "environments", "response",
+        "evaluate", "predict", "validate", "audit", "environments", "response", "treatment",
     ),
 }  # fmt: skip
 """Title of a section to its commands; a command that is in none stands under Others, last."""

@@ -46,6 +46,11 @@ _SELECTION = (
     " one of these."
 )
 _HARMONISE = "none, combat, location-scale or covbat (needs --site)."
+_ABSTAIN = (
+    "Share of patients whose true class may be left out: the models then abstain where both "
+    "classes are plausible (binary targets)."
+)
+_PROFILE = "Print what was fitted, how often and how long; OUT/profile.csv."
 _FREEZE = "Write the fullest model, fitted to all samples, to this bundle (.json)."
 
 
@@ -79,7 +84,9 @@ def evaluate(
     inner_folds: Annotated[int, typer.Option(min=2, help="Folds for tuning.")] = 5,
     permutations: Annotated[int, typer.Option(min=0, help="Of the whole pipeline.")] = 0,
     horizon: Annotated[float | None, typer.Option(help="Time of the predicted risk.")] = None,
+    abstain: Annotated[float | None, typer.Option(help=_ABSTAIN)] = None,
     volume: Annotated[str | None, typer.Option(help="Feature that is the volume.")] = None,
+    profile: Annotated[bool, typer.Option(help=_PROFILE)] = False,
     seed: Annotated[int, typer.Option(help="Of folds, forests, permutations.")] = 1,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0 = one a processor.")] = 1,
 ) -> None:

@@ -23,6 +23,8 @@ unit stops the command. The same bundle and tables give the same bytes on every 
 A research result, not a medical device: predictions must not guide the care of a patient."""
 }
 
+_ABSTAIN = "Share of true classes that may be missed: decide only where one class is plausible."
+
 
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle of radgen evaluate --freeze.")],
@@ -33,6 +35,7 @@ def predict(
     site: Annotated[str | None, typer.Option(help="Column of the site (harmonised).")] = None,
     one_site: Annotated[str | None, typer.Option(help="Its name, where all are of one.")] = None,
     horizon: Annotated[float | None, typer.Option(help="Time of the risk (survival).")] = None,
+    abstain: Annotated[float | None, typer.Option(help=_ABSTAIN)] = None,
     any_range: Annotated[bool, typer.Option(help="Score samples out of range too.")] = False,
 ) -> None:
     """Predict an outcome of new samples with a frozen model; nothing is refitted."""
@@ -40,7 +43,13 @@ def predict(
     from radgen.study.models import apply_bundle, write_predictions
 
     sites = _models.sites_of(tables, site, one_site, id_)
-    options = {"id_name": id_, "sites": sites, "horizon": horizon, "any_range": any_range}
+    options = {
+        "id_name": id_,
+        "sites": sites,
+        "horizon": horizon,
+        "any_range": any_range,
+        "abstain": abstain,
+    }
     found, notes = apply_bundle(bundle, tables, **options)
     write_predictions(found, out)
     _models.show_predictions(found, notes, out)

@@ -77,9 +77,11 @@ class BlockProduct:
     Attributes
     ----------
     product : ndarray of float32 (n_variants, n_columns)
-        Centred dosage times weights; a missing call counts 0.
+        Centred dosage times weights; a missing call counts minus `left`.
     n_known, mean, squares, missing, ends
         As in `CentredBlock`.
+    left : ndarray of float64 (n_variants,)
+        At most 1/128 in size; 0 throughout where products are in single precision.
     """
 
     product: NDArray[np.float32]
@@ -88,10 +90,38 @@ class BlockProduct:
     squares: NDArray[np.float64]
     missing: NDArray[np.int32]
     ends: NDArray[np.int64]
+    left: NDArray[np.float64]
 
     def lost(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return for each variant the sum of `weights` (n_samples,) over its missing calls."""
         return _sums_at(self.missing, self.ends, weights)
+
+    def basis(
+        self, columns: slice, q: NDArray[np.float64], *, mend: bool = True
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the products b with a basis among the columns, and more.
+
+        Parameters
+        ----------
+        columns : slice
+            Where the basis stands.
+        q : ndarray of float64 (n_samples, rank)
+            The basis.
+        mend : bool, default True
+            Whether missing calls count 0 in b, or what they count in the product.
+
+        Returns
+        -------
+        b : ndarray of float64 (n_variants, rank)
+        squares : ndarray of float64 (n_variants,)
+            Sum of (q b)^2 over the missing calls of each variant.
+        """
+        b, squares = self.product[:, columns].astype(np.float64), np.zeros(len(self.product))
+        if len(self.missing):
+            where = self.missing, self.ends
+            left = self.left if mend else np.zeros(len(b))
+            _genotype.missing_basis(*where, np.ascontiguousarray(q), left, b, squares)
+        return b, squares
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -200,16 +230,17 @@ class BlockSource:
             block = centre(raw, self.start, dtype=np.float32)
             moments = block.n_known, block.mean, block.squares
             product = multiply(block.g, weights)
-            return BlockProduct(product, *moments, block.missing, block.ends)
+            return BlockProduct(product, *moments, block.missing, block.ends, np.zeros(len(raw)))
         n, k = weights.shape
         out, stats = np.empty((len(raw), k), np.float32), np.empty((len(raw), 3))
         dense = np.empty(len(raw), np.uint8)
+        left = np.zeros(len(raw))
         packed = raw, bed.n_samples, self.columns, bed.alt_last
         _genotype.bed_products(*packed, n // _RARE, weights, totals, out, stats, dense)
         rows = np.flatnonzero(dense).astype(np.int32)
         if len(rows) and whole is not None:
             digits = weights, whole.digits, whole.scale, whole.sums
-            _genotype.bed_integer_products(*packed, rows, stats, *digits, out)
+            _genotype.bed_integer_products(*packed, rows, stats, *digits, left, out)
         elif len(rows):
             g = np.empty((len(rows), n), np.float32)
             _genotype.bed_rows(*packed, rows, stats, g)
@@ -218,7 +249,7 @@ class BlockSource:
             else:
                 out[rows] = multiply(g, weights)
         missing, ends = self._missing(bed, raw, stats, n)
-        return BlockProduct(out, *_moments(stats), missing, ends)
+        return BlockProduct(out, *_moments(stats), missing, ends, left)
 
     def weighted_squares(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return sums of squares of the centred dosages, weighted (n_variants, n_columns).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,6 @@ __all__ = [
 
 _SUPERVOXEL_MM3 = 500.0
 _SUPERVOXEL_LEAST = 20
-_COMPACTNESS = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,8 +317,7 @@ def randomise_contour(
 
     Notes
     -----
-    Intensities are cut off three standard deviations beyond the region's own range and smoothed
-    by the smallest spacing; size and limits are those of the reference.
+    Size of supervoxels and limits of the share are those of the reference.
 
     References
     ----------
@@ -334,9 +331,7 @@ def randomise_contour(
     if image.array.ndim != 3 or not np.isfinite(image.array[box]).all():
         raise InputError("Supervoxels need a single volume with finite values around the region.")
     inside = mask.array[box]
-    labels = supervoxels(
-        _flattened(image.array[box], inside, spacing), spacing, width, compactness=_COMPACTNESS
-    )
+    labels = supervoxels(image.array[box], spacing, width)
     count = int(labels.max()) + 1
     size = np.bincount(labels.ravel(), minlength=count)
     part = np.bincount(labels[inside], minlength=count)
@@ -346,19 +341,6 @@ def randomise_contour(
     array: NDArray[np.bool_] = np.zeros(mask.array.shape, dtype=bool)
     array[box] = taken[labels]
     return replace(mask, array=array)
-
-
-def _flattened(
-    array: NDArray[Any], inside: NDArray[np.bool_], spacing: tuple[float, float, float]
-) -> NDArray[np.float64]:
-    """Return intensities smoothed, and cut off far beyond those of the region."""
-    from scipy import ndimage
-
-    own = array[inside].astype(np.float64)
-    reach = 3 * own.std()
-    cut = np.clip(array.astype(np.float64), own.min() - reach, own.max() + reach)
-    sigma = [min(spacing) / step for step in spacing]
-    return np.asarray(ndimage.gaussian_filter(cut, sigma))
 
 
 def _width(mask: Mask) -> float:

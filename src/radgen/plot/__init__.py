@@ -47,6 +47,7 @@ _WHERE = {
     "precision_recall": "performance",
     "qq": "genome",
     "regional": "genome",
+    "risk_coverage": "performance",
     "roc": "performance",
     "scatter": "pairs",
     "set_ranking": "effects",

@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike
 from radgen.errors import InputError
 from radgen.plot import style
 
-__all__ = ["calibration", "decision_curve", "kaplan_meier", "precision_recall", "roc", "waterfall"]
+__all__ = [
+    "calibration",
+    "decision_curve",
+    "kaplan_meier",
+    "precision_recall",
+    "risk_coverage",
+    "roc",
+    "waterfall",
+]
 
 Curve = tuple[ArrayLike, ArrayLike]
 
@@ -120,6 +128,45 @@ def calibration(
         ax.bar(edges[:-1], height, width=0.02, align="edge", color=style.MUTED, alpha=0.45)
     style.dress(ax, xlabel=xlabel, ylabel="Observed frequency", grid="both")
     return _unit_square(ax)
+
+
+def risk_coverage(models: Mapping[str, tuple[ArrayLike, ArrayLike]], *, ax: Any = None) -> Any:
+    """Draw the share of wrong decisions against the share decided and return the Axes.
+
+    Parameters
+    ----------
+    models : mapping of str to (decided, wrong)
+        Shares in [0, 1] of each model at increasing caution, float64 (n_levels,); points where
+        nobody is decided are NaN and left out.
+    ax : matplotlib.axes.Axes or None
+        Where to draw; None = a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The Axes drawn on.
+
+    References
+    ----------
+    El-Yaniv & Wiener 2010, J Mach Learn Res 11:1605 (risk-coverage curves).
+    """
+    ax = ax or style.axes(4.6, 3.8)
+    handles, names = [], []
+    for index, (name, (decided, wrong)) in enumerate(models.items()):
+        share, risk = np.asarray(decided, float), np.asarray(wrong, float)
+        known = np.isfinite(risk)
+        if not known.any():
+            continue
+        handles += ax.plot(
+            share[known], risk[known], color=style.colour(index), marker="o", markersize=3.5,
+            linewidth=1.6,
+        )  # fmt: skip
+        names.append(name)
+    style.dress(ax, xlabel="Share of patients decided", ylabel="Share of decisions wrong", grid="y")
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_ylim(bottom=0)
+    style.legend(ax, handles, names)
+    return ax
 
 
 def decision_curve(

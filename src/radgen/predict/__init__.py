@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AbstainingClassifier": "abstain",
     "AuditResult": "leakage",
     "CategoryResult": "categories",
     "CombinationResult": "combinations",
@@ -13,6 +14,7 @@ _HOMES = {
     "CutpointResult": "cutpoints",
     "EnvironmentResult": "environments",
     "ExternalResult": "external",
+    "FitProfile": "profile",
     "FittedModel": "fitting",
     "Harmonisation": "acquisition",
     "HazardResult": "hazards",
@@ -51,6 +53,7 @@ _HOMES = {
     "nested_models": "nested",
     "optimal_cutpoints": "cutpoints",
     "policy_value": "rules",
+    "profile_fits": "profile",
     "read_bundle": "bundle",
     "read_inputs": "inputs",
     "recalibrate": "recalibration",

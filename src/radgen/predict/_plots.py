@@ -8,7 +8,14 @@ import polars as pl
 
 from radgen.errors import InputError
 
-__all__ = ["draw_calibration", "draw_decision", "draw_km", "draw_models", "draw_roc"]
+__all__ = [
+    "draw_abstention",
+    "draw_calibration",
+    "draw_decision",
+    "draw_km",
+    "draw_models",
+    "draw_roc",
+]
 
 
 def _axes(ax: Any) -> Any:
@@ -36,6 +43,16 @@ def draw_models(result: Any, ax: Any) -> Any:
     ax.axvline(0.0 if result.main_metric == "r2" else 0.5, color="0.8", zorder=0)
     ax.set_xlabel(result.main_metric)
     return ax
+
+
+def draw_abstention(result: Any, ax: Any) -> Any:
+    """Draw the share of wrong decisions against the share of patients decided, a curve a model."""
+    _need(result.abstention, "abstention: ask for it with abstain=0.1, say")
+    from radgen import plot
+
+    rows = result.abstention.partition_by("model", as_dict=True)
+    curves = {name: (part["decided"], 1 - part["right"]) for (name,), part in rows.items()}
+    return plot.risk_coverage(curves, ax=ax)
 
 
 def draw_roc(result: Any, ax: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
@@ -216,6 +217,11 @@ def _content(model: FittedModel) -> dict[str, Any]:
         "patients": sorted(model.patients),
         "sites": sorted(model.sites),
         "card": dict(model.card),
+        **(
+            {"held_out": [_plain(item) for item in model.held_out]}
+            if model.held_out[0].size
+            else {}
+        ),
         **({} if model.acquisition is None else {"acquisition": _names(model.acquisition)}),
     }
 
@@ -276,7 +282,17 @@ def _model(content: Mapping[str, Any]) -> FittedModel:
         fit_log=pl.DataFrame(content["fit_log"], schema=dict(zip(columns, kinds, strict=True))),
         card=content["card"],
         acquisition=_columns(content.get("acquisition")),
+        held_out=_held_out(content.get("held_out")),
     )
+
+
+def _held_out(stored: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if stored is None:
+        return np.zeros(0), np.zeros(0)
+    zero, one = (np.asarray(_array(item), dtype=np.float64) for item in stored)
+    if zero.ndim != 1 or one.ndim != 1 or not np.isfinite([*zero, *one]).all():
+        raise ValueError("the held-out scores are no lists of numbers")
+    return zero, one
 
 
 def _encoded(model: Any) -> dict[str, Any]:

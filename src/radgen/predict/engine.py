@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from radgen.predict.preprocess import block_steps
 from radgen.predict.reliable import BlockRepeats
 from radgen.predict.selection.invariant import InvariantSelector
 from radgen.predict.splits import Split, group_folds
+from radgen.stats.conformal import class_p_values
 from radgen.stats.cox import RiskSets
 from radgen.stats.discrimination import youden_threshold
 from radgen.stats.survival_metrics import brier_contributions, censoring_curve
@@ -79,12 +82,18 @@ class FoldTask:
 
 @dataclass(frozen=True, eq=False)
 class FitRecord:
-    """One call of ``fit``: what was fitted, at which level, on which rows."""
+    """One call of ``fit``: what was fitted, at which level, on which rows.
+
+    `inputs` are the blocks that went in, `fits` the number of settings, `seconds` their time.
+    """
 
     level: str
     fitted: str
     target: str
     rows: Rows
+    inputs: str = ""
+    fits: int = 1
+    seconds: float = 0.0
 
 
 @dataclass(eq=False)
@@ -98,17 +107,19 @@ class ModelOutput:
     brier: FloatArray
     risk: FloatArray
     rank: FloatArray
+    p_class: FloatArray
 
 
 @dataclass(eq=False)
 class FoldOutput:
-    """What comes back from a fold."""
+    """What comes back from a fold; `spared`: level, step, blocks, number of fits spared."""
 
     repeat: int
     fold: int
     test: Rows
     models: dict[str, ModelOutput] = field(default_factory=dict)
     log: list[FitRecord] = field(default_factory=list)
+    spared: list[tuple[str, str, str, int]] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -170,6 +181,7 @@ def fit_block(
         reliable=None if repeats is None else repeats.filter_for(task.patients[rows]),
     )
     for name, step in steps:
+        clock = process_time()
         if name == "harmonise":
             if task.harmoniser is None or task.place is None:
                 continue
@@ -180,7 +192,8 @@ def fit_block(
             step = _fitted(step, values, target, task, rows)
             values = np.asarray(step.transform(values))
         fitted.append((name, step))
-        log.append(FitRecord(level, name, block.name, rows))
+        took = process_time() - clock
+        log.append(FitRecord(level, name, block.name, rows, block.name, 1, took))
     done = Prepared(block.name, fitted)
     if len(rows) < len(everyone):
         values = done.transform(block.values[everyone], _place(task, everyone))
@@ -233,6 +246,7 @@ class Ready:
     outer: dict[str, tuple[FloatArray, FloatArray]]
     log: list[FitRecord]
     done: dict[tuple[str, ...], PlanFit] = field(default_factory=dict)
+    spared: list[tuple[str, str, str, int]] = field(default_factory=list)
 
 
 def run_fold(task: FoldTask) -> FoldOutput:
@@ -250,7 +264,18 @@ def run_fold(task: FoldTask) -> FoldOutput:
         ready = Ready(inner, outer, out.log)
         for plan in task.plans:
             out.models[plan.name] = _output(task, _fit_plan(task, plan, ready))
+    out.spared = [*ready.spared, *_shared(ready)]
     return out
+
+
+def _shared(ready: Ready) -> list[tuple[str, str, str, int]]:
+    """Return the fits of steps that further models of a block would have repeated."""
+    uses = Counter(name for blocks in ready.done for name in blocks)
+    return [
+        (item.level.split()[0], item.fitted, item.inputs, uses[item.inputs] - 1)
+        for item in ready.log
+        if item.fitted != "model" and uses[item.inputs] > 1
+    ]
 
 
 def _prepare_inner(task: FoldTask, log: list[FitRecord]) -> list[InnerPart]:
@@ -270,6 +295,7 @@ class FullFit:
     setting: str
     base: Held
     log: list[FitRecord]
+    held: Held | None = None
 
 
 def fit_all(task: FoldTask) -> FullFit:
@@ -292,7 +318,7 @@ def fit_all(task: FoldTask) -> FullFit:
     base = _base(model, held) or Held(task.target[rows], on_train)
     threshold = _threshold(task, held, base.score)
     log.append(FitRecord("all", "model", plan.name, used))
-    return FullFit(steps, model, threshold, learner.settings[chosen], base, log)
+    return FullFit(steps, model, threshold, learner.settings[chosen], base, log, held)
 
 
 def _inner(task: FoldTask) -> list[tuple[Rows, Rows]]:
@@ -321,8 +347,12 @@ def _fit_plan(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     if plan.fusion == "early":
         return _once(task, plan, ready)
     parts = [_once(task, ModelPlan(f"{name} alone", (name,)), ready) for name in plan.blocks]
-    ready.log.append(FitRecord("outer", plan.fusion, plan.name, task.split.train))
+    clock = process_time()
     found = fuse(task.kind, plan.fusion, parts)
+    took = process_time() - clock
+    ready.log.append(
+        FitRecord("outer", plan.fusion, plan.name, task.split.train, "+".join(plan.blocks), 1, took)
+    )
     if task.kind == "binary" and plan.fusion != "vote":
         threshold = _threshold(task, found.held, found.on_train)
         return replace(found, threshold=threshold, decision=found.score >= threshold)
@@ -333,6 +363,11 @@ def _once(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     """Return the model of these blocks, fitted where no other plan of the fold has done so."""
     if plan.blocks not in ready.done:
         ready.done[plan.blocks] = _fit_early(task, plan, ready)
+    else:
+        settings = len(fitted_to(task.learner, len(plan.blocks)).settings)
+        name = "+".join(plan.blocks)
+        ready.spared.append(("outer", "model", name, 1))
+        ready.spared.append(("inner", "model", name, settings * len(ready.inner)))
     return ready.done[plan.blocks]
 
 
@@ -355,8 +390,10 @@ def _fit_early(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     used = _with_data(task, split.train, _blocks_of(task, plan))
     at = np.searchsorted(split.train, used)
     which = np.array([chosen])
+    clock = process_time()
     fitted = learner.fit(x_train[at], task.target[used], which, seed, _widths(outer, plan))[0]
-    log.append(FitRecord("outer", "model", plan.name, used))
+    took = process_time() - clock
+    log.append(FitRecord("outer", "model", plan.name, used, "+".join(plan.blocks), 1, took))
     on_train = fitted.predict(x_train)
     base = _base(fitted, held)
     threshold = _threshold(task, held, on_train if base is None else base.score)
@@ -399,8 +436,10 @@ def _choose(
         seed = derive_seed(task.seed, "inner fit", plan.name, task.split.repeat, task.split.fold, k)
         used = _with_data(task, rows, _blocks_of(task, plan))
         x, widths = _joined(prepared, plan, 0)[np.searchsorted(rows, used)], _widths(prepared, plan)
+        clock = process_time()
         fits: list[Fitted] = learner.fit(x, task.target[used], settings, seed, widths)
-        log.append(FitRecord(f"inner {k}", "model", plan.name, used))
+        took, name = process_time() - clock, "+".join(plan.blocks)
+        log.append(FitRecord(f"inner {k}", "model", plan.name, used, name, len(settings), took))
         x_held = _joined(prepared, plan, 1)
         predicted = np.array([fit.predict(x_held) for fit in fits])
         y_held = task.target[held]
@@ -430,8 +469,11 @@ def _output(task: FoldTask, found: PlanFit) -> ModelOutput:
     below = np.searchsorted(known, found.score, side="left")
     upto = np.searchsorted(known, found.score, side="right")
     rank = (below + upto) / (2 * len(known))
+    p_class = np.full((n, 2), np.nan)
+    if task.kind == "binary" and found.held is not None:
+        p_class = class_p_values(found.held.target, found.held.score, found.score)
     return ModelOutput(
-        found.score, found.decision, found.threshold, found.setting, brier, risk, rank
+        found.score, found.decision, found.threshold, found.setting, brier, risk, rank, p_class
     )
 
 

@@ -14,6 +14,7 @@ from radgen._core.blocks import map_units
 from radgen._core.rng import spawn
 from radgen._core.threads import one_blas_thread
 from radgen.errors import InputError
+from radgen.predict.abstain import abstention_table
 from radgen.predict.adequacy import adequacy_table, detectable_value
 from radgen.predict.curves import curve_tables, survival_tables
 from radgen.predict.design import Design
@@ -22,6 +23,7 @@ from radgen.predict.fusion import Fusion
 from radgen.predict.horizon import horizon_tables, with_sizes
 from radgen.predict.intervals import interval_table
 from radgen.predict.planning import Setup, set_up
+from radgen.predict.profile import note_fits
 from radgen.predict.reliable import Reliability
 from radgen.predict.result import MAIN_METRIC, PredictionResult
 from radgen.predict.scores import estimates
@@ -68,6 +70,7 @@ def evaluate(
     bootstrap: int = 200,
     confidence: float = 0.95,
     horizon: float | None = None,
+    abstain: float | None = None,
     executor: Executor | None = None,
 ) -> PredictionResult:
     """Return how well blocks of predictors predict an outcome, beside simple baselines.
@@ -138,6 +141,11 @@ def evaluate(
         Level of all intervals.
     horizon : float or None
         Time of the predicted risk (survival); None = median time.
+    abstain : float or None
+        Binary outcomes: the share of patients whose true class may be called implausible. Models
+        then abstain where both classes are plausible, by conformal prediction with thresholds
+        from the inner folds; `PredictionResult.abstention` says how often, at this level and at
+        others. See `radgen.predict.AbstainingClassifier` for one with a strict guarantee.
     executor : Executor or None
         Folds are its units of work.
 
@@ -165,6 +173,11 @@ def evaluate(
     ----------
     Varma & Simon 2006, doi:10.1186/1471-2105-7-91. LeDell et al. 2015, doi:10.1214/15-EJS1035.
     """
+    if abstain is not None and (outcome.kind != "binary" or not 0 < abstain < 1):
+        raise InputError(
+            f"abstain is an error level between 0 and 1 for a binary outcome, not {abstain:g} for "
+            f"{outcome.name!r} ({outcome.kind})."
+        )
     setup = set_up(
         blocks, outcome, seed=seed, groups=groups, sites=sites, roles=roles, model=model,
         selection=selection, n_selected=n_selected, harmonise=harmonise, scheme=scheme,
@@ -173,11 +186,12 @@ def evaluate(
         reliability=reliability, horizon=horizon,
     )  # fmt: skip
     outputs = map_units(run_fold, setup.tasks(), executor=executor, what="Cross-validating")
+    note_fits(outputs)
     permuted = _permute(setup, permutations=permutations, executor=executor)
     params = setup.params | {
         "permutations": permutations, "bootstrap": bootstrap, "confidence": confidence,
         "interval_text": "patient-level, from influence functions, enlarged for the overlap of "
-        "training sets, within the possible range",
+        "training sets, within the possible range", "abstain": abstain,
     }  # fmt: skip
     with one_blas_thread():
         return _collect(setup, outputs, params=params, permuted=permuted)
@@ -249,12 +263,16 @@ def _collect(
     main = found[setup.primary][MAIN_METRIC[design.kind]]
     widths = {block.name: len(block.columns) for block in setup.common["blocks"]}
     extra: dict[str, Any] = {}
+    if params["abstain"] is not None:
+        extra["abstention"] = abstention_table(
+            design, plans, outputs, level=params["abstain"], confidence=confidence
+        )
     if design.kind == "binary":
         names = ("calibration", "decision", "roc")
-        extra = dict(zip(names, curve_tables(design, plans, repeats), strict=True))
+        extra |= dict(zip(names, curve_tables(design, plans, repeats), strict=True))
     elif design.kind == "censored":
         names = ("km", "risk_groups")
-        extra = dict(zip(names, survival_tables(design, plans, repeats), strict=True))
+        extra |= dict(zip(names, survival_tables(design, plans, repeats), strict=True))
         curves = horizon_tables(design, plans, outputs, params["horizon"])
         frame = pl.concat([frame, with_sizes(design, plans, curves[0])])
         extra |= {"calibration": curves[1], "decision": curves[2]}

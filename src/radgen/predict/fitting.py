@@ -24,6 +24,7 @@ from radgen.predict.contract import (
 )
 from radgen.predict.design import build_design, read_blocks
 from radgen.predict.engine import FitRecord, FoldTask, ModelPlan, Prepared, fit_all
+from radgen.predict.fusion import Held
 from radgen.predict.learners import Fitted, make_learner
 from radgen.predict.planning import (
     check_size,
@@ -36,6 +37,7 @@ from radgen.predict.portable import risk_of_hazard
 from radgen.predict.reliable import Reliability
 from radgen.predict.result import PredictionResult
 from radgen.predict.splits import Split
+from radgen.stats.conformal import class_p_values
 from radgen.stats.cox import RiskSets
 from radgen.types import Outcome, align, to_polars
 
@@ -76,6 +78,9 @@ class FittedModel:
         Numbers for a reader: sizes, events, seed, settings, and the internal validation.
     acquisition : BatchColumns or None
         Columns of batches and kept covariates by which a `Harmonisation` harmonises.
+    held_out : tuple of float64 (n_negative,) and (n_positive,)
+        Sorted scores of training samples by models that had not seen them, of each class, by
+        which the model can abstain; empty unless the outcome is binary.
     """
 
     outcome: str
@@ -98,6 +103,28 @@ class FittedModel:
     fit_log: pl.DataFrame
     card: Mapping[str, Any] = field(default_factory=dict)
     acquisition: BatchColumns | None = None
+    held_out: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros(0))
+
+    def class_p_values(self, score: FloatArray) -> FloatArray:
+        """Return the conformal p-value of each class for predicted probabilities, (n, 2).
+
+        See `radgen.stats.conformal.class_p_values`; NaN where the score is.
+
+        Raises
+        ------
+        InputError
+            If the model keeps no held-out scores: another kind of outcome, or an older bundle.
+        """
+        zero, one = self.held_out
+        if not len(zero) or not len(one):
+            raise InputError(
+                "This model cannot abstain: it keeps no held-out scores of two classes. Freeze a "
+                "model of a binary outcome with this version."
+            )
+        y = np.repeat([0.0, 1.0], [len(zero), len(one)])
+        found = class_p_values(y, np.concatenate([zero, one]), score)
+        found[~np.isfinite(score)] = np.nan
+        return found
 
     def predict(
         self,
@@ -356,7 +383,15 @@ def fit_model(
         fit_log=_log(found.log, design.samples),
         card=card,
         acquisition=harmonise.columns if isinstance(harmonise, Harmonisation) else None,
+        held_out=_held_out(design.kind, found.held),
     )
+
+
+def _held_out(kind: str, held: Held | None) -> tuple[FloatArray, FloatArray]:
+    if kind != "binary" or held is None:
+        return np.zeros(0), np.zeros(0)
+    positive = held.target > 0.5
+    return np.sort(held.score[~positive]), np.sort(held.score[positive])
 
 
 def _validation_card(result: PredictionResult) -> dict[str, Any]:

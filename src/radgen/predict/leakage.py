@@ -74,8 +74,9 @@ def audit(result: PredictionResult) -> AuditResult:
 
     Notes
     -----
-    Three checks: no test row among the rows of any fit of its fold (inner ones included); no
-    patient of a test row among them; every sample is predicted exactly once a repeat and model.
+    Four checks: no test row among the rows of any fit of its fold (inner ones included); no
+    patient of a test row among them; every sample is predicted exactly once a repeat and model;
+    nothing is fitted twice to the same rows and columns within a fold.
     """
     tested = result.predictions.select("repeat", "fold", "sample", "patient").unique()
     patient_of = result.predictions.select("sample", "patient").unique()
@@ -99,12 +100,19 @@ def audit(result: PredictionResult) -> AuditResult:
         ("no test row in any fit of its fold", result.fit_log.height, by_row.height),
         ("no patient of the test rows in any fit", result.fit_log.height, by_patient.height),
         ("every sample predicted once a repeat and model", count.height, not_once),
+        ("nothing fitted twice within a fold", result.fit_log.height, _repeated(result.fit_log)),
     ]
     frame = pl.DataFrame(rows, schema=["check", "examined", "violations"], orient="row")
     params: dict[str, Any] = {"outcome": result.outcome}
     return AuditResult(
         frame=frame, params=params, n_used=n_samples, violations=pl.concat([by_row, by_patient])
     )
+
+
+def _repeated(log: pl.DataFrame) -> int:
+    """Return how many fits had the rows and inputs of an earlier one of the same fold."""
+    learnt = log.filter(pl.col("inputs") != "")
+    return learnt.height - learnt.select("repeat", "fold", "fitted", "inputs", "row_set").n_unique()
 
 
 def audit_model(

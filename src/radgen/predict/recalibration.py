@@ -131,6 +131,7 @@ def recalibrate(
         patients=model.patients | hashed(patients),
         sites=model.sites | hashed(places),
         card={**model.card, "recalibrated": done},
+        held_out=(np.zeros(0), np.zeros(0)),  # of the scores before
         **changes,
     )
 

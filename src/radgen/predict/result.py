@@ -62,8 +62,9 @@ class PredictionResult(Result):
     thresholds : polars.DataFrame
         ``model, repeat, fold, threshold, setting``: all fixed in training.
     fit_log, row_sets : polars.DataFrame
-        ``repeat, fold, level, fitted, target, row_set, n_rows`` and ``row_set, sample``: which
-        rows every fitted object saw; `radgen.predict.audit` reads them.
+        ``repeat, fold, level, fitted, target, row_set, n_rows, inputs, fits`` and ``row_set,
+        sample``: which rows every fitted object saw, of which blocks, and how many settings were
+        fitted to them; `radgen.predict.audit` reads them.
     intervals : polars.DataFrame
         ``model, method, estimate, std_error, ci_low, ci_high``: the main metric's interval by
         influence functions (the default), patient-level bootstrap and corrected resampling.
@@ -71,6 +72,9 @@ class PredictionResult(Result):
         ``model, candidates, n_patients, events, r2_cs, needed, criterion, supported,
         detectable``: sample size asked for by Riley's criteria, and the smallest main metric that
         the sample could have shown.
+    abstention : polars.DataFrame
+        How often each model decides at error levels and is right then, see
+        `radgen.predict.abstain.abstention_table`; empty unless asked for.
     outcome, outcome_kind, primary : str
         Name and kind of the outcome; the model with most blocks.
     detectable : float
@@ -81,8 +85,10 @@ class PredictionResult(Result):
     """
 
     kind: ClassVar[str] = "prediction"
-    version: ClassVar[int] = 4
-    plots: ClassVar[tuple[str, ...]] = ("models", "roc", "calibration", "decision", "km")
+    version: ClassVar[int] = 6
+    plots: ClassVar[tuple[str, ...]] = (
+        "models", "roc", "calibration", "decision", "km", "abstention",
+    )  # fmt: skip
 
     predictions: pl.DataFrame = field(default_factory=_frame)
     differences: pl.DataFrame = field(default_factory=_frame)
@@ -96,6 +102,7 @@ class PredictionResult(Result):
     row_sets: pl.DataFrame = field(default_factory=_frame)
     adequacy: pl.DataFrame = field(default_factory=_frame)
     intervals: pl.DataFrame = field(default_factory=_frame)
+    abstention: pl.DataFrame = field(default_factory=_frame)
     outcome: str = ""
     outcome_kind: str = "binary"
     primary: str = ""
@@ -175,6 +182,7 @@ class PredictionResult(Result):
         kinds = ("binary", "continuous")
         if self.outcome_kind in kinds and self.estimate(self.primary)["ci_low"] > CHANCE[metric]:
             out += self._calibration_statement()  # risks that carry nothing have no calibration
+        out += self._abstention_statement()
         out += self._size_statement()
         if np.isfinite(self.permutation_p):
             out.append(
@@ -182,6 +190,26 @@ class PredictionResult(Result):
                 f"times gives p = {self.permutation_p:.3g} for {self.primary}."
             )
         return tuple(out)
+
+    def _abstention_statement(self) -> list[str]:
+        if not self.abstention.height:
+            return []
+        level = float(self.params["abstain"])
+        rows = self.abstention.filter(
+            (pl.col("model") == self.primary) & (pl.col("level") == level)
+        )
+        if not rows.height:
+            return []
+        row = rows.row(0, named=True)
+        covered = f"{row['covered']:.0%} ({row['covered_low']:.0%}–{row['covered_high']:.0%})"
+        text = (
+            f"Asked to leave out the true class of at most {level:.0%} of patients, {self.primary} "
+            f"decides {row['decided']:.0%} of them and abstains from the others"
+        )
+        if row["decided"] > 0:
+            right = f"{row['right']:.0%} ({row['right_low']:.0%}–{row['right_high']:.0%})"
+            text += f"; {right} of its decisions are right"
+        return [f"{text}. The set of plausible classes holds the true one in {covered}."]
 
     def _size_statement(self) -> list[str]:
         rows = self.adequacy
@@ -244,6 +272,12 @@ class PredictionResult(Result):
             if late
             else ""
         )
+        abstains = (
+            ""
+            if p.get("abstain") is None
+            else "Models abstain where both classes are plausible by conformal prediction, with "
+            "p-values from the scores that inner folds held out, in each class by itself. "
+        )
         return (
             f"Models of {self.outcome} ({p['model']}) were evaluated by {outer}; settings and "
             f"decision thresholds were chosen in {p['inner_folds']} inner folds of each training "
@@ -252,11 +286,11 @@ class PredictionResult(Result):
             f"{selection}and blocks were scaled to equal largest variance. {fused}All models were "
             "compared on the same folds. Discrimination compares patients within a fold and is "
             f"averaged over repeats; {p['confidence']:.0%} intervals are {p['interval_text']}. "
-            f"Seed {p['seed']}."
+            f"{abstains}Seed {p['seed']}."
         )
 
     def plot(self, kind: str, *, ax: Any = None) -> Any:
-        """Draw "models", "roc", "calibration", "decision" or "km" and return the Axes.
+        """Draw one of `plots` ("models", "roc", … "abstention") and return the Axes.
 
         Raises
         ------

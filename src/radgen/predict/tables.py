@@ -244,11 +244,12 @@ def log_tables(design: Design, outputs: Sequence[FoldOutput]) -> tuple[pl.DataFr
             rows.append(
                 (
                     item.repeat, item.fold, record.level, record.fitted, record.target,
-                    sets[key], len(record.rows),
+                    sets[key], len(record.rows), record.inputs, record.fits,
                 )
             )  # fmt: skip
-    names = ("repeat", "fold", "level", "fitted", "target", "row_set", "n_rows")
+    names = ("repeat", "fold", "level", "fitted", "target", "row_set", "n_rows", "inputs", "fits")
     types = [pl.Int64, pl.Int64, pl.String, pl.String, pl.String, pl.Int64, pl.Int64]
+    types += [pl.String, pl.Int64]
     log = pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
     samples = np.array(design.samples, dtype=object)
     counts = [len(member) for member in members]

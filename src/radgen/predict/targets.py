@@ -261,7 +261,11 @@ def _largest(
     executor: Executor | None,
 ) -> np.ndarray[Any, Any]:
     """Return the largest z over targets of each permutation of the patients."""
-    plain = {k: v for k, v in settings.items() if k not in ("bootstrap", "confidence", "baselines")}
+    plain = {
+        k: v
+        for k, v in settings.items()
+        if k not in ("bootstrap", "confidence", "baselines", "abstain")
+    }
     groups = settings.get("groups") or {}
     out = np.empty(permutations)
     for number in range(permutations):

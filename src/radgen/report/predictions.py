@@ -37,6 +37,7 @@ def render_prediction(result: Result) -> tuple[Block, ...]:
         *_calibration(result, frame),
         *_decision(result),
         *_survival(result),
+        *_abstention(result),
     ]
     if curves:
         blocks.append(Row(tuple(curves)))
@@ -46,6 +47,7 @@ def render_prediction(result: Result) -> tuple[Block, ...]:
         ("intervals", "The main measure with its interval by three methods"),
         ("adequacy", "Is the study large enough: Riley's sample sizes, smallest detectable effect"),
         ("risk_groups", "High against low predicted risk"),
+        ("abstention", "Models that abstain: how often they decide, and are right, by error level"),
         ("thresholds", "Decision thresholds and settings, all chosen in training data"),
         ("predictions", "Out-of-fold predictions"),
     ):
@@ -304,6 +306,28 @@ def _decision(result: Result) -> list[Figure]:
                 grid, models, first["treat_all"].to_numpy(), bands=bands, ax=ax
             ),
             data=data,
+        )
+    ]
+
+
+def _abstention(result: Result) -> list[Figure]:
+    data = _frame_of(result, "abstention")
+    if not data.height:
+        return []
+    models = {
+        name: (rows["decided"].to_numpy(), 1 - rows["right"].to_numpy())
+        for name in _names(data, str(getattr(result, "primary", "")))
+        for rows in (data.filter(pl.col("model") == name).sort("level"),)
+    }
+    return [
+        Figure(
+            "Wrong decisions of models that abstain",
+            "Share of decisions that are wrong against the share of patients who are decided, a "
+            "curve a model; a dot an error level.",
+            lambda ax: plot.risk_coverage(models, ax=ax),
+            data=data,
+            caption="Decided is who has one plausible class alone. Left and low is cautious and "
+            "right; a model that carries nothing decides few.",
         )
     ]
 

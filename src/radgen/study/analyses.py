@@ -250,6 +250,7 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
             volume=volume,
             permutations=item.permutations,
             horizon=item.horizon,
+            abstain=item.abstain,
             executor=context.pool,
             **shared,
         ),

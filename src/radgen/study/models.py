@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from radgen._core.digest import digest_file
@@ -17,6 +18,7 @@ from radgen.errors import FormatError, InputError
 from radgen.predict import (
     AuditResult,
     ExternalResult,
+    FittedModel,
     ModelInputs,
     PredictionResult,
     TargetsResult,
@@ -31,6 +33,7 @@ from radgen.predict import (
     validate_external,
     write_bundle,
 )
+from radgen.predict.abstain import decisions
 from radgen.report import ReportInput, Section, write_report
 from radgen.study.analyses import Analysed, tables_of
 from radgen.study.cache import Cache, codec_of
@@ -197,6 +200,7 @@ def apply_bundle(
     sites: Mapping[str, str] | None = None,
     horizon: float | None = None,
     any_range: bool = False,
+    abstain: float | None = None,
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return the predictions of a frozen model for the samples of tables, and notes.
 
@@ -215,6 +219,9 @@ def apply_bundle(
         Time of the predicted risk (survival models).
     any_range : bool, default False
         Predict also outside the training range.
+    abstain : float or None
+        Error level: ``p_negative, p_positive`` and ``decision`` ("negative", "positive", or
+        "abstains") are added, see `radgen.predict.abstain.decisions`.
 
     Returns
     -------
@@ -234,7 +241,25 @@ def apply_bundle(
     if horizon is not None:
         score = found["score"].fill_null(float("nan")).to_numpy()
         found = found.with_columns(risk=pl.Series(model.risk(score, horizon)).fill_nan(None))
+    if abstain is not None:
+        found = _abstained(model, found, abstain)
     return found, tuple(notes)
+
+
+def _abstained(model: FittedModel, found: pl.DataFrame, level: float) -> pl.DataFrame:
+    if not 0 < level < 1:
+        raise InputError(f"abstain is an error level between 0 and 1, not {level:g}.")
+    p = model.class_p_values(found["score"].fill_null(float("nan")).to_numpy())
+    words = np.array(["negative", "positive", "abstains"], dtype=object)
+    said = [
+        None if np.isnan(row[0]) else str(words[call])
+        for row, call in zip(p, decisions(p, level), strict=True)
+    ]
+    return found.with_columns(
+        pl.Series("p_negative", p[:, 0]).fill_nan(None),
+        pl.Series("p_positive", p[:, 1]).fill_nan(None),
+        pl.Series("decision", said, dtype=pl.String),
+    )
 
 
 def validate_bundle(

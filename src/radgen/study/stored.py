@@ -16,7 +16,7 @@ __all__ = ["MANY_TESTS", "VERSIONS", "content", "slug", "stored"]
 
 VERSIONS = {
     "associate": 2, "evidence": 1, "modules": 1, "tree": 1, "enrich": 1, "mask": 1, "surrogate": 1,
-    "signature": 1, "gwas": 2, "survival": 1, "predict": 2, "reliability": 1,
+    "signature": 1, "gwas": 2, "survival": 1, "predict": 4, "reliability": 1,
     "readers": 1, "invariance": 1, "environments": 1,
 }  # fmt: skip
 """Version of each kind of analysis; a higher one computes stored results anew."""

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radgen._core.blocks import block_ranges
 from radgen.errors import InputError, shown
 from radgen.types._frame import FrameLike, to_polars
 from radgen.types._seal import seal, seal_samples, set_field
@@ -32,6 +33,8 @@ SPEC_COLUMNS = (
 
 STATUS_COLUMNS = ("sample", "phenotype", "status", "reason")
 """Columns of `PhenotypeTable.status`: one row per value that is not ok."""
+
+_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -111,8 +114,10 @@ class PhenotypeTable:
         if wrong:
             raise InputError(f"These phenotype columns are not numeric: {shown(wrong)}.")
         values = np.empty((table.height, len(names)))
-        if values.size:
-            values = table.select(pl.col(names).cast(pl.Float64)).to_numpy(order="c")
+        # Some rows at a time: a wide table would be held three times.
+        for low, high in block_ranges(table.height if names else 0, _ROWS):
+            part = table[low:high].select(pl.col(names).cast(pl.Float64))
+            values[low:high] = part.to_numpy(order="c")
         values.setflags(write=False)
         return cls(
             tuple(table[sample].cast(pl.String).to_list()),

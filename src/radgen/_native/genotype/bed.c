@@ -118,32 +118,6 @@ const uint8_t *bed_row(const bed_block *block, Py_ssize_t at)
 FILL(float, bed_fill_f32)
 FILL(double, bed_fill_f64)
 
-static int lowest(uint64_t word)
-{
-#if defined(__GNUC__)
-    return __builtin_ctzll(word);
-#else
-    int at = 0;
-    while (!((word >> at) & 1))
-        at++;
-    return at;
-#endif
-}
-
-/* The next 32 genotypes; those past the end read as code 3. */
-static uint64_t word_of(const uint8_t *row, Py_ssize_t n, Py_ssize_t first)
-{
-    uint64_t word = 0;
-    if (n - first >= 32) {
-        for (int i = 0; i < 8; i++)
-            word |= (uint64_t)row[first / 4 + i] << (8 * i);
-        return word;
-    }
-    for (Py_ssize_t i = first; i < n; i++)
-        word |= (uint64_t)((row[i >> 2] >> (2 * (i & 3))) & 3) << (2 * (i - first));
-    return word | (~(uint64_t)0 << (2 * (n - first)));
-}
-
 void bed_counts(const uint8_t *row, Py_ssize_t n, int64_t counts[4])
 {
     const Py_ssize_t words = n / 32, chunk = 60; /* 60 x 4 fits a byte */

@@ -4,6 +4,13 @@
 #include <math.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
+#define CLONES __attribute__((target_clones("default", "avx2"), optimize("no-math-errno")))
+#else
+#define CLONES
+#endif
+
 /* NaN is tested by comparison with itself: no flag of the compiler may assume finite numbers. */
 #define CENTRE(TYPE, NAME)                                                                    \
     void NAME(const float *in, Py_ssize_t n, TYPE *out, double stats[3])                      \
@@ -49,6 +56,28 @@ void missing_products(const int32_t *index, Py_ssize_t n_missing, const double *
     }
 }
 
+double basis_squares(const int32_t *index, Py_ssize_t n_missing, const double *q, Py_ssize_t c,
+                     double left, double *b)
+{
+    double squares = 0;
+    if (left != 0)
+        for (Py_ssize_t m = 0; m < n_missing; m++)
+            for (Py_ssize_t a = 0; a < c; a++)
+                b[a] += left * q[(Py_ssize_t)index[m] * c + a];
+    for (Py_ssize_t m = 0; m < n_missing; m++) {
+        const double *row = q + (Py_ssize_t)index[m] * c;
+        double even = 0, odd = 0;
+        for (Py_ssize_t a = 0; a + 1 < c; a += 2) {
+            even += row[a] * b[a];
+            odd += row[a + 1] * b[a + 1];
+        }
+        if (c % 2)
+            even += row[c - 1] * b[c - 1];
+        squares += (even + odd) * (even + odd);
+    }
+    return squares;
+}
+
 void missing_squares(const int32_t *index, Py_ssize_t n_missing, const float *y,
                      Py_ssize_t stride, Py_ssize_t k, float *out)
 {
@@ -75,7 +104,7 @@ void count_bins(const float *t2, Py_ssize_t k, int64_t *hist)
         hist[b * HIST_BINS + bin_of(t2[b])]++;
 }
 
-static void count_row(const screen_rows *rows, const float *num, float share, float even,
+CLONES static void count_row(const screen_rows *rows, const float *num, float share, float even,
                       float df, int64_t *hist, float *t2)
 {
     /* share: 1 over what the missing calls are expected to leave of a trait's squares. */
@@ -87,7 +116,7 @@ static void count_row(const screen_rows *rows, const float *num, float share, fl
 }
 
 /* Sums of squares of the traits over the missing calls of a row. */
-static void row_squares(const screen_rows *rows, Py_ssize_t row, float *out)
+CLONES static void row_squares(const screen_rows *rows, Py_ssize_t row, float *out)
 {
     memset(out, 0, (size_t)rows->k * sizeof(float));
     for (int64_t i = row ? rows->ends[row - 1] : 0; i < rows->ends[row]; i++) {
@@ -114,7 +143,7 @@ static float upper_bound(const screen_rows *rows, Py_ssize_t row, float num, flo
     return most * most * (float)rows->scale[row] - (float)rows->limit[row] * left;
 }
 
-Py_ssize_t screen_row(const screen_rows *rows, Py_ssize_t row, int64_t *hist, int32_t *found,
+CLONES Py_ssize_t screen_row(const screen_rows *rows, Py_ssize_t row, int64_t *hist, int32_t *found,
                       float *work)
 {
     const float *num = rows->num + row * rows->num_stride;

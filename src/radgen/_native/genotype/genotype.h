@@ -35,6 +35,32 @@ static inline int64_t fold(uint64_t bytes)
     return (int64_t)((bytes & 0xffffffffu) + (bytes >> 32));
 }
 
+static inline int lowest(uint64_t word)
+{
+#if defined(__GNUC__)
+    return __builtin_ctzll(word);
+#else
+    int at = 0;
+    while (!((word >> at) & 1))
+        at++;
+    return at;
+#endif
+}
+
+/* The next 32 genotypes; those past the end read as code 3. */
+static inline uint64_t word_of(const uint8_t *row, Py_ssize_t n, Py_ssize_t first)
+{
+    uint64_t word = 0;
+    if (n - first >= 32) {
+        for (int i = 0; i < 8; i++)
+            word |= (uint64_t)row[first / 4 + i] << (8 * i);
+        return word;
+    }
+    for (Py_ssize_t i = first; i < n; i++)
+        word |= (uint64_t)((row[i >> 2] >> (2 * (i & 3))) & 3) << (2 * (i - first));
+    return word | (~(uint64_t)0 << (2 * (n - first)));
+}
+
 void bed_init(void);
 int bed_select(bed_block *block);
 void bed_release(bed_block *block);
@@ -61,6 +87,9 @@ void centre_f64(const float *in, Py_ssize_t n, double *out, double stats[3]);
 
 void missing_products(const int32_t *index, Py_ssize_t n_missing, const double *q, Py_ssize_t c,
                       const double *y, Py_ssize_t k, double *qq, double *qy, double *yy);
+/* b += left times the sum of q (n, c) over missing calls; returns the sum of (q b)^2 over them. */
+double basis_squares(const int32_t *index, Py_ssize_t n_missing, const double *q, Py_ssize_t c,
+                     double left, double *b);
 void missing_squares(const int32_t *index, Py_ssize_t n_missing, const float *y,
                      Py_ssize_t stride, Py_ssize_t k, float *out);
 

@@ -9,9 +9,11 @@
 #include <string.h>
 
 #define MOST_SAMPLES 8000000 /* 2 * 127 * n fits 32 bits */
+#define STEPS 64             /* of a dosage, so that a mean can stand for a missing call */
+#define MOST_STEPPED 130000  /* 2 * STEPS * 127 * n fits 32 bits */
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 11 && \
-    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
 #define HAVE_TILES 1
 #endif
 
@@ -211,7 +213,10 @@ typedef struct {
     const integer_weights *weights;
     const int32_t *rows;
     const double *stats, *inverse;
-    const uint32_t *four;
+    double *left;
+    int steps;              /* of a dosage */
+    const uint8_t *dosage;  /* of the four codes, in steps */
+    const uint32_t *four;   /* of a byte without missing calls */
     uint8_t *dosages;
     int32_t *sums;
     float *out;
@@ -220,6 +225,37 @@ typedef struct {
 static double mean_of(const double stats[3])
 {
     return stats[0] > 0 ? stats[1] / stats[0] : 0.0;
+}
+
+static void make_table(const uint8_t dosage[4], uint32_t four[256])
+{
+    uint32_t two[16];
+    for (int half = 0; half < 16; half++)
+        two[half] = dosage[half & 3] | (uint32_t)dosage[half >> 2] << 8;
+    for (int high = 0; high < 16; high++)
+        for (int low = 0; low < 16; low++)
+            four[16 * high + low] = two[low] | two[high] << 16;
+}
+
+/* Decode a row; a missing call takes the step that is nearest to the mean. */
+static void spread_row(const integer_work *work, Py_ssize_t i, Py_ssize_t first, Py_ssize_t depth,
+                       uint8_t *to)
+{
+    const int32_t row = work->rows[i];
+    const double *stats = work->stats + 3 * row, mean = mean_of(stats);
+    const uint8_t *packed = bed_row(work->block, row);
+    uint32_t own[256];
+    work->left[row] = 0.0;
+    if (work->steps > 1 && stats[0] < (double)work->weights->n) {
+        uint8_t dosage[4];
+        memcpy(dosage, work->dosage, 4);
+        dosage[1] = (uint8_t)(mean * work->steps + 0.5);
+        work->left[row] = mean - (double)dosage[1] / work->steps;
+        make_table(dosage, own);
+        spread(packed, work->weights->n, first, depth, own, to);
+        return;
+    }
+    spread(packed, work->weights->n, first, depth, work->four, to);
 }
 
 static void finish_panel(const integer_work *work, Py_ssize_t count, Py_ssize_t panel,
@@ -233,7 +269,7 @@ static void finish_panel(const integer_work *work, Py_ssize_t count, Py_ssize_t 
     memcpy(inverse, work->inverse + first, (size_t)columns * sizeof(double));
     for (Py_ssize_t i = 0; i < count; i++)
         finish(sums + (i / LANES) * DIGITS * LANES * LANES + (i % LANES) * LANES,
-               mean_of(work->stats + 3 * work->rows[i]), totals, inverse, columns,
+               work->steps * mean_of(work->stats + 3 * work->rows[i]), totals, inverse, columns,
                work->out + work->rows[i] * w->k + first);
 }
 
@@ -249,8 +285,8 @@ static void some_products(const integer_work *work, Py_ssize_t count, Py_ssize_t
     for (Py_ssize_t from = 0; from < tiles; from += SPAN) {
         const Py_ssize_t depth = tiles - from < SPAN ? tiles - from : SPAN;
         for (Py_ssize_t i = 0; i < count; i++)
-            spread(bed_row(work->block, work->rows[i]), w->n, from, depth, work->four,
-                   work->dosages + (i / LANES) * SPAN * TILE_BYTES + (i % LANES) * DEPTH);
+            spread_row(work, i, from, depth,
+                       work->dosages + (i / LANES) * SPAN * TILE_BYTES + (i % LANES) * DEPTH);
         begin_tiles();
         for (Py_ssize_t panel = low; panel < high; panel++) {
             int32_t *sums = work->sums + (panel - low) * GROUP * size;
@@ -283,17 +319,15 @@ static void mend_missing(const integer_work *work, Py_ssize_t count, int32_t *in
 }
 
 int integer_products(const bed_block *block, int flip, const int32_t *rows, Py_ssize_t n_rows,
-                     const double *stats, const integer_weights *weights, float *out)
+                     const double *stats, const integer_weights *weights, double *left,
+                     float *out)
 {
     uint32_t four[256];
     const Py_ssize_t k = weights->k, panels = (k + LANES - 1) / LANES;
-    const uint8_t dosage[4] = {flip ? 0 : 2, 0, 1, flip ? 2 : 0};
-    for (int byte = 0; byte < 256; byte++) {
-        uint8_t each[4];
-        for (int i = 0; i < 4; i++)
-            each[i] = dosage[(byte >> (2 * i)) & 3];
-        memcpy(&four[byte], each, 4);
-    }
+    const int steps = weights->n <= MOST_STEPPED ? STEPS : 1;
+    const uint8_t two = (uint8_t)(2 * steps);
+    const uint8_t dosage[4] = {flip ? 0 : two, 0, (uint8_t)steps, flip ? two : 0};
+    make_table(dosage, four);
     const size_t held = (size_t)(panels < PANELS ? panels : PANELS);
     uint8_t *dosages = aligned_alloc(64, (size_t)GROUP * SPAN * TILE_BYTES);
     int32_t *sums = aligned_alloc(64, held * GROUP * DIGITS * LANES * LANES * sizeof(int32_t));
@@ -304,15 +338,16 @@ int integer_products(const bed_block *block, int flip, const int32_t *rows, Py_s
                    index != NULL && inverse != NULL && sum != NULL;
     if (ok) {
         for (Py_ssize_t b = 0; b < k; b++)
-            inverse[b] = weights->scale[b] > 0 ? 1.0 / weights->scale[b] : 0.0;
+            inverse[b] = weights->scale[b] > 0 ? 1.0 / (steps * weights->scale[b]) : 0.0;
         for (Py_ssize_t at = 0; at < n_rows; at += GROUP * LANES) {
-            const Py_ssize_t left = n_rows - at;
-            const Py_ssize_t count = left < GROUP * LANES ? left : GROUP * LANES;
-            const integer_work work = {block, weights, rows + at, stats, inverse, four, dosages,
-                                       sums, out};
+            const Py_ssize_t rest = n_rows - at;
+            const Py_ssize_t count = rest < GROUP * LANES ? rest : GROUP * LANES;
+            const integer_work work = {block, weights, rows + at, stats, inverse, left, steps,
+                                       dosage, four, dosages, sums, out};
             for (Py_ssize_t low = 0; low < panels; low += PANELS)
                 some_products(&work, count, low, low + PANELS < panels ? low + PANELS : panels);
-            mend_missing(&work, count, index, sum);
+            if (steps == 1)
+                mend_missing(&work, count, index, sum);
         }
     }
     free(dosages);
@@ -331,9 +366,11 @@ int integer_ready(void)
 }
 
 int integer_products(const bed_block *block, int flip, const int32_t *rows, Py_ssize_t n_rows,
-                     const double *stats, const integer_weights *weights, float *out)
+                     const double *stats, const integer_weights *weights, double *left,
+                     float *out)
 {
-    (void)block, (void)flip, (void)rows, (void)n_rows, (void)stats, (void)weights, (void)out;
+    (void)block, (void)flip, (void)rows, (void)n_rows, (void)stats, (void)weights, (void)left;
+    (void)out;
     return 0;
 }
 

@@ -34,8 +34,10 @@ int integer_pack(const float *weights, Py_ssize_t n, Py_ssize_t k, int8_t *digit
                  double *sums);
 
 /* Products of some rows' centred dosages (missing = 0) with weights, into rows of (n_rows, k);
- * stats is that of bed_products. 0 where memory is short. */
+ * stats is that of bed_products. A missing call stands as its mean less `left` of its row, which
+ * is at most 1/128. 0 where memory is short. */
 int integer_products(const bed_block *block, int flip, const int32_t *rows, Py_ssize_t n_rows,
-                     const double *stats, const integer_weights *weights, float *out);
+                     const double *stats, const integer_weights *weights, double *left,
+                     float *out);
 
 #endif

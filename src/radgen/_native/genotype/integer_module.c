@@ -58,23 +58,24 @@ static PyObject *pack(PyObject *self, PyObject *args)
 
 PyDoc_STRVAR(products_doc,
              "bed_integer_products(packed, n_file, columns, flip, rows, stats, weights, digits,\n"
-             "                     scale, sums, out)\n\n"
+             "                     scale, sums, left, out)\n\n"
              "Write the products of the centred dosage of some rows (int32) with float32 weights\n"
              "(samples, k), rounded by integer_pack, into these rows of float32 (all rows, k);\n"
-             "stats is that of all rows, from bed_products. Only where integer_ready.");
+             "stats is that of all rows, from bed_products. A missing call counts -left of its\n"
+             "row, float64 (all rows,), instead of 0. Only where integer_ready.");
 
 static PyObject *products(PyObject *self, PyObject *args)
 {
-    PyObject *packed, *columns, *objects[7];
-    const int writable[7] = {0, 0, 0, 0, 0, 0, 1};
+    PyObject *packed, *columns, *objects[8];
+    const int writable[8] = {0, 0, 0, 0, 0, 0, 1, 1};
     Py_ssize_t n_file;
     int flip, done = 0;
     bed_input input;
-    Py_buffer views[7];
+    Py_buffer views[8];
     (void)self;
-    if (!PyArg_ParseTuple(args, "OnOpOOOOOOO", &packed, &n_file, &columns, &flip, &objects[0],
+    if (!PyArg_ParseTuple(args, "OnOpOOOOOOOO", &packed, &n_file, &columns, &flip, &objects[0],
                           &objects[1], &objects[2], &objects[3], &objects[4], &objects[5],
-                          &objects[6]))
+                          &objects[6], &objects[7]))
         return NULL;
     if (!integer_ready()) {
         PyErr_SetString(PyExc_RuntimeError, "this processor has no tiles of whole numbers");
@@ -82,7 +83,7 @@ static PyObject *products(PyObject *self, PyObject *args)
     }
     if (bed_open(&input, packed, columns, n_file) < 0)
         return NULL;
-    if (take_all(objects, views, writable, 7) < 0) {
+    if (take_all(objects, views, writable, 8) < 0) {
         bed_close(&input);
         return NULL;
     }
@@ -93,7 +94,8 @@ static PyObject *products(PyObject *self, PyObject *args)
     int ok = views[1].len == all * 3 * (Py_ssize_t)sizeof(double) &&
              views[2].len == n * k * (Py_ssize_t)sizeof(float) &&
              views[3].len == integer_bytes(n, k) && views[5].len == views[4].len &&
-             views[6].len == all * k * (Py_ssize_t)sizeof(float);
+             views[6].len == all * (Py_ssize_t)sizeof(double) &&
+             views[7].len == all * k * (Py_ssize_t)sizeof(float);
     for (Py_ssize_t i = 0; ok && i < many; i++)
         ok = wanted[i] >= 0 && wanted[i] < all;
     if (ok) {
@@ -101,10 +103,10 @@ static PyObject *products(PyObject *self, PyObject *args)
                                          views[5].buf};
         Py_BEGIN_ALLOW_THREADS
         done = integer_products(&input.block, flip, wanted, many, views[1].buf, &weights,
-                                views[6].buf);
+                                views[6].buf, views[7].buf);
         Py_END_ALLOW_THREADS
     }
-    release_all(views, 7);
+    release_all(views, 8);
     bed_close(&input);
     if (!ok) {
         PyErr_SetString(PyExc_ValueError, "bed_integer_products: the shapes or rows disagree");

@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
+#define CLONES __attribute__((target_clones("default", "avx2")))
+#else
+#define CLONES
+#endif
+
 static uint64_t load_word(const uint8_t *from)
 {
     uint64_t word;
@@ -22,6 +29,39 @@ static int seems_common(const uint8_t *row, Py_ssize_t words, uint64_t usual, Py
     return seen * words > 4 * limit * looks + 8 * words;
 }
 
+#define CHUNK 64
+
+/* Which of at most CHUNK words differ from the usual one: written down without asking, since
+ * a wrong guess costs more than a word. */
+static int unlike(const uint8_t *row, int words, uint64_t usual, uint8_t *some)
+{
+    int count = 0;
+    for (int at = 0; at < words; at++) {
+        some[count] = (uint8_t)at;
+        count += load_word(row + 8 * at) != usual;
+    }
+    return count;
+}
+
+/* Add the genotypes of the 32 from `first` on that differ from the usual one. */
+static Py_ssize_t take_word(const uint8_t *row, Py_ssize_t n, Py_ssize_t first, uint64_t usual,
+                            Py_ssize_t limit, Py_ssize_t found, int32_t *index, uint8_t *code)
+{
+    const uint64_t word = word_of(row, n, first), other = word ^ usual;
+    uint64_t hit = (other | (other >> 1)) & EVEN;
+    if (n - first < 32)
+        hit &= ((uint64_t)1 << (2 * (n - first))) - 1;
+    while (hit) {
+        const int at = lowest(hit);
+        if (found == limit)
+            return -1;
+        index[found] = (int32_t)(first + at / 2);
+        code[found++] = (uint8_t)((word >> at) & 3);
+        hit &= hit - 1;
+    }
+    return found;
+}
+
 /* Write positions and codes of the genotypes that differ from the common one, a homozygote.
  * -1 where there are more than `limit`. The common one is guessed from the first 32. */
 Py_ssize_t sparse_row(const uint8_t *row, Py_ssize_t n, Py_ssize_t limit, int *common,
@@ -38,50 +78,29 @@ Py_ssize_t sparse_row(const uint8_t *row, Py_ssize_t n, Py_ssize_t limit, int *c
     Py_ssize_t found = 0, words = n / 32;
     if (seems_common(row, words, usual, limit))
         return -1;
-    for (Py_ssize_t at = 0; at < words; at++) {
-        if (at + 4 <= words) {
-            uint64_t other = (load_word(row + 8 * at) ^ usual) |
-                             (load_word(row + 8 * at + 8) ^ usual) |
-                             (load_word(row + 8 * at + 16) ^ usual) |
-                             (load_word(row + 8 * at + 24) ^ usual);
-            if (!other) {
-                at += 3;
-                continue;
-            }
-        }
-        uint64_t word = load_word(row + 8 * at), other = word ^ usual;
-        if (!other)
-            continue;
-        for (Py_ssize_t byte = 0; byte < 8; byte++) {
-            /* Bytes, not shifts of the word: the order of the bytes of a word does not matter. */
-            uint8_t four = row[8 * at + byte];
-            if (four == (uint8_t)usual)
-                continue;
-            for (int i = 0; i < 4; i++) {
-                int one = (four >> (2 * i)) & 3;
-                if (one == *common)
-                    continue;
-                if (found == limit)
-                    return -1;
-                index[found] = (int32_t)(32 * at + 4 * byte + i);
-                code[found++] = (uint8_t)one;
-            }
+    for (Py_ssize_t from = 0; from < words; from += CHUNK) {
+        uint8_t some[CHUNK];
+        const int here = (int)(words - from < CHUNK ? words - from : CHUNK);
+        const int odd = unlike(row + 8 * from, here, usual, some);
+        for (int i = 0; i < odd; i++) {
+            found = take_word(row, n, 32 * (from + some[i]), usual, limit, found, index, code);
+            if (found < 0)
+                return -1;
         }
     }
-    for (Py_ssize_t i = 32 * words; i < n; i++) {
-        int one = (row[i >> 2] >> (2 * (i & 3))) & 3;
-        if (one == *common)
-            continue;
-        if (found == limit)
-            return -1;
-        index[found] = (int32_t)i;
-        code[found++] = (uint8_t)one;
-    }
+    if (32 * words < n)
+        found = take_word(row, n, 32 * words, usual, limit, found, index, code);
     return found;
 }
 
+static inline void add_row(const float *row, float by, Py_ssize_t k, float *out)
+{
+    for (Py_ssize_t b = 0; b < k; b++)
+        out[b] += by * row[b];
+}
+
 /* out = (dosage - mean) of the known calls times weights (n, k); totals are its column sums. */
-void sparse_product(const int32_t *index, const uint8_t *code, Py_ssize_t found, int common,
+CLONES void sparse_product(const int32_t *index, const uint8_t *code, Py_ssize_t found, int common,
                     int flip, Py_ssize_t n, const float *weights, Py_ssize_t k,
                     const double *totals, float *out, double stats[3])
 {
@@ -101,12 +120,9 @@ void sparse_product(const int32_t *index, const uint8_t *code, Py_ssize_t found,
     const float minus = (float)mean;
     for (Py_ssize_t b = 0; b < k; b++)
         out[b] = (float)(-mean * totals[b]);
-    for (Py_ssize_t i = 0; i < found; i++) {
-        const float *row = weights + (Py_ssize_t)index[i] * k;
-        const float by = code[i] == 1 ? minus : code[i] == 2 ? 1.0f : 2.0f;
-        for (Py_ssize_t b = 0; b < k; b++)
-            out[b] += by * row[b];
-    }
+    for (Py_ssize_t i = 0; i < found; i++)
+        add_row(weights + (Py_ssize_t)index[i] * k,
+                code[i] == 1 ? minus : code[i] == 2 ? 1.0f : 2.0f, k, out);
     if (sign < 0)
         for (Py_ssize_t b = 0; b < k; b++)
             out[b] = -out[b];

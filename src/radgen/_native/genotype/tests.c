@@ -344,7 +344,49 @@ static PyObject *risk_means(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(missing_basis_doc,
+             "missing_basis(indices, ends, q, left, b, squares)\n\n"
+             "Add left (rows,) times the sums of q (n, c) over the missing calls to b (rows, c), and\n"
+             "write the sums of squares of q b over them (rows,); all float64.");
+
+static PyObject *missing_basis(PyObject *self, PyObject *args)
+{
+    PyObject *objects[6];
+    Py_buffer views[6];
+    const int writable[6] = {0, 0, 0, 0, 1, 1};
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOOOO", &objects[0], &objects[1], &objects[2], &objects[3],
+                          &objects[4], &objects[5]))
+        return NULL;
+    if (take_all(objects, views, writable, 6) < 0)
+        return NULL;
+    const Py_ssize_t item = sizeof(double), rows = views[3].len / item;
+    const Py_ssize_t c = rows ? views[4].len / (rows * item) : 0;
+    const Py_ssize_t n = c ? views[2].len / (c * item) : 0;
+    const int ok = views[1].len == rows * (Py_ssize_t)sizeof(int64_t) && c > 0 &&
+                   views[4].len == rows * c * item && views[2].len == n * c * item &&
+                   views[5].len == views[3].len && valid_index(&views[1], &views[0], n);
+    if (ok) {
+        const int64_t *ends = views[1].buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            const int64_t from = row ? ends[row - 1] : 0;
+            ((double *)views[5].buf)[row] = basis_squares(
+                (const int32_t *)views[0].buf + from, ends[row] - from, views[2].buf, c,
+                ((const double *)views[3].buf)[row], (double *)views[4].buf + row * c);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    release_all(views, 6);
+    if (!ok) {
+        PyErr_SetString(PyExc_ValueError, "missing_basis: the shapes or positions disagree");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 PyMethodDef test_methods[] = {
+    {"missing_basis", missing_basis, METH_VARARGS, missing_basis_doc},
     {"missing_terms", missing_terms, METH_VARARGS, missing_terms_doc},
     {"missing_sums", missing_sums, METH_VARARGS, missing_sums_doc},
     {"sums_at", sums_at, METH_VARARGS, sums_at_doc},

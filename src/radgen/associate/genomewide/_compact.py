@@ -117,7 +117,7 @@ class CompactStore:
             ("counts", pl.DataFrame({"count": self._counts.ravel()})),
         ):
             with atomic_path(self.out / _name(name, self._part)) as path:
-                frame.write_parquet(path, compression="zstd", compression_level=1)
+                frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
         self.hist += self._counts
         self._counts = np.zeros_like(self.hist)
         self._rows = []
@@ -141,9 +141,10 @@ class CompactStore:
             ]
         for low, high in block_ranges(len(self.names), 256):
             wide = np.ascontiguousarray(np.concatenate([grid.t[:, low:high] for grid in grids]).T)
-            for name, values in zip(self.names[low:high], wide, strict=True):
+            undefined = wide.min(axis=1, initial=0) == UNDEFINED  # the least of all int16
+            for name, values, some in zip(self.names[low:high], wide, undefined, strict=True):
                 series = pl.Series(f"t_{name}", values)
-                columns.append(series.set(series == UNDEFINED, None))
+                columns.append(series.set(series == UNDEFINED, None) if some else series)
         return pl.DataFrame(columns)
 
     def _take(self, frame: pl.DataFrame) -> None:

@@ -38,6 +38,8 @@ SCREENED = 0.01
 """Thresholds up to which a scan screens in single precision."""
 _WIDE = 32
 """Traits from which missing calls are bounded closely."""
+_MUCH = 0.5
+"""Leverage of missing calls from which it is bounded closely."""
 _EPS32 = float(np.finfo(np.float32).eps)
 
 
@@ -210,20 +212,29 @@ class LinearScan:
         group, screen = self.groups[number], self.screen
         rank, k = group.rank, len(group.traits)
         n, _, spread, gg = moments_inside(block, source, group)
-        b = block.product[:, first - rank : first].astype(np.float64)
+        b, taken = block.basis(slice(first - rank, first), group.q, mend=False)
         bb = np.einsum("mi,mi->m", b, b)
         leverage, gaps = np.zeros(len(n)), group.n_samples - n
+        # A missing call counts minus `left`: sums over m of them are at most root m times longer.
+        away = np.abs(block.left) * np.sqrt(gaps)
         least = 1e-6
-        if len(block.missing) and k >= _WIDE:
+        if len(block.missing):
+            leverage = block.lost(screen.leverage[number])
+        if k >= _WIDE and (leverage > _MUCH).any():
+            b, _ = block.basis(slice(first - rank, first), group.q)
             # With many traits a close bound pays: fewer pairs are looked at again.
             leverage, most, slack, least = *_close_bounds(block, group, b), 1e-3
             residual = (gg - most) * (1.0 - 2e-3)
             room = np.maximum(1.0 - leverage, 1e-3)
         else:
-            if len(block.missing):
-                leverage = block.lost(screen.leverage[number])
+            # With Q = q_S'q_S, x = b + Qx and |Q| <= leverage: |q_S x| <= |q_S b| / room, and so
+            # x'b <= b'b + |q_S b|^2 / room.
             room = np.maximum(1.0 - leverage, 1e-3)
-            residual, slack = gg - bb / room, np.sqrt(bb * leverage) / room
+            far = away * np.sqrt(leverage)
+            taken = np.sqrt(taken) + far * np.sqrt(leverage)
+            most = np.square(np.sqrt(bb) + far) + taken * taken / room
+            residual, slack = gg - most, taken / room
+        slack = slack + away
         usable = (spread > FLAT) & (residual > least * spread) & (leverage < FULL_RANK)
         dubious = (spread > FLAT) & ~usable
         df = np.maximum(n - rank - 1.0, 0.0)

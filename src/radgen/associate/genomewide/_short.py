@@ -88,7 +88,7 @@ def _group(
     assert screen is not None
     group = scan.groups[number]
     n, mean, own, gg = moments_inside(block, source, group)
-    b = block.product[:, first - group.rank : first].astype(np.float64)
+    b, _ = block.basis(slice(first - group.rank, first), group.q)
     by, bb, leverage = _fills(block, group, b, screen.leverage[number])
     df = np.maximum(n - group.rank - 1.0, 0.0)
     spread = gg - bb
@@ -142,6 +142,7 @@ def _fills(
     x = np.linalg.solve(a, b[:, :, None])[:, :, 0]
     count = np.diff(block.ends, prepend=0)
     by = np.einsum("ic,ic->i", np.repeat(x, count, axis=0), group.q[block.missing])
+    by += np.repeat(block.left, count)
     return by.astype(np.float32), np.einsum("mi,mi->m", x, b), lost
 
 

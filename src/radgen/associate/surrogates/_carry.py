@@ -15,7 +15,16 @@ from radgen.errors import FitError
 from radgen.stats.cox import RiskSets, fit_cox
 from radgen.stats.tail import normal_log10p, t_log10p
 
-__all__ = ["Carried", "Draws", "Pooled", "Survival", "carry", "pool_effects", "ratio_interval"]
+__all__ = [
+    "Carried",
+    "Draws",
+    "Pooled",
+    "Survival",
+    "carry",
+    "linear_effects",
+    "pool_effects",
+    "ratio_interval",
+]
 
 Array = NDArray[np.float64]
 # Share of the way to a resampled learner: small against 1, large against rounding.
@@ -45,14 +54,36 @@ class Survival:
         influence = residuals @ fit.naive_covariance[:, 0]
         return float(fit.beta[0]), float(fit.std_error[0]), np.asarray(influence)
 
-    def score_z(self, scores: Array) -> Array:
-        """Return the score-test z of each column, adjusted for the covariates."""
+    def parts(self, scores: Array) -> tuple[Array, Array]:
+        """Return the samples' parts of the score statistics of columns, and their information.
+
+        Of the model of the covariates alone, and given them: the parts (n_samples, k) are linear
+        in the column; information (k,).
+        """
         n, k = scores.shape
+        z, eta, risk = self._null(n)
+        x = np.hstack([scores, z])
+        residuals = risk.score_residuals(x, eta)
+        information = risk.derivatives(x, eta)[2]
+        own = np.diag(information)[:k]
+        if not z.shape[1]:
+            return residuals, own
+        weights = np.linalg.solve(information[k:, k:], information[k:, :k])
+        own = own - np.einsum("ij,ij->j", information[k:, :k], weights)
+        return residuals[:, :k] - residuals[:, k:] @ weights, own
+
+    def _null(self, n: int) -> tuple[Array, Array, RiskSets]:
+        """Covariates, their linear predictor, and the risk sets."""
         z = np.zeros((n, 0)) if self.covariates is None else self.covariates
         eta = np.zeros(n)
         if z.shape[1]:
             eta = z @ fit_cox(z, self.time, self.event).beta
-        risk = RiskSets(self.time, self.event, np.ones(n), None, "efron")
+        return z, eta, RiskSets(self.time, self.event, np.ones(n), None, "efron")
+
+    def score_z(self, scores: Array) -> Array:
+        """Return the score-test z of each column, adjusted for the covariates."""
+        n, k = scores.shape
+        z, eta, risk = self._null(n)
         spread = scores.std(axis=0)
         x = np.hstack([scores / np.where(spread > 0, spread, 1.0), z])
         _, slope, information = risk.derivatives(x, eta)
@@ -242,9 +273,12 @@ def _effects(draws: Draws, survival: Survival) -> _Drawn | None:
     """Return what the learners of resampled cohorts find; None where too few can be fitted.
 
     A resampled learner is the learner plus an error as large as the learner's own. Where the
-    learner is mostly error, the two point in directions that correlate at 0.7 and their effects
-    per SD differ by too little. So a small step towards each resampled learner is taken and its
-    change scaled up: the learner's error carried to first order, which no correlation damps.
+    learner is mostly error, the two point in directions that correlate at 0.7, and an effect per
+    SD of the resampled score, a ratio whose denominator is that error too, differs by too little.
+    The test therefore takes the score statistic, which is linear in the score: its error is the
+    statistic of the learner's error, whatever the learner is worth, in units of the learner's SD.
+    The effect of the trait is a ratio by nature: for it a small step towards each resampled
+    learner is taken and its change scaled up, which carries the error to first order.
     """
     whole = _per_unit(draws.score, survival)
     if whole is None:
@@ -257,15 +291,33 @@ def _effects(draws: Draws, survival: Survival) -> _Drawn | None:
             found.append(one)
     if len(kept) < max(20, len(draws.scores) // 2):
         return None
-    parts = [
+    raw, raw_influences = (
         base + (np.array(stepped) - base) / _STEP
         for base, stepped in zip(whole, zip(*found, strict=True), strict=True)
-    ]
-    return _Drawn(*parts, slopes=draws.slopes[kept])
+    )
+    effects, influences = linear_effects(draws.score, draws.scores[kept], survival)
+    return _Drawn(effects, influences, raw, raw_influences, draws.slopes[kept])
 
 
-def _per_unit(score: Array, survival: Survival) -> tuple[float, Array, float, Array] | None:
-    """Return effect and influences per SD of a score, and both per unit of it."""
+def linear_effects(score: Array, scores: Array, survival: Survival) -> tuple[Array, Array]:
+    """Return one-step log hazards of scores, and the samples' parts in them.
+
+    Parameters
+    ----------
+    score : ndarray of float64 (n_carried,)
+        By the learner; its SD is the unit.
+    scores : ndarray of float64 (n_draws, n_carried)
+        By learners of resampled cohorts.
+    survival : Survival
+        Of the same samples.
+    """
+    width = score.std(ddof=1)
+    parts, information = survival.parts(np.column_stack([score, *scores]) / width)
+    return parts[:, 1:].sum(axis=0) / information[0], parts[:, 1:].T / information[0]
+
+
+def _per_unit(score: Array, survival: Survival) -> tuple[float, Array] | None:
+    """Return effect and influences per unit of a score."""
     width = float(score.std(ddof=1))
     if not width > 1e-10:
         return None
@@ -273,7 +325,7 @@ def _per_unit(score: Array, survival: Survival) -> tuple[float, Array, float, Ar
         effect, _, influence = survival.effect(score / width)
     except FitError:
         return None
-    return effect, influence, effect / width, influence / width
+    return effect / width, influence / width
 
 
 def bootstrap(

@@ -155,9 +155,10 @@ def surrogate(
     Three questions have three answers. (1) Is the *score* prognostic? The naive test says so
     exactly, given the learner. (2) Is the *trait* behind it? A learner that picked noise is
     prognostic too where many genes are: its weights would be others in another paired cohort.
-    Learners of bootstrap samples show that, and their spread enters the variance to first order;
-    for a trait that cannot be predicted that falls short (15 % of tests at 5 %), which is why such
-    traits are not carried unless `unpredictable` asks for them. `p_random` is
+    Learners of bootstrap samples show that: the test is of the score statistic, which is linear
+    in the weights, so that its variance between learners is that of the weights' error, also
+    where they are nothing but error. Traits that held-out samples do not bear out are carried
+    only where `unpredictable` asks for them. `p_random` is
     the share of learners of permuted traits that are as prognostic: where expression is
     prognostic at large, many are, and the trait says no more than any score of genes. (3) How
     strong is the trait itself? Predictions are shrunken and noisy; the effect is divided by the
@@ -246,7 +247,7 @@ def surrogate(
             schema={"sample": pl.String, "reason": pl.String},
         ),
         warnings=_warnings(sides, second),
-        provenance={"step": "associate.surrogate", "version": 1, "seed": seed},
+        provenance={"step": "associate.surrogate", "version": 2, "seed": seed},
         predictions=predictions,
         held_out=_held_out_table(units, judged, together.samples, names),
         survival=pl.DataFrame() if second is None else second.frame(),

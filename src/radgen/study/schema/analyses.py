@@ -365,6 +365,13 @@ class PredictSettings(Section):
     horizon: float | None = Field(
         default=None, gt=0, description="Time of the predicted risk (survival)."
     )
+    abstain: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of patients whose true class may be left out: models of two classes "
+        "then abstain where both are plausible.",
+    )
     where: dict[str, Texts] = Field(
         default_factory=dict, description='Samples to use: {grade = ["4"]}.'
     )
