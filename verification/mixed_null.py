@@ -7,7 +7,8 @@ families; their causal variants lie on even chromosomes, and lambda is that of t
 Prints a row per model; exit code 1 where the mean lambda of a mixed model whose kinship leaves
 the tested variants out lies outside 1.00 +/- 0.02. The other rows show what is known: least
 squares inflates; a variant in its own kinship is tested too mildly; and so it is by the two-step
-ridge where almost everybody has close relatives in other folds. With --singles (people without
+ridge where almost everybody has close relatives in other folds (0.857 in 8 traits, with the
+predictions of REGENIE 4.1.2 as with ours). With --singles (people without
 relatives) of at least three quarters the two-step ridge is held to the limit, too.
 """
 
