@@ -21,6 +21,7 @@ from radgen.io import (
     standard_summary,
     write_ld_scores,
 )
+from radgen.stats.ld_score_limit import polygenic_limit
 from radgen.stats.ld_score_regression import (
     block_edges,
     correlation_of,
@@ -398,3 +399,53 @@ def test_z_of_p_values_that_underflow():
     assert found["z"].to_list() == pytest.approx([-1.959964, 50.0, 0.0], abs=1e-6)
     with pytest.raises(InputError, match="outside"):
         standard_summary(table | {"P": [2.0, 0.1, 0.1]})
+
+
+def _strong(rng, m=4000, slope=0.3):
+    """Tests of a large scan of a heritable trait: mean chi-square near 7."""
+    scan, scores = _scan(rng, m)
+    z = rng.normal(size=m) * np.sqrt(1 + slope * scores["l2"].to_numpy())
+    own = {"t": pl.Series(z), "beta": pl.Series(z * 0.02), "ref": pl.lit("A"), "alt": pl.lit("C")}
+    return scan.drop("p", "log10p").with_columns(**own), scores
+
+
+def test_the_first_step_keeps_polygenic_effects():
+    from scipy.stats import chi2
+
+    scan, scores = _strong(np.random.default_rng(4))
+    l2, n = scores["l2"].to_numpy(), np.full(scan.height, 5000.0)
+    y = np.square(scan["t"].to_numpy())
+    limit = polygenic_limit(y, l2, n)
+    slope = (np.median(y) / chi2.median(1) - 1) / np.median(np.maximum(l2, 1))
+    above = chi2.sf(limit / (1 + slope * np.maximum(l2, 1)), 1).mean()
+    assert limit > 60
+    assert above == pytest.approx(1e-4, rel=1e-3)
+    # One strong locus does not move it, and a weak scan keeps LDSC's.
+    spiked = y.copy()
+    spiked[100:110] = 5000.0
+    assert polygenic_limit(spiked, l2, n) == pytest.approx(limit, rel=0.05)
+    assert polygenic_limit(y / (1 + slope * l2), l2, n) == 30.0
+
+
+def test_the_limit_is_used_and_said():
+    rng = np.random.default_rng(5)
+    scan, scores = _strong(rng)
+    flip = rng.choice([-1.0, 1.0], scan.height)
+    other = scan.with_columns(
+        phenotype=pl.lit("x"), t=pl.col("t") * flip, beta=pl.col("beta") * flip
+    )
+    y = np.square(scan["t"].to_numpy())
+    limit = polygenic_limit(y, scores["l2"].to_numpy(), np.full(len(y), 5000.0))
+    m = float(len(y))
+    found = ldsc_heritability(scan, scores, m=m)
+    fixed = ldsc_heritability(scan, scores, m=m, two_step=limit)
+    thirty = ldsc_heritability(scan, scores, m=m, two_step=30.0)
+    assert found.frame["h2"][0] == pytest.approx(fixed.frame["h2"][0], rel=1e-12)
+    assert thirty.frame["intercept"][0] != found.frame["intercept"][0]
+    words = f"chi-square below {limit:.0f}, not below 30"
+    assert words in " ".join(found.warnings)
+    assert "not below 30" not in str(fixed.warnings)
+    assert "not below 30" not in str(ldsc_heritability(scan, scores, m=m, intercept=1.0).warnings)
+    assert "more where polygenic effects" in found.methods()
+    pair = ldsc_correlation({"y": scan, "x": other}, scores, m=m)
+    assert "y, x: the intercept" in " ".join(pair.warnings)

@@ -16,6 +16,7 @@ from radgen._core.progress import progress
 from radgen.associate.heredity._scans import Cleaning, Scan, join_scores, scans_of, scores_of, signs
 from radgen.errors import InputError
 from radgen.io.ld_score_files import LdScores
+from radgen.stats.ld_score_limit import polygenic_limit
 from radgen.stats.ld_score_regression import (
     LdScoreFit,
     block_edges,
@@ -32,6 +33,7 @@ __all__ = ["LdScoreCorrelation", "LdScoreHeritability", "ldsc_correlation", "lds
 Array = NDArray[np.float64]
 _FEW = 200_000
 _BINS = 25
+_LDSC_LIMIT = 30.0
 _COLUMNS = (
     {"phenotype": pl.String, "n": pl.Float64, "n_variants": pl.Int64, "n_blocks": pl.Int64}
     | dict.fromkeys(
@@ -205,7 +207,12 @@ def _how(params: Mapping[str, Any]) -> str:
     given = params["intercept"] is not None
     step = params["two_step"]
     parts = "with the intercept held fixed" if given else "with a free intercept"
-    if not given and step is not None:
+    if not given and step == "auto":
+        parts += (
+            f" estimated from variants with chi-square below {_LDSC_LIMIT:g} (more where polygenic "
+            "effects alone would exceed that)"
+        )
+    elif not given and step is not None:
         parts += f" estimated from variants with chi-square below {step:g}"
     return (
         f" {parts}, standard errors by a jackknife of up to {params['n_blocks']} blocks; variants "
@@ -222,7 +229,7 @@ def ldsc_heritability(
     m: Literal["common", "all"] | float = "common",
     by: Literal["auto", "id", "position"] = "auto",
     intercept: float | None = None,
-    two_step: float | None = 30.0,
+    two_step: float | Literal["auto"] | None = "auto",
     n_blocks: int = 200,
     min_maf: float = 0.01,
     min_info: float = 0.9,
@@ -247,8 +254,10 @@ def ldsc_heritability(
         How tests find their score; "auto" takes what finds more, and the warnings say which.
     intercept : float or None
         Held fixed (1: no confounding); None = estimated.
-    two_step : float or None, default 30
-        Largest chi-square of the variants that the intercept is estimated from; None = all.
+    two_step : float, "auto" or None, default "auto"
+        Largest chi-square of the variants that the intercept is estimated from; None = all;
+        "auto" = LDSC's 30, or more where polygenic effects alone would exceed it in over 1 in
+        10,000 variants (large scans of heritable traits), which the warnings say.
     n_blocks : int, default 200
         Blocks of neighbours of the jackknife.
     min_maf, min_info : float
@@ -271,7 +280,10 @@ def ldsc_heritability(
     Kept are single-base variants whose strand is known, with at least the 90th percentile of
     sample sizes over 1.5. The intercept takes up confounding (population structure, relatives);
     one well above 1 calls for a mixed model or more components. Intervals and p use t with one
-    degree of freedom fewer than blocks. See `radgen.stats.ld_score_regression`.
+    degree of freedom fewer than blocks. See `radgen.stats.ld_score_regression`. With LDSC's limit
+    of 30 throughout (``two_step=30``) the first step cuts polygenic effects of high LD score where
+    the mean chi-square is large: at a true heritability of 0.5, 20,000 people and 20,000 variants
+    the estimate is 0.47, the intercept 1.07, and the 95 % interval covers 86 %.
 
     References
     ----------
@@ -290,9 +302,11 @@ def ldsc_heritability(
                 x = _columns(scan.table, panel.table, rest)
                 chi2, n = np.square(scan.table["z"].to_numpy()), scan.table["n"].to_numpy()
                 most = max(most, float(n.max()))
+                limit = _limit(two_step, (chi2, x[0], n))
+                notes += _limit_notes(two_step if intercept is None else None, limit, name)
                 fit = regress_heritability(
                     chi2, x[0], n, _m(panel, m), weight_scores=x[1], intercept=intercept,
-                    two_step=two_step, n_blocks=n_blocks,
+                    two_step=limit, n_blocks=n_blocks,
                 )  # fmt: skip
                 row |= _summary(fit) | {"n": float(n.max())}
                 if prevalence and name in prevalence:
@@ -321,7 +335,7 @@ def ldsc_correlation(
     by: Literal["auto", "id", "position"] = "auto",
     intercept: float | None = None,
     covariance_intercept: float | None = None,
-    two_step: float | None = 30.0,
+    two_step: float | Literal["auto"] | None = "auto",
     n_blocks: int = 200,
     min_maf: float = 0.01,
     min_info: float = 0.9,
@@ -385,10 +399,12 @@ def ldsc_correlation(
                 for name in (one, two):
                     if name in broken:
                         raise InputError(f"{name}: {broken[name]}")
-                row |= _pair(
+                found, limit = _pair(
                     (ready[one], ready[two]), panel, rest, (_m(panel, m), how),
                     (intercept, covariance_intercept),
                 )  # fmt: skip
+                row |= found
+                notes += _limit_notes(two_step, limit, f"{one}, {two}")
             except InputError as error:
                 row["status"] = str(error).rstrip(".")
             rows.append(row)
@@ -501,8 +517,8 @@ def _pair(
     rest: pl.DataFrame | None,
     how: tuple[float, dict[str, Any]],
     intercepts: tuple[float | None, float | None],
-) -> dict[str, Any]:
-    """Return one row of the correlations."""
+) -> tuple[dict[str, Any], float | None]:
+    """Return one row of the correlations and the limit of the first step."""
     m, options = how
     table = both[0].table.join(both[1].table, on="row", maintain_order="left")
     sign = signs(table) if table.height else np.empty(0)
@@ -512,7 +528,8 @@ def _pair(
     l2, wl2 = _columns(table, panel.table, rest)
     z = table["z"].to_numpy(), table["z_right"].to_numpy() * sign
     n = table["n"].to_numpy(), table["n_right"].to_numpy()
-    limit = options["two_step"]
+    limits = [_limit(options["two_step"], (np.square(a), l2, b)) for a, b in zip(z, n, strict=True)]
+    limit = None if limits[0] is None or limits[1] is None else max(limits[0], limits[1])
     near = np.ones(len(l2), bool)
     if limit is not None:
         near = (np.square(z[0]) < limit) & (np.square(z[1]) < limit)
@@ -532,23 +549,45 @@ def _pair(
         "h2_1": one.value, "h2_1_se": one.se, "h2_2": two.value, "h2_2_se": two.se,
     }  # fmt: skip
     if np.isnan(rg):
-        return out | {"status": "a heritability is not positive, so that rg is undefined"}
+        status = "a heritability is not positive, so that rg is undefined"
+        return out | {"status": status}, limit
     if np.isnan(se):
         why = "a heritability is not positive with some block left out: rg has no standard error"
-        return out | {"rg": rg, "status": why}
+        return out | {"rg": rg, "status": why}, limit
     df = cross.n_blocks - 1
     half = float(t_quantile(0.975, df)) * se
     log10p = float(t_log10p(rg / se, df))
     return out | {
         "rg": rg, "se": se, "ci_low": rg - half, "ci_high": rg + half, "log10p": log10p,
         "p": float(from_log10p(log10p)), "status": "ok",
-    }  # fmt: skip
+    }, limit  # fmt: skip
+
+
+def _limit(
+    two_step: float | Literal["auto"] | None, columns: tuple[Array, Array, Array]
+) -> float | None:
+    """Return the largest chi-square of the first step; "auto" looks at chi2, scores and n."""
+    if two_step is None:
+        return None
+    if two_step == "auto":
+        return polygenic_limit(*columns)
+    return float(two_step)
+
+
+def _limit_notes(two_step: object, limit: float | None, name: str) -> list[str]:
+    if two_step != "auto" or limit is None or limit <= _LDSC_LIMIT:
+        return []
+    return [
+        f"{name}: the intercept is that of variants with a chi-square below {limit:.0f}, not "
+        f"below {_LDSC_LIMIT:.0f} as in LDSC, because polygenic effects alone exceed that; "
+        f"two_step={_LDSC_LIMIT:.0f} gives LDSC's."
+    ]
 
 
 def _params(
     tables: Mapping[str, Any],
     intercept: float | None,
-    two_step: float | None,
+    two_step: float | Literal["auto"] | None,
     n_blocks: int,
     rule: Cleaning,
 ) -> dict[str, Any]:
