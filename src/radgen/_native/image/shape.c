@@ -519,7 +519,7 @@ static PyObject *py_scatter(PyObject *self, PyObject *args)
 
 /* Whole numbers: voxels, sums of z, y, x, and of zz, zy, zx, yy, yx, xx; and sums of the values
  * and of values times z, y, x. */
-static void mask_moments(const uint8_t *mask, const double *value, const Grid *g, int64_t *whole,
+static void mask_moments(const uint8_t *mask, const double *value, const Grid *g, uint64_t *whole,
                          double *sums)
 {
     for (ptrdiff_t z = 0; z < g->nz; z++) {
@@ -541,7 +541,7 @@ static void mask_moments(const uint8_t *mask, const double *value, const Grid *g
             const int64_t found[10] = {n,         z * n,     y * n,     first,     z * z * n,
                                        z * y * n, z * first, y * y * n, y * first, second};
             for (int k = 0; k < 10; k++) {
-                whole[k] += found[k];
+                whole[k] += (uint64_t)found[k];
             }
             sums[0] += total;
             sums[1] += total * (double)z;
