@@ -326,11 +326,12 @@ static int read_ball(const Array *disc_rows, const Array *slices, Ball *ball, pt
     for (ptrdiff_t k = 0; good && k < ball->n_disc_rows; k++) {
         ptrdiff_t dy = row[3 * k + 1] < 0 ? -(ptrdiff_t)row[3 * k + 1] : row[3 * k + 1];
         ptrdiff_t before = k ? row[3 * k - 3] : 0;
-        good = (row[3 * k] == before || (k && row[3 * k] == before + 1)) && dy < 60000 &&
+        good = (row[3 * k] == before || (k && row[3 * k] == before + 1)) && row[3 * k] < 1000000 &&
+               dy < 60000 &&
                row[3 * k + 2] >= 0 && row[3 * k + 2] < 60000;
         margin[1] = dy > margin[1] ? dy : margin[1];
         margin[2] = row[3 * k + 2] > margin[2] ? row[3 * k + 2] : margin[2];
-        ball->n_discs = row[3 * k] + 1;
+        ball->n_discs = good ? row[3 * k] + 1 : 0;
     }
     for (ptrdiff_t k = 0; good && k < ball->n_slices; k++) {
         ptrdiff_t dz = slice[2 * k] < 0 ? -(ptrdiff_t)slice[2 * k] : slice[2 * k];
