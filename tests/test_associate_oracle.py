@@ -194,7 +194,7 @@ def test_martingale_residuals_are_orthogonal_to_the_covariates(cohort) -> None: 
     assert abs(residual.sum()) < 1e-8
 
 
-@pytest.mark.parametrize("kind", ["volcano", "heatmap", "forest"])
+@pytest.mark.parametrize("kind", ["volcano", "heatmap", "forest", "circos"])
 def test_plots_are_drawn(kind: str, cohort) -> None:  # type: ignore[no-untyped-def]
     images, mutation, protein, z = _tables(cohort)
     result = scan(images, [mutation, protein], z)

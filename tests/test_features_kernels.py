@@ -454,3 +454,32 @@ def test_tiles_give_the_matrices_of_each_alone():
         one = np.zeros((1, 5, 28), np.uint32)
         _image.ngldm(alone, 1, 4, 0, 0, one)
         np.testing.assert_array_equal(like[k, 1:], one[0, 1:])
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 511, 512, 513, 5000])
+def test_power_sums_are_the_sums(n):
+    rng = np.random.default_rng(n)
+    x = 1000.0 + rng.normal(0, 3, n)
+    mean, median, out = x.mean(), float(np.median(x)), np.empty(6)
+    _image.power_sums(x, mean, median, out)
+    gap = (x - mean).astype(np.longdouble)
+    want = [abs(gap).sum(), *((gap**k).sum() for k in (2, 3, 4)), abs(x - median).sum()]
+    want.append((x.astype(np.longdouble) ** 2).sum())
+    size = np.array([float((abs(gap) ** k).sum()) for k in (1, 2, 3, 4)] + [want[4], want[5]])
+    assert np.all(np.abs(out - np.array(want, float)) <= 1e-14 * size + 1e-300)
+
+
+@pytest.mark.parametrize("count", [1, 2, 32, 255, 256, 65535])
+def test_number_levels_are_those_of_the_definition(count):
+    rng = np.random.default_rng(count)
+    x = np.round(rng.normal(0, 50, 3000), 1)
+    low, high = float(x.min()), float(x.max())
+    out = np.empty(x.size, np.uint8 if count < 256 else np.uint16)
+    _image.number_levels(x, count, low, high, out)
+    want = np.minimum(np.floor(count * (x - low) / (high - low)) + 1.0, count)
+    assert (out == want).all()
+    for bad in ((low + 1, high), (low, low), (low, np.inf), (np.nan, high)):
+        with pytest.raises(ValueError, match=r"low|range"):
+            _image.number_levels(x, count, *bad, out)
+    with pytest.raises(ValueError, match="levels do not fit"):
+        _image.number_levels(x, 70000, low, high, out)

@@ -179,6 +179,15 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
     "waterfall": lambda ax: plot.waterfall(
         RNG.normal(size=5), ["CR", "PR", HOSTILE[0], "PD", "PD"], ax=ax
     ),
+    "link_circle": lambda ax: plot.link_circle(
+        NAMES,
+        NAMES[::-1],
+        RNG.normal(size=5),
+        left_groups=NAMES,
+        right_groups=["7", HOSTILE[0], "X", HOSTILE[2], "7"],
+        passed=[True, False, True, True, True],
+        ax=ax,
+    ),
     "link_graph": lambda ax: plot.link_graph(NAMES, NAMES[::-1], RNG.normal(size=5), ax=ax),
     "paired_forest": lambda ax: plot.paired_forest(
         NAMES,

@@ -10,7 +10,9 @@ import nibabel as nib
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from radgen.cli.app import app
 from radgen.errors import ConfigError
 from radgen.study import Study
 from radgen.study.cache import Cache, FileDigests
@@ -205,3 +207,91 @@ def test_unclear_rules_are_refused(cohort: Path, tmp_path: Path, link: str, word
     (cohort / "study.toml").write_text(STUDY.format(link=link))
     with pytest.raises(ConfigError, match=words):
         Study.load(cohort / "study.toml").run(tmp_path / "out")
+
+
+Change = Callable[[str], str]
+
+
+@pytest.fixture
+def respelt(cohort: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Return the cohort with the ids of one table spelt otherwise."""
+
+    def make(table: str = "", change: Change = str, rules: str = "") -> Path:
+        for name in ("scans", "specimens", "clinic"):
+            frame = pl.read_csv(cohort / f"{name}.csv")
+            if name == table:
+                new = [change(item) for item in frame["patient"]]
+                frame = frame.with_columns(patient=pl.Series(new))
+            files = [c for c in ("image", "mask") if c in frame.columns]
+            frame = frame.with_columns((pl.lit(f"{cohort}/") + pl.col(c)).alias(c) for c in files)
+            frame.write_csv(tmp_path / f"{name}.csv")
+        rna = pl.read_csv(cohort / "rna.csv")
+        if table == "rna":
+            rna = rna.rename({c: change(c) for c in rna.columns[1:]})
+        rna.write_csv(tmp_path / "rna.csv")
+        text = STUDY.format(link='several_scans = "first"')
+        for line in rules.splitlines():
+            section, _, rule = line.partition(": ")
+            text = text.replace(f"[{section}]\n", f"[{section}]\nid_rule = {rule}\n", 1)
+        (tmp_path / "study.toml").write_text(text)
+        return tmp_path / "study.toml"
+
+    return make
+
+
+def _check(path: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["check", str(path)])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_ids_spelt_otherwise_throughout_are_refused_with_the_key_that_mends_it(
+    respelt: Callable[..., Path],
+) -> None:
+    code, text = _check(respelt("specimens", str.upper))
+    assert code == 2
+    assert "differ only in upper and lower case" in text
+    assert "Set omics.rna.specimens.id_rule." in text
+    assert _check(respelt("specimens", str.upper, 'omics.rna.specimens: {case = "lower"}'))[0] == 0
+    code, text = _check(respelt("clinic", lambda item: f"x_{item}"))
+    assert code == 2
+    rule = 'clinical: {replace = {"x_" = ""}}'
+    assert _check(respelt("clinic", lambda item: f"x_{item}", rule))[0] == 0
+    code, text = _check(respelt("clinic", str, 'clinical: {replace = {"" = "x"}}'))
+    assert code == 2
+    assert "the text to replace is empty" in text
+    code, text = _check(respelt("rna", str.upper))
+    assert code == 2
+    assert "T0 looks like t0, but is spelt otherwise" in text
+    assert _check(respelt("specimens", lambda item: f"  {item} "))[0] == 0
+
+
+def test_a_few_ids_spelt_otherwise_are_told_and_counted(respelt: Callable[..., Path]) -> None:
+    def change(item: str) -> str:
+        return item.upper() if item in {"p3", "t5"} else item
+
+    path = respelt("specimens", change)
+    code, text = _check(path)
+    assert code == 0
+    assert "p3 (images) and P3 (omics.rna)" in text
+    assert "omics.rna.specimens.id_rule" in text
+    study = Study.load(path)
+    found = gather(study.settings, study.path, study.lines)
+    assert found.losses.table().rows() == [
+        ("p3", "ids of images found in omics.rna", "its id is spelt otherwise in omics.rna")
+    ]
+    assert found.losses.flow()["n"].to_list()[-2:] == [N, N - 1]
+    code, text = _check(respelt("rna", change))
+    assert code == 0
+    assert "T5 (rna.csv) and t5 (specimens)" in text
+    assert "Note" not in _check(respelt())[1]
+
+
+def test_a_specimen_without_a_patient_is_named_by_its_row(respelt: Callable[..., Path]) -> None:
+    path = respelt()
+    frame = pl.read_csv(path.parent / "specimens.csv")
+    twice = pl.concat([frame, frame.with_columns(specimen=pl.col("specimen") + "b")])
+    blank = pl.when(pl.col("specimen") == "t2b").then(None).otherwise(pl.col("patient"))
+    twice.with_columns(patient=blank).write_csv(path.parent / "specimens.csv")
+    code, text = _check(path)
+    assert code == 2
+    assert f"specimens.csv: no patient in data row {N + 3} (column 'patient')" in text

@@ -214,6 +214,19 @@ def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     return *given, f.number(0, 2), f.number(0, last + 1), f.spoil(np.zeros(3))
 
 
+def number_call(f: Fuzzer, *, levels: bool) -> tuple[Any, ...]:
+    n = int(f.rng.integers(0, 700))
+    values = f.rng.normal(0, 10.0 ** f.rng.integers(-3, 4), n)
+    if not levels:
+        return f.spoil(values), f.rng.normal(), f.rng.normal(), f.spoil(np.zeros(6))
+    count = f.number(1, 400)
+    low, high = (float(values.min()), float(values.max())) if n else (0.0, 1.0)
+    if f.chance(0.2):
+        low, high = f.rng.choice([np.nan, np.inf, -1e308, 1e308, low, high], 2)
+    dtype = np.uint8 if f.chance(0.5) else np.uint16
+    return f.spoil(values), count, float(low), float(high), f.spoil(np.zeros(n, dtype))
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm": lambda f: glcm_call(f, runs=False),
     "glrlm": lambda f: glcm_call(f, runs=True),
@@ -233,6 +246,8 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "pair_fields": lambda f: pair_call(f, what="fields"),
     "pair_weights": lambda f: pair_call(f, what="weights"),
     "pair_sums": lambda f: pair_call(f, what="sums"),
+    "power_sums": lambda f: number_call(f, levels=False),
+    "number_levels": lambda f: number_call(f, levels=True),
 }
 
 

@@ -70,13 +70,17 @@ class AssociationResult(Result):
         at most 0.05), not_tested (pairs by reason), flagged, median_n, median_df,
         n_effective (effective number of tests), z_counts (tests by |z|, bins of
         `radgen.stats.selection.Z_EDGES`).
+    genes : polars.DataFrame
+        chrom, start, name: where genes lie, for the segments of the circle of links; no rows =
+        not given.
     """
 
     kind: ClassVar[str] = "association"
     version: ClassVar[int] = 2
-    plots: ClassVar[tuple[str, ...]] = ("volcano", "heatmap", "forest")
+    plots: ClassVar[tuple[str, ...]] = ("volcano", "heatmap", "forest", "circos")
 
     summary: Mapping[str, Any] = field(default_factory=dict)
+    genes: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def significant(self, level: float = _LEVEL, *, by: str = "q_bh") -> pl.DataFrame:
         """Return the pairs whose adjusted value is at most `level`, smallest p first.
@@ -184,6 +188,8 @@ class AssociationResult(Result):
             return self._heatmap(ax)
         if kind == "forest":
             return self._forest(ax)
+        if kind == "circos":
+            return self._circos(ax)
         return super().plot(kind, ax=ax)
 
     def _volcano(self, ax: Any) -> Any:
@@ -230,6 +236,22 @@ class AssociationResult(Result):
             rows["effect"].to_numpy(),
             rows["ci_low"].to_numpy(),
             rows["ci_high"].to_numpy(),
+            ax=ax,
+        )
+
+    def _circos(self, ax: Any) -> Any:
+        from radgen.associate.top_links import top_links
+        from radgen.plot import link_circle, short_names
+
+        rows = top_links(self.frame, self.genes)
+        return link_circle(
+            short_names(rows["phenotype"].to_list()),
+            rows["feature"].to_list(),
+            rows["strength"].to_numpy(),
+            left_groups=rows["family"].to_list(),
+            right_groups=rows["segment"].to_list(),
+            positions=rows["start"].fill_null(float("nan")).to_numpy(),
+            passed=rows["passed"].to_numpy(),
             ax=ax,
         )
 

@@ -25,9 +25,12 @@ _LISTS = ("adjust", "adjust_phenotypes", "traits", "features", "ordinal", "missi
 
 def associate(given: Mapping[str, Any]) -> None:
     """Do what ``radgen associate`` asks for and print the findings."""
+    from radgen.io import read_genes
     from radgen.study.associations import associate_inputs
 
     options = {name: given[name] for name in _OPTIONS}
+    if given["genes"] is not None:
+        options["genes"] = read_genes(given["genes"])
     inputs, files = _read(given)
     run = associate_inputs(inputs, given["out"], files=files, **options)
     _show(run)

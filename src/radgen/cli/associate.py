@@ -49,6 +49,7 @@ _COUNTS = "Raw counts: tmm, median_ratio, cpm, or none (for negbinom)."
 _COMBINE = "Combine layers of a gene: cauchy, joint, brown, stouffer, harmonic …"
 _MISSING = "Of markers: cells to take for missing, parted by commas."
 _TCGA = "Molecular ids are TCGA barcodes: keep one tumour a patient."
+_PLACES = "GTF, GFF3 or BED: chromosomes in the circle of links."
 _PERMUTED = "Max-T permutations (linear, spearman)."
 _LOCK = "Adjusted value that decides what is locked: q_bh, p_bonferroni, p_maxt …"
 
@@ -75,6 +76,7 @@ def associate(
     gene_sets: Annotated[Path | None, typer.Option(help=_SETS)] = None,
     counts: Annotated[str, typer.Option(help=_COUNTS)] = "tmm",
     missing: Annotated[str, typer.Option(help=_MISSING)] = "",
+    genes: Annotated[Path | None, typer.Option(help=_PLACES)] = None,
     tcga: Annotated[bool, typer.Option(help=_TCGA)] = False,
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
     id_first: Annotated[int, typer.Option(help=FIRST)] = 0,

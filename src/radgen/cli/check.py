@@ -27,5 +27,11 @@ def check(
     """Check a study file, its tables, ids and files; every problem at once."""
     from radgen.cli._output import show_problems
     from radgen.study import Study
+    from radgen.study.context import collected_warnings
 
-    show_problems(study, Study.problems_of(study, scans=scans))
+    notes: list[str] = []
+    with collected_warnings(notes):
+        problems = Study.problems_of(study, scans=scans)
+    for text in notes:
+        typer.echo(f"Note: {text}", err=True)
+    show_problems(study, problems)

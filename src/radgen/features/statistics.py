@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from radgen._native import _image
 from radgen.features._registry import FeatureSpec, Measured, add
 from radgen.features._view import View
 
@@ -79,14 +80,19 @@ def moments(values: NDArray[np.float64], weights: NDArray[np.float64] | None = N
     gap = values - mean
     square = gap * gap
     variance = average(square)
-    # A flat region leaves rounding noise of the mean behind, not a variance.
-    if variance <= (np.spacing(abs(mean)) * 4) ** 2:
-        return [mean, variance, float("nan"), float("nan")]
     if weights is None:
         third, fourth = dot(square, gap) / total, dot(square, square) / total
     else:
         third, fourth = average(square * gap), average(square * square)
-    return [mean, variance, third / variance**1.5, fourth / variance**2 - 3.0]
+    return [mean, variance, *_shape(mean, variance, third, fourth)]
+
+
+def _shape(mean: float, variance: float, third: float, fourth: float) -> tuple[float, float]:
+    """Return skewness and excess kurtosis of central moments; NaN where flat."""
+    # A flat region leaves rounding noise of the mean behind, not a variance.
+    if variance <= (np.spacing(abs(mean)) * 4) ** 2:
+        return float("nan"), float("nan")
+    return third / variance**1.5, fourth / variance**2 - 3.0
 
 
 @add("intensity_statistics", version=1, specs=SPECS, ibsi_code="UHIW")
@@ -118,12 +124,15 @@ def intensity_statistics(view: View) -> Measured:
     def at(percent: float) -> float:
         return percentile(lambda k: float(ordered[k]), n, percent)
 
-    mean, variance, skewness, kurtosis = moments(values)
     p10, p25, median, p75, p90 = (at(q) for q in (10, 25, 50, 75, 90))
+    mean, sums = float(values.sum()) / n, np.empty(6)
+    _image.power_sums(values, mean, median, sums)
+    absolute, variance, third, fourth, from_median, _ = (sums / n).tolist()
+    skewness, kurtosis = _shape(mean, variance, third, fourth)
     low, high = np.searchsorted(ordered, p10, "left"), np.searchsorted(ordered, p90, "right")
     inner = ordered[low:high]
     robust = float(np.abs(inner - inner.mean()).mean()) if inner.size else float("nan")
-    energy = dot(values, values)
+    energy = float(sums[5])
     found = (
         mean,
         variance,
@@ -136,9 +145,9 @@ def intensity_statistics(view: View) -> Measured:
         float(ordered[-1]),
         p75 - p25,
         float(ordered[-1] - ordered[0]),
-        float(np.abs(values - mean).mean()),
+        absolute,
         robust,
-        float(np.abs(values - median).mean()),
+        from_median,
         np.sqrt(variance) / mean if mean else float("nan"),
         (p75 - p25) / (p75 + p25) if p75 + p25 else float("nan"),
         energy,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from radgen._native import _image
 from radgen.errors import InputError
 
 __all__ = ["Discretised", "discretise"]
@@ -102,14 +103,16 @@ def discretise(
     numbers = np.asarray(values, dtype=np.float64)
     if (bin_width is None) == (bin_number is None):
         raise InputError("Give exactly one of bin_width and bin_number.")
-    finite = np.isfinite(numbers)
-    every = bool(finite.all())
-    if not finite.any():
-        raise InputError("Nothing to discretise: no finite value in the region.")
-    if not every and np.isinf(numbers).any():
-        raise InputError("Infinite values cannot be discretised; resegment to a range first.")
-    used = numbers if every else numbers[finite]
-    low, high = float(used.min()), float(used.max())
+    used, finite = numbers, None
+    low, high = (float(f(numbers)) if numbers.size else np.nan for f in (np.min, np.max))
+    if not (np.isfinite(low) and np.isfinite(high)):  # NaN passes through both
+        finite = np.isfinite(numbers)
+        if not finite.any():
+            raise InputError("Nothing to discretise: no finite value in the region.")
+        if np.isinf(numbers).any():
+            raise InputError("Infinite values cannot be discretised; resegment to a range first.")
+        used = numbers[finite]
+        low, high = float(used.min()), float(used.max())
     if bin_width is not None:
         found, width, first = _by_size(used, float(bin_width), minimum, low, high)
         count, method = int(found.max()), "fixed bin size"
@@ -119,11 +122,10 @@ def discretise(
         count, method = int(bin_number or 0), "fixed bin number"
         found, width = _by_number(used, count, low, high)
         first = low
-    dtype = np.uint8 if count < 256 else np.uint16 if count < 65536 else np.uint32
-    if every:
-        levels = found.astype(dtype)
+    if finite is None:
+        levels = found.astype(_dtype(count), copy=False)
     else:
-        levels = np.zeros(numbers.shape, dtype=dtype)
+        levels = np.zeros(numbers.shape, dtype=_dtype(count))
         levels[finite] = found
     levels.setflags(write=False)
     return Discretised(levels, count, method, first, width)  # type: ignore[arg-type]
@@ -147,12 +149,21 @@ def _by_size(
     return np.floor((used - first) / width) + 1.0, width, first
 
 
+def _dtype(count: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if count < 256 else np.uint16 if count < 65536 else np.uint32
+
+
 def _by_number(
     used: NDArray[np.float64], count: int, low: float, high: float
-) -> tuple[NDArray[np.float64], float]:
+) -> tuple[NDArray[Any], float]:
     if count < 1 or count >= 2**31:
         raise InputError(f"A number of bins is a positive whole number, not {count}.")
     if high == low:
         return np.ones_like(used), 0.0
-    levels = np.floor(count * (used - low) / (high - low)) + 1.0
-    return np.minimum(levels, float(count)), (high - low) / count
+    width = high - low
+    if count < 65536 and np.isfinite(width):
+        levels = np.empty(used.size, _dtype(count))
+        _image.number_levels(np.ascontiguousarray(used).ravel(), count, low, high, levels)
+        return levels.reshape(used.shape), width / count
+    found = np.floor(count * (used - low) / width) + 1.0
+    return np.minimum(found, float(count)), width / count

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from radgen.errors import AlignmentError, InputError, shown
 
@@ -27,6 +27,8 @@ class IdRule:
         "keep", "upper" or "lower".
     strip_zeros : bool
         Remove zeros on the left.
+    replace : mapping of str to str
+        Text that becomes another, such as "_" to "-".
     """
 
     strip_prefix: str = ""
@@ -35,12 +37,15 @@ class IdRule:
     first: int = 0
     case: str = "keep"
     strip_zeros: bool = False
+    replace: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.case not in ("keep", "upper", "lower"):
             raise InputError(f"case is {self.case!r}; it is 'keep', 'upper' or 'lower'.")
         if self.first < 0:
             raise InputError(f"An id rule keeps 0 (all) or more characters, not {self.first}.")
+        if "" in self.replace:
+            raise InputError("An id rule replaces text: the text to replace is empty.")
         try:
             re.compile(self.pattern)
         except re.error as error:
@@ -67,6 +72,8 @@ class IdRule:
         if self.case != "keep":
             out = out.upper() if self.case == "upper" else out.lower()
         out = out.lstrip("0") if self.strip_zeros else out
+        for old, new in self.replace.items():
+            out = out.replace(old, new)
         if not out:
             raise InputError(f"The id rule leaves nothing of the id {text!r}.")
         return out
@@ -107,6 +114,8 @@ def normalise_ids(ids: Sequence[str], rule: IdRule, *, what: str = "table") -> l
             clashes.append(f"{source[after]} and {before} -> {after}")
     if clashes:
         raise AlignmentError(
-            f"{what}: the id rule makes different ids equal: {shown(clashes)}.", repeated=clashes
+            f"{what}: the id rule makes different ids equal: {shown(clashes)}. "
+            "Change the rule, or leave out all but one of them.",
+            repeated=clashes,
         )
     return cleaned

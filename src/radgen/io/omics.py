@@ -17,6 +17,7 @@ from radgen.io.calls import code_all
 from radgen.io.ids import IdRule, normalise_ids
 from radgen.io.tables import is_spreadsheet_error, numeric_columns, read_table, text_of, to_numbers
 from radgen.types import OmicsTable
+from radgen.types.align import longer_barcodes, look_alikes
 
 __all__ = ["merge_features", "read_gct", "read_gmt", "read_omics"]
 
@@ -228,9 +229,14 @@ def _orientation(
     in_rows = len(wanted & {_clean(rule, item) for item in first})
     in_columns = len(wanted & {_clean(rule, item) for item in other})
     if in_rows == in_columns:
+        ids = [*first, *other]
+        pairs = look_alikes(ids, sorted(known))
+        pairs = pairs or [(b, a) for a, b in longer_barcodes(sorted(known), ids)]
+        alike = f" {pairs[0][0]} looks like {pairs[0][1]}, but is spelt otherwise." if pairs else ""
         raise InputError(
             f"{path}: it cannot be told whether samples stand in rows ({shown(first, 3)}) or in "
-            f"columns ({shown(other, 3)}): {in_rows} known ids in each. "
+            f"columns ({shown(other, 3)}): {in_rows} known ids in each "
+            f"(known are {shown(sorted(known), 3)}).{alike} "
             "Say samples_in = 'rows' or 'columns', and check the id rule."
         )
     return "rows" if in_rows > in_columns else "columns"

@@ -31,6 +31,7 @@ _WHERE = {
     "inflation": "genome",
     "intensity_histogram": "images",
     "kaplan_meier": "performance",
+    "link_circle": "circle",
     "link_graph": "links",
     "manhattan": "genome",
     "manhattan_stack": "loci",

@@ -9,14 +9,16 @@ import numpy as np
 import polars as pl
 
 from radgen import plot
+from radgen.associate.top_links import top_links
 from radgen.report.blocks import Block, Figure, Notes, Row, Table
+from radgen.report.captions import caption_of
 from radgen.report.sections import RENDERERS, closing, figures, opening, side_by_side
 from radgen.types import Result
 
 __all__ = ["render_association", "render_gwas"]
 
 _LEVEL = 0.05
-_DRAWN = ("volcano", "heatmap", "clustermap", "forest", "qq")
+_DRAWN = ("volcano", "heatmap", "clustermap", "forest", "qq", "circos")
 _VOLCANOES = 3
 _MAP_ROWS, _MAP_COLUMNS = 45, 40
 _TRAITS_APART = 4
@@ -43,6 +45,7 @@ def render_association(result: Result) -> tuple[Block, ...]:
         blocks += _effect_map(tested, adjusted)
         blocks += _top_forest(tested, adjusted)
         blocks += _link_graph(tested, adjusted)
+        blocks += _circle(result, adjusted)
     others = [kind for kind in result.plots if kind not in _DRAWN]
     blocks += side_by_side(figures(result, others))
     blocks.append(Table(f"All pairs ({result.n_used:,} samples), smallest p first", frame))
@@ -229,6 +232,17 @@ def _link_graph(tested: pl.DataFrame, adjusted: str) -> list[Block]:
             size=(9.2, 1.6 + 0.2 * rows),
         )
     ]
+
+
+def _circle(result: Result, adjusted: str) -> list[Block]:
+    """Return the circle of links where at least three pairs pass."""
+    if "circos" not in result.plots or adjusted != "q_bh":
+        return []
+    rows = top_links(result.table, _frame_of(result, "genes"))
+    if rows["passed"].sum() < 3:
+        return []
+    title, alt, size = caption_of("circos")
+    return [Figure(title, alt, lambda ax: result.plot("circos", ax=ax), data=rows, size=size)]
 
 
 def _manhattans(result: Result, tested: pl.DataFrame, traits: list[str]) -> list[Block]:

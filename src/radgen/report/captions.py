@@ -143,6 +143,13 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Effect of each row with its confidence interval beside the line of no effect.",
         (9.2, 4.2),
     ),
+    "circos": (
+        "Circle of links",
+        "The strongest pairs as ribbons across a ring: families of image phenotypes on the left, "
+        "chromosomes (or layers, where places are unknown) on the right; width is the evidence, "
+        "colour the sign of the effect, outlines do not pass the adjusted level.",
+        (9.2, 8.8),
+    ),
     "roc": (
         "ROC curve",
         "Sensitivity against one minus specificity of out-of-fold predictions, a curve a model.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from radgen._core.digest import digest_file
 from radgen._core.files import atomic_path, write_bytes
@@ -71,6 +73,7 @@ def associate_inputs(
     level: float = 0.05,
     at_most: int | None = None,
     combine: str = "",
+    genes: pl.DataFrame | None = None,
     **options: Any,
 ) -> AssociationRun:
     """Test all pairs, write them and a report, and lock what was found.
@@ -88,6 +91,8 @@ def associate_inputs(
     combine : str, default ""
         Where not "", genes are combined over layers by this method of `radgen.associate.evidence`
         in ``evidence.parquet``.
+    genes : polars.DataFrame or None
+        Places of genes as from `radgen.io.read_genes`, for the circle of links.
     **options
         As `radgen.associate.scan` takes them.
 
@@ -117,6 +122,8 @@ def associate_inputs(
         listed=_LISTED,
         **options,
     )
+    if genes is not None:
+        result = replace(result, genes=genes.filter(pl.col("name").is_in(result.frame["omics"])))
     if not streamed:
         with atomic_path(pairs) as path:
             result.frame.write_parquet(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -30,6 +30,7 @@ from radgen.study.schema.sources import ColumnSettings, FeatureTableSettings
 from radgen.study.settings import resolve
 from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
 from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
+from radgen.types.align import longer_barcodes, look_alikes
 
 __all__ = ["Gathered", "gather"]
 
@@ -62,6 +63,8 @@ class Gathered:
         Who was lost on the way.
     problems : list of Problem
         What keeps the study from running.
+    doubts : list of str
+        What does not keep it from running, but should be known before.
     files : dict of str to Path
         Tables that were read, by the key that names them.
     """
@@ -77,6 +80,7 @@ class Gathered:
     repeats: dict[str, PhenotypeTable] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     problems: list[Problem] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -373,6 +377,13 @@ def _read_layers(found: Gathered) -> None:
             if specimens is not None:
                 n_before = table.n_samples
                 table, gone = link_specimens(table, specimens, scans, found.settings.link)
+                pairs = look_alikes(gone, specimens.patient)
+                if pairs:
+                    shape = [f"{a} ({path.name}) and {b} (specimens)" for a, b in pairs]
+                    found.doubts.append(
+                        "Specimens differ in spelling only and are not matched: "
+                        f"{shown(shape, 5)}. Write them alike, or set omics.{name}.id_rule."
+                    )
                 found.losses.start(f"specimens in {name}", n_before)
                 found.losses.note(f"specimens of {name} linked to patients", table.n_samples, gone)
             found.layers[name] = table
@@ -416,4 +427,35 @@ def _match_people(found: Gathered) -> None:
             align({"images": images, _dotted(location): samples}, need=min(5, len(images)))
         except AlignmentError as error:
             text = " ".join(str(error).split())
-            found.complain(location, text, f"Set {_dotted(location)}.id_rule.")
+            found.complain(location, text, f"Set {_rule_of(found, location)}.")
+        else:
+            _note_spellings(found, location, samples)
+
+
+def _rule_of(found: Gathered, location: Location) -> str:
+    """Return the key of the rule that turns ids of a table into those of patients."""
+    layer = found.settings.omics.get(str(location[1])) if location[0] == "omics" else None
+    linked = layer is not None and layer.specimens is not None
+    return f"{_dotted(location)}{'.specimens' if linked else ''}.id_rule"
+
+
+def _note_spellings(found: Gathered, location: Location, samples: Sequence[str]) -> None:
+    """Note who would be in a table but for the spelling of the id: they are lost, unless told."""
+    images = list(found.image_samples)
+    table = _dotted(location)
+    alike = dict(longer_barcodes(images, samples)) | dict(look_alikes(images, samples))
+    if not alike:
+        return
+    pairs = [f"{a} (images) and {b} ({table})" for a, b in alike.items()]
+    found.doubts.append(
+        f"Ids differ in spelling only and are not matched: {shown(pairs, 5)}. "
+        f"Write them alike, or set {_rule_of(found, location)}."
+    )
+    present = set(samples)
+    gone = {
+        item: f"its id is spelt otherwise in {table}" if item in alike else f"not in {table}"
+        for item in images
+        if item not in present
+    }
+    found.losses.start(f"ids of images, looked for in {table}", len(images))
+    found.losses.note(f"ids of images found in {table}", len(images) - len(gone), gone)

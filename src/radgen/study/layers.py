@@ -155,6 +155,12 @@ def read_specimens(settings: SpecimenSettings, path: Path) -> Specimens:
 
 def _patients(table: pl.DataFrame, settings: SpecimenSettings, path: Path) -> list[str]:
     raw = table[settings.patient].to_list()
+    empty = [row for row, item in enumerate(raw, 1) if item is None or not str(item).strip()]
+    if empty:
+        raise InputError(
+            f"{path}: no patient in data row {shown(empty)} (column {settings.patient!r}). "
+            "Fill or delete the row."
+        )
     unique = list(dict.fromkeys("" if item is None else str(item) for item in raw))
     clean = dict(zip(unique, clean_ids(unique, settings.id_rule, what=str(path)), strict=True))
     return [clean["" if item is None else str(item)] for item in raw]

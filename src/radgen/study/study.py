@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import traceback
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import polars as pl
 from radgen._core.digest import digest, digest_file
 from radgen._core.executors import executor
 from radgen._core.files import atomic_path, write_text
-from radgen.errors import ConfigError, InputError, RadgenError
+from radgen.errors import ConfigError, InputError, RadgenError, RadgenWarning
 from radgen.study._toml import Location
 from radgen.study.analyses import Analysed, run_analyses, tables_of
 from radgen.study.cache import Cache, FileDigests, codec_of
@@ -154,6 +155,8 @@ class Study:
         """
         found = self._gather()
         problems = list(found.problems)
+        for text in found.doubts:
+            warnings.warn(text, RadgenWarning, stacklevel=2)
         if found.scans:
             from radgen.study.scan_check import check_scans
 
@@ -219,6 +222,7 @@ class Study:
             workers=workers,
         )
         context = Context(folder, cache, FileDigests(cache.folder / "files.json"), recorder, pool)
+        context.limits += found.doubts
         for key, path in found.files.items():
             recorder.inputs[key] = {"sha256": context.files.of(path), "bytes": path.stat().st_size}
         imaging = image_phenotypes(found, context)

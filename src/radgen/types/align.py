@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from radgen.errors import AlignmentError, shown
 
-__all__ = ["Alignment", "align", "check_unique", "look_alikes"]
+__all__ = ["Alignment", "align", "check_unique", "longer_barcodes", "look_alikes"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -151,6 +151,39 @@ def look_alikes(left: Iterable[str], right: Iterable[str]) -> list[tuple[str, st
             forms.setdefault(_form(item), item)
     pairs = ((item, forms.get(_form(item))) for item in first if item not in second)
     return [(item, other) for item, other in pairs if other is not None]
+
+
+def longer_barcodes(left: Iterable[str], right: Iterable[str]) -> list[tuple[str, str]]:
+    """Return TCGA patients without a partner, with a longer barcode of theirs on the other side.
+
+    Parameters
+    ----------
+    left, right : iterable of str
+        Ids of two tables.
+
+    Returns
+    -------
+    list of (str, str)
+        In the order of `left`.
+
+    Examples
+    --------
+    >>> longer_barcodes(["TCGA-02-0001", "P1"], ["TCGA-02-0001-01A", "P1-01A"])
+    [('TCGA-02-0001', 'TCGA-02-0001-01A')]
+    """
+    first, second = dict.fromkeys(left), dict.fromkeys(right)
+    forms: dict[str, str] = {}
+    for item in second:
+        if item not in first:
+            forms.setdefault(item[:12], item)
+    return [
+        (item, forms[item[:12]])
+        for item in first
+        if item not in second
+        and item.startswith("TCGA-")
+        and len(item) >= 12
+        and item[:12] in forms
+    ]
 
 
 def _form(text: str) -> tuple[str, ...]:

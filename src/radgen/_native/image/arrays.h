@@ -51,5 +51,6 @@ extern PyMethodDef shape_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
 extern PyMethodDef pair_methods[];
+extern PyMethodDef number_methods[];
 
 #endif

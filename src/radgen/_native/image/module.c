@@ -4,7 +4,7 @@
 static int add_methods(PyObject *module)
 {
     PyMethodDef *groups[] = {texture_methods, shape_methods, voxel_methods, hull_methods,
-                             pair_methods};
+                             pair_methods, number_methods};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         if (PyModule_AddFunctions(module, groups[i]) < 0) {
             return -1;

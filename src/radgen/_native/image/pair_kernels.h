@@ -198,6 +198,9 @@ CLONES static void KERNEL(fields)(const uint8_t *mask, const double *values, con
 {
     ptrdiff_t nz = shape[0], ny = shape[1], nx = shape[2], n = p->n, half = n / 2;
     ptrdiff_t blocks = (nz + LANES - 1) / LANES, row = LINE, field = blocks * ny * row;
+    if (first == last) {
+        return;
+    }
     values += count_of(mask, first * LANES * ny * nx);
     for (ptrdiff_t block = first; block < last; block++) {
         /* Where the values of each slice begin. */

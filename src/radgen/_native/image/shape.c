@@ -326,11 +326,12 @@ static int read_ball(const Array *disc_rows, const Array *slices, Ball *ball, pt
     for (ptrdiff_t k = 0; good && k < ball->n_disc_rows; k++) {
         ptrdiff_t dy = row[3 * k + 1] < 0 ? -(ptrdiff_t)row[3 * k + 1] : row[3 * k + 1];
         ptrdiff_t before = k ? row[3 * k - 3] : 0;
-        good = (row[3 * k] == before || (k && row[3 * k] == before + 1)) && dy < 60000 &&
+        good = (row[3 * k] == before || (k && row[3 * k] == before + 1)) && row[3 * k] < 1000000 &&
+               dy < 60000 &&
                row[3 * k + 2] >= 0 && row[3 * k + 2] < 60000;
         margin[1] = dy > margin[1] ? dy : margin[1];
         margin[2] = row[3 * k + 2] > margin[2] ? row[3 * k + 2] : margin[2];
-        ball->n_discs = row[3 * k] + 1;
+        ball->n_discs = good ? row[3 * k] + 1 : 0;
     }
     for (ptrdiff_t k = 0; good && k < ball->n_slices; k++) {
         ptrdiff_t dz = slice[2 * k] < 0 ? -(ptrdiff_t)slice[2 * k] : slice[2 * k];
@@ -519,7 +520,7 @@ static PyObject *py_scatter(PyObject *self, PyObject *args)
 
 /* Whole numbers: voxels, sums of z, y, x, and of zz, zy, zx, yy, yx, xx; and sums of the values
  * and of values times z, y, x. */
-static void mask_moments(const uint8_t *mask, const double *value, const Grid *g, int64_t *whole,
+static void mask_moments(const uint8_t *mask, const double *value, const Grid *g, uint64_t *whole,
                          double *sums)
 {
     for (ptrdiff_t z = 0; z < g->nz; z++) {
@@ -541,7 +542,7 @@ static void mask_moments(const uint8_t *mask, const double *value, const Grid *g
             const int64_t found[10] = {n,         z * n,     y * n,     first,     z * z * n,
                                        z * y * n, z * first, y * y * n, y * first, second};
             for (int k = 0; k < 10; k++) {
-                whole[k] += found[k];
+                whole[k] += (uint64_t)found[k];
             }
             sums[0] += total;
             sums[1] += total * (double)z;

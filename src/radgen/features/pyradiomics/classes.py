@@ -111,9 +111,9 @@ class Levels:
         values = self.values
         count = self.settings.get("binCount")
         if count is not None:
-            edges = np.histogram(values, int(count))[1]
+            edges = np.histogram_bin_edges(values, int(count))
             edges[-1] += 1.0
-            return np.digitize(values, edges)
+            return _binned(values, edges, (edges[-2] - edges[0]) / max(int(count) - 1, 1))
         width = float(self.settings.get("binWidth", 25))
         low, high = float(values.min()), float(values.max())
         start = low - low % width
@@ -125,7 +125,7 @@ class Levels:
         edges = np.arange(start, high + 2.0 * width, width)
         if edges.size == 1:
             edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
-        return np.digitize(values, edges)
+        return _binned(values, edges, width)
 
     @property
     def n_levels(self) -> int:
@@ -135,7 +135,7 @@ class Levels:
     @cached_property
     def present(self) -> Array:
         """Levels that occur, ascending."""
-        return np.unique(self.levels)
+        return np.flatnonzero(np.bincount(self.levels))
 
     def padded(self, margin: int) -> Array:
         """Return levels with margins of zeros; a flat axis comes first."""
@@ -178,16 +178,31 @@ class Levels:
         return max(self.distances)
 
 
+def _binned(values: NDArray[np.float64], edges: NDArray[np.float64], width: float) -> Array:
+    """Return what `numpy.digitize` returns for edges at equal distances, faster.
+
+    The division finds the bin but for rounding; comparing with the edges settles the rest.
+    """
+    last = edges.size - 1
+    if width <= 0:
+        return np.digitize(values, edges)
+    found = np.clip((values - edges[0]) / width, 0, last - 1).astype(np.int64)
+    found -= values < edges[found]
+    found += values >= edges[np.minimum(found + 1, last)]
+    return found + 1
+
+
 def first_order(levels: Levels) -> dict[str, float]:
     """Return the 18 first order features; kurtosis is not reduced by 3."""
-    x = levels.values
+    x = np.sort(levels.values)
     shifted = x + levels.settings.get("voxelArrayShift", 0)
     energy = float(np.dot(shifted, shifted))
     p10, p25, p50, p75, p90 = np.percentile(x, (10, 25, 50, 75, 90))
     gap = x - x.mean()
-    m2, m3, m4 = (float((gap**k).mean()) for k in (2, 3, 4))
+    square = gap * gap
+    m2, m3, m4 = float(square.mean()), float((square * gap).mean()), float((square * square).mean())
     flat = m2 == 0
-    inner = x[(x >= p10) & (x <= p90)]
+    inner = x[np.searchsorted(x, p10) : np.searchsorted(x, p90, side="right")]
     robust = float(np.abs(inner - inner.mean()).mean()) if inner.size else float("nan")
     p = np.bincount(levels.levels)[levels.present] / x.size
     return {
@@ -197,12 +212,12 @@ def first_order(levels: Levels) -> dict[str, float]:
         "Entropy": float(-np.sum(p * np.log2(p + EPS))),
         "InterquartileRange": float(p75 - p25),
         "Kurtosis": 0.0 if flat else m4 / m2**2,
-        "Maximum": float(x.max()),
+        "Maximum": float(x[-1]),
         "MeanAbsoluteDeviation": float(np.abs(gap).mean()),
         "Mean": float(x.mean()),
         "Median": float(p50),
-        "Minimum": float(x.min()),
-        "Range": float(x.max() - x.min()),
+        "Minimum": float(x[0]),
+        "Range": float(x[-1] - x[0]),
         "RobustMeanAbsoluteDeviation": robust,
         "RootMeanSquared": float(np.sqrt(energy / x.size)),
         "Skewness": 0.0 if flat else m3 / m2**1.5,

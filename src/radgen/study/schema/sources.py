@@ -48,6 +48,16 @@ class IdRule(Section):
         default="keep", description="Change of letter case."
     )
     strip_zeros: bool = Field(default=False, description="Take away zeros at the start.")
+    replace: dict[str, str] = Field(
+        default_factory=dict, description='Text that becomes another: { "_" = "-" }.'
+    )
+
+    @field_validator("replace")
+    @classmethod
+    def _replaces(cls, value: dict[str, str]) -> dict[str, str]:
+        if "" in value:
+            raise ValueError("the text to replace is empty")
+        return value
 
     @field_validator("pattern")
     @classmethod

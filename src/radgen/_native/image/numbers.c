@@ -1,0 +1,134 @@
+/* Intensities of a region as one row of numbers: sums of powers, and grey levels. */
+#include "arrays.h"
+
+#include <math.h>
+
+#define LANES 8
+#define PART 512 /* numbers whose sums are kept apart: the error of a sum stays that of a part */
+
+enum { ABSOLUTE, SECOND, THIRD, FOURTH, FROM_MEDIAN, RAW, N_SUMS };
+
+CLONES static void sums_of(const double *values, ptrdiff_t n, double mean, double median,
+                           double *out)
+{
+    for (int k = 0; k < N_SUMS; k++) {
+        out[k] = 0;
+    }
+    for (ptrdiff_t from = 0; from < n; from += PART) {
+        double sum[N_SUMS][LANES] = {{0}};
+        const ptrdiff_t stop = n - from < PART ? n : from + PART;
+        ptrdiff_t i = from;
+        for (; i + LANES <= stop; i += LANES) {
+            for (int l = 0; l < LANES; l++) {
+                const double x = values[i + l], gap = x - mean, square = gap * gap;
+                sum[ABSOLUTE][l] += fabs(gap);
+                sum[SECOND][l] += square;
+                sum[THIRD][l] += square * gap;
+                sum[FOURTH][l] += square * square;
+                sum[FROM_MEDIAN][l] += fabs(x - median);
+                sum[RAW][l] += x * x;
+            }
+        }
+        for (; i < stop; i++) {
+            const double x = values[i], gap = x - mean, square = gap * gap;
+            sum[ABSOLUTE][0] += fabs(gap);
+            sum[SECOND][0] += square;
+            sum[THIRD][0] += square * gap;
+            sum[FOURTH][0] += square * square;
+            sum[FROM_MEDIAN][0] += fabs(x - median);
+            sum[RAW][0] += x * x;
+        }
+        for (int k = 0; k < N_SUMS; k++) {
+            double part = 0;
+            for (int l = 0; l < LANES; l++) {
+                part += sum[k][l];
+            }
+            out[k] += part;
+        }
+    }
+}
+
+static PyObject *py_power_sums(PyObject *self, PyObject *args)
+{
+    static const Need needs[] = {{"values", 'f', 8, 1, 0}, {"out", 'f', 8, 1, 1}};
+    PyObject *objects[2];
+    double mean, median;
+    Array a[2];
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OddO:power_sums", &objects[0], &mean, &median, &objects[1]) ||
+        take_arrays(objects, needs, 2, a) < 0) {
+        return NULL;
+    }
+    const ptrdiff_t shape[1] = {N_SUMS};
+    if (need_shape(&a[1], "out", shape) == 0) {
+        Py_BEGIN_ALLOW_THREADS
+        sums_of(a[0].view.buf, a[0].view.shape[0], mean, median, a[1].view.buf);
+        Py_END_ALLOW_THREADS
+    }
+    give_back(a, 2);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* floor(count (x - low) / width) + 1, at most count: the operations of the definition, in order. */
+#define LEVELS(name, type)                                                                         \
+    CLONES static void name(const double *values, ptrdiff_t n, double count, double low,           \
+                            double width, type *out)                                               \
+    {                                                                                              \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                        \
+            const double level = floor(count * (values[i] - low) / width) + 1.0;                   \
+            out[i] = (type)(int32_t)(level > count ? count : level);                               \
+        }                                                                                          \
+    }
+
+LEVELS(levels_1, uint8_t)
+LEVELS(levels_2, uint16_t)
+
+static PyObject *py_number_levels(PyObject *self, PyObject *args)
+{
+    static const Need needs[] = {{"values", 'f', 8, 1, 0}, {"out", 'u', 0, 1, 1}};
+    PyObject *objects[2];
+    Py_ssize_t count;
+    double low, high;
+    Array a[2];
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OnddO:number_levels", &objects[0], &count, &low, &high,
+                          &objects[1]) ||
+        take_arrays(objects, needs, 2, a) < 0) {
+        return NULL;
+    }
+    const ptrdiff_t n = a[0].view.shape[0], shape[1] = {n};
+    const int small = a[1].view.itemsize == 1;
+    const double *values = a[0].view.buf;
+    if (count < 1 || count > (small ? UINT8_MAX : UINT16_MAX)) {
+        refuse("count: %zd levels do not fit.", count);
+    } else if (!(isfinite(low) && isfinite(high) && low < high && isfinite(high - low))) {
+        refuse("low, high: no range of numbers.");
+    } else if (need_shape(&a[1], "out", shape) == 0) {
+        int outside = 0;
+        Py_BEGIN_ALLOW_THREADS
+        for (ptrdiff_t i = 0; i < n; i++) {
+            outside |= !(values[i] >= low && values[i] <= high);
+        }
+        if (!outside && small) {
+            levels_1(values, n, (double)count, low, high - low, a[1].view.buf);
+        } else if (!outside) {
+            levels_2(values, n, (double)count, low, high - low, a[1].view.buf);
+        }
+        Py_END_ALLOW_THREADS
+        if (outside) {
+            refuse("values: one lies outside low and high.");
+        }
+    }
+    give_back(a, 2);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+PyMethodDef number_methods[] = {
+    {"power_sums", py_power_sums, METH_VARARGS,
+     "power_sums(values, mean, median, out): write the sums of |x - mean|, of its second, third "
+     "(signed) and fourth powers, of |x - median| and of x squared."},
+    {"number_levels", py_number_levels, METH_VARARGS,
+     "number_levels(values, count, low, high, out): write the level of each value among count "
+     "bins from low to high, from 1; the highest value belongs to the last bin."},
+    {NULL, NULL, 0, NULL},
+};
