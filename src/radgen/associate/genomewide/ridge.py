@@ -134,8 +134,9 @@ def polygenic_background(
 
     Where nearly everybody has close relatives, the tests beside the predictions are too mild: a
     person's prediction is fitted to relatives in other folds, which leaves residuals unlike
-    theirs (correlated -0.18 where the traits are 0.30). In 250 families of four the lambda of null variants is 0.857 by these predictions and
-    0.857 by REGENIE 4.1.2's; use ``gwas(model="lmm")`` there (1.01).
+    theirs (correlated -0.18 where the traits are 0.30). In 250 families of four the lambda of
+    null variants is 0.857 by these predictions and 0.857 by REGENIE 4.1.2's; use
+    ``gwas(model="lmm")`` there (1.01).
 
     References
     ----------
