@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from radgen._native._saddle import log_product
 from radgen.errors import InputError
 from radgen.stats.tail import chi2_log10p
 
@@ -122,10 +123,12 @@ def _parabola(q: float, w: Array, saddle: float) -> tuple[float, float]:
     # The error of the sum is exp(-2 pi distance / step), to the pole at 0 or the branch at 1/2.
     step = min(_STEP, min(abs(saddle), 0.5 - saddle) / (6.0 * unit))
     total, largest, at = 0.0, 0.0, 0
+    log_of = np.empty(_CHUNK, np.complex128)
     while True:
         y = (np.arange(at, at + _CHUNK) + 0.5) * step * unit
         s = saddle + bend * y * y + 1j * y
-        exponent = -0.5 * np.log(1.0 - 2.0 * np.multiply.outer(s, w)).sum(axis=1) - s * q - top
+        log_product(s, w, log_of)
+        exponent = -0.5 * log_of - s * q - top
         part = (np.exp(exponent) / s * (2.0 * bend * y + 1j)).imag
         total += float(part.sum())
         size = np.abs(part)
