@@ -134,7 +134,7 @@ def test_top_links_know_their_segments(result: AssociationResult) -> None:
 
 
 def test_result_and_report_draw_the_circle(result: AssociationResult) -> None:
-    placed = replace(result, genes=GENES)
+    placed = replace(result, places=GENES)
     ax = placed.plot("circos")
     assert len(_links(ax)) == top_links(result.frame).height
     assert {"7", "12", "17"} <= {text.get_text() for text in ax.texts}
@@ -146,7 +146,7 @@ def test_result_and_report_draw_the_circle(result: AssociationResult) -> None:
         circle[0].data["segment"].to_list() == top_links(result.frame, GENES)["segment"].to_list()
     )
     tables, plain = placed.encode()
-    assert AssociationResult.decode(tables, plain).genes.equals(GENES)
+    assert AssociationResult.decode(tables, plain).places.equals(GENES)
     nothing = replace(result, frame=result.frame.with_columns(q_bh=pl.lit(1.0)))
     assert all(
         b.title != "Circle of links" for b in render_association(nothing) if isinstance(b, Figure)

@@ -70,7 +70,7 @@ class AssociationResult(Result):
         at most 0.05), not_tested (pairs by reason), flagged, median_n, median_df,
         n_effective (effective number of tests), z_counts (tests by |z|, bins of
         `radgen.stats.selection.Z_EDGES`).
-    genes : polars.DataFrame
+    places : polars.DataFrame
         chrom, start, name: where genes lie, for the segments of the circle of links; no rows =
         not given.
     """
@@ -80,7 +80,7 @@ class AssociationResult(Result):
     plots: ClassVar[tuple[str, ...]] = ("volcano", "heatmap", "forest", "circos")
 
     summary: Mapping[str, Any] = field(default_factory=dict)
-    genes: pl.DataFrame = field(default_factory=pl.DataFrame)
+    places: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def significant(self, level: float = _LEVEL, *, by: str = "q_bh") -> pl.DataFrame:
         """Return the pairs whose adjusted value is at most `level`, smallest p first.
@@ -243,7 +243,7 @@ class AssociationResult(Result):
         from radgen.associate.top_links import top_links
         from radgen.plot import link_circle, short_names
 
-        rows = top_links(self.frame, self.genes)
+        rows = top_links(self.frame, self.places)
         return link_circle(
             short_names(rows["phenotype"].to_list()),
             rows["feature"].to_list(),

@@ -238,7 +238,7 @@ def _circle(result: Result, adjusted: str) -> list[Block]:
     """Return the circle of links where at least three pairs pass."""
     if "circos" not in result.plots or adjusted != "q_bh":
         return []
-    rows = top_links(result.table, _frame_of(result, "genes"))
+    rows = top_links(result.table, _frame_of(result, "places"))
     if rows["passed"].sum() < 3:
         return []
     title, alt, size = caption_of("circos")

@@ -123,7 +123,7 @@ def associate_inputs(
         **options,
     )
     if genes is not None:
-        result = replace(result, genes=genes.filter(pl.col("name").is_in(result.frame["omics"])))
+        result = replace(result, places=genes.filter(pl.col("name").is_in(result.frame["omics"])))
     if not streamed:
         with atomic_path(pairs) as path:
             result.frame.write_parquet(path)
