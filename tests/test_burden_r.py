@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,23 @@ def test_three_weights_with_unequal_multiplicity():
     assert liu_p(8.0, [2, 2, 0.5, 0.5]) == pytest.approx(mixture_p(8.0, [2, 2, 0.5, 0.5]), rel=0.05)
     with pytest.raises(InputError):
         mixture_p(1.0, [-1.0, 2.0])
+
+
+@pytest.mark.parametrize("small", [0.2, 0.02, 0.005])
+@pytest.mark.parametrize("k", [100, 1500])
+def test_one_weight_above_many_equals_the_convolution(k, small):
+    nodes, weights = np.polynomial.legendre.leggauss(600)
+    sd = np.sqrt(2.0 + 2.0 * k * small**2)
+    for deviate in (-0.5, 0.1, 1.0, 3.0, 8.0):
+        q = 1.0 + k * small + deviate * sd  # u^2 + small * chi2(k) > q, u normal
+        want = 2.0 * stats.norm.sf(np.sqrt(q))
+        edges = np.linspace(0.0, np.sqrt(q), 9)
+        for low, high in pairwise(edges):
+            u = 0.5 * (high - low) * (nodes + 1.0) + low
+            inner = stats.chi2.sf((q - u * u) / small, k) * 2.0 * stats.norm.pdf(u)
+            want += (inner * weights).sum() * 0.5 * (high - low)
+        found = mixture_p(q, np.r_[1.0, np.full(k, small)])
+        assert found == pytest.approx(want, rel=1e-8)
 
 
 @pytest.fixture(scope="module")

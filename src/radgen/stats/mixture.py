@@ -17,6 +17,7 @@ __all__ = ["liu_moments", "liu_p", "mixture_log10p", "mixture_p"]
 Array = NDArray[np.float64]
 _STEP = 0.1
 _CHUNK = 128
+_UPHILL = 1e-6
 
 
 def mixture_log10p(q: float, weights: ArrayLike) -> float:
@@ -117,18 +118,24 @@ def _saddle(q: float, w: Array) -> float:
 
 def _parabola(q: float, w: Array, saddle: float) -> tuple[float, float]:
     _, second, third = _derivatives(saddle, w)
-    bend = third / (6.0 * second)
+    bend = start = third / (6.0 * second)
     unit = 1.0 / math.sqrt(second)
     top = -0.5 * float(np.log(1.0 - 2.0 * w * saddle).sum()) - saddle * q
     # The error of the sum is exp(-2 pi distance / step), to the pole at 0 or the branch at 1/2.
     step = min(_STEP, min(abs(saddle), 0.5 - saddle) / (6.0 * unit))
-    total, largest, at = 0.0, 0.0, 0
+    total, largest, at, last = 0.0, 0.0, 0, 0.0
     log_of = np.empty(_CHUNK, np.complex128)
     while True:
         y = (np.arange(at, at + _CHUNK) + 0.5) * step * unit
         s = saddle + bend * y * y + 1j * y
         log_product(s, w, log_of)
         exponent = -0.5 * log_of - s * q - top
+        if bend and float(np.diff(exponent.real, prepend=last).max()) > _UPHILL:
+            # One weight far above many others: the parabola climbs. A straight line never does.
+            bend = 0.25 * bend if bend > 1e-3 * start else 0.0
+            total, largest, at, last = 0.0, 0.0, 0, 0.0
+            continue
+        last = float(exponent.real[-1])
         part = (np.exp(exponent) / s * (2.0 * bend * y + 1j)).imag
         total += float(part.sum())
         size = np.abs(part)
