@@ -148,3 +148,14 @@ def test_the_other_genetics_commands_read_words_too(genotypes, tmp_path):
         assert result.exit_code == 0, (result.output, result.exception)
         found.append(pl.read_parquet(out))
     assert found[0].equals(found[1])
+
+
+def test_ids_and_free_text_are_no_states():
+    table = pl.DataFrame(
+        {"FID": ["0", "0", "0"], "IID": ["1", "2", "3"], "arm": ["yes", "no", "yes"],
+         "note": ["n", "left", "t"]}
+    )  # fmt: skip
+    coded, notes = code_states(table, table.columns, what="t.csv")
+    assert coded.select("FID", "IID", "note").equals(table.select("FID", "IID", "note"))
+    assert coded["arm"].to_list() == [1.0, 0.0, 1.0]
+    assert len(notes) == 1

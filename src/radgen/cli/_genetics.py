@@ -150,7 +150,7 @@ def in_numbers(
         return table
     from radgen.io.states import code_states
 
-    table, notes = code_states(table, wanted or table.columns[1:], what=str(path))
+    table, notes = code_states(table, wanted or table.columns, what=str(path))
     for note in notes:
         typer.echo(note)
     return table

@@ -56,7 +56,7 @@ def run(given: Mapping[str, Any]) -> None:
     write_report(report, out / "report.html")
     for line in (
         *notes,
-        *(text for item in found for text in (*item.warnings, *item.statements())),
+        *(text for item in found for text in (*item.warnings, *item.findings())),
     ):
         typer.echo(line)
     typer.echo(f"Report: {out / 'report.html'}")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import polars as pl
 
+from radgen._core.id_names import FAMILY_NAMES, first_id_name
 from radgen.errors import FormatError, shown
 from radgen.io.traits import STATES, code_column, match_columns, read_lexicon
 
@@ -22,7 +23,7 @@ def code_states(
     frame : polars.DataFrame
         A row a sample.
     columns : collection of str
-        Columns to look at; those of numbers stay as they are.
+        Columns to look at; ids, numbers and text that is more than states stay as they are.
     what : str
         The table's name in messages.
 
@@ -36,8 +37,8 @@ def code_states(
     Raises
     ------
     FormatError
-        If some cells of a column are known states and others are not, so that none is taken for
-        missing by mistake.
+        If some cells of a molecular marker are known states and others are not, so that none is
+        taken for missing by mistake.
 
     Examples
     --------
@@ -48,13 +49,18 @@ def code_states(
     markers = dict(match_columns(frame, read_lexicon("markers")))
     (anything,) = read_lexicon(STATES).traits
     coded, notes = [], []
+    ids = {first_id_name(frame.columns), *FAMILY_NAMES}
     for name in columns:
-        if name not in frame.columns or frame[name].dtype not in (pl.String, pl.Categorical):
+        if name in ids or name not in frame.columns:
+            continue
+        if frame[name].dtype not in (pl.String, pl.Categorical):
             continue
         trait = markers.get(name, anything)
         values, refused = code_column(frame[name], trait)
         known = values.is_not_null().sum()
         if not known:
+            continue
+        if refused and name not in markers:
             continue
         if refused:
             words = shown([f"{word!r} (row {row + 1})" for row, word in refused.items()], 8)
