@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BLOCK = 2048, REACH = 15 }; /* voxels that are worked on together; widest neighbourhood */
+
 static int32_t root_of(int32_t *parent, int32_t v)
 {
     while (parent[v] != v) {
@@ -345,8 +347,8 @@ static ptrdiff_t neighbourhood(const Array *levels, long reach, long period, lon
         refuse("period: %ld; it must lie between 0 and 60000.", period);
         return -1;
     }
-    if (reach < 1 || reach > 15) {
-        refuse("distance: %ld; it must lie between 1 and 15.", reach);
+    if (reach < 1 || reach > REACH) {
+        refuse("distance: %ld; it must lie between 1 and %d.", reach, REACH);
         return -1;
     }
     if (grid_of(levels, period == 1 ? 0 : reach, reach, reach, grid) < 0 ||
@@ -380,20 +382,13 @@ static PyObject *py_ngtdm(PyObject *self, PyObject *args)
     }
     if (width > 0 && need_shape(&a[1], "out_count", shape) == 0 &&
         need_shape(&a[2], "out_gap", shape) == 0) {
-        uint32_t *sums = malloc((size_t)grid.nx * 2 * sizeof *sums);
-        if (sums == NULL) {
-            PyErr_NoMemory();
-        } else {
-            uint32_t *counts = sums + grid.nx;
-            Py_BEGIN_ALLOW_THREADS
-            BY_LEVEL(a[0],
-                     ngtdm_8(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
-                             a[1].view.buf, a[2].view.buf),
-                     ngtdm_16(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
-                              a[1].view.buf, a[2].view.buf))
-            Py_END_ALLOW_THREADS
-        }
-        free(sums);
+        Py_BEGIN_ALLOW_THREADS
+        BY_LEVEL(a[0],
+                 ngtdm_8(a[0].view.buf, &grid, n_levels, width, period, a[1].view.buf,
+                         a[2].view.buf),
+                 ngtdm_16(a[0].view.buf, &grid, n_levels, width, period, a[1].view.buf,
+                          a[2].view.buf))
+        Py_END_ALLOW_THREADS
     }
     give_back(a, 3);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
@@ -426,19 +421,13 @@ static PyObject *py_ngldm(PyObject *self, PyObject *args)
         shape[0] = groups_of(&grid, period);
     }
     if (width > 0 && need_shape(&a[1], "out", shape) == 0) {
-        uint16_t *like = malloc((size_t)grid.nx * sizeof *like);
-        if (like == NULL) {
-            PyErr_NoMemory();
-        } else {
-            Py_BEGIN_ALLOW_THREADS
-            BY_LEVEL(a[0],
-                     ngldm_8(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
-                             a[1].view.buf),
-                     ngldm_16(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
-                              a[1].view.buf))
-            Py_END_ALLOW_THREADS
-        }
-        free(like);
+        Py_BEGIN_ALLOW_THREADS
+        BY_LEVEL(a[0],
+                 ngldm_8(a[0].view.buf, &grid, n_levels, width + 1, period, alpha,
+                         a[1].view.buf),
+                 ngldm_16(a[0].view.buf, &grid, n_levels, width + 1, period, alpha,
+                          a[1].view.buf))
+        Py_END_ALLOW_THREADS
     }
     give_back(a, 2);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
