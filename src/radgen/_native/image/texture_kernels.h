@@ -49,14 +49,26 @@ CLONES static ptrdiff_t KERNEL(scan)(const LEVEL *lev, const Grid *g, int n_leve
 static void KERNEL(glcm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
                          ptrdiff_t n_levels, ptrdiff_t period, uint32_t *out)
 {
-    ptrdiff_t width = n_levels + 1;
+    ptrdiff_t width = n_levels + 1, size = width * width;
     FOR_ROWS
     {
         const LEVEL *row = lev + at;
-        uint32_t *slice = out + (period ? (z - g->mz) / period : 0) * n_steps * width * width;
-        for (int d = 0; d < n_steps; d++) {
+        uint32_t *matrix = out + (period ? (z - g->mz) / period : 0) * n_steps * size;
+        int d = 0;
+        /* Four directions at a time: then a count seldom waits for the one before it. */
+        for (; d + 4 <= n_steps; d += 4, matrix += 4 * size) {
+            const LEVEL *a = row + step[d], *b = row + step[d + 1];
+            const LEVEL *c = row + step[d + 2], *e = row + step[d + 3];
+            for (ptrdiff_t x = x0; x < x1; x++) {
+                uint32_t *cells = matrix + row[x] * width;
+                cells[a[x]]++;
+                cells[size + b[x]]++;
+                cells[2 * size + c[x]]++;
+                cells[3 * size + e[x]]++;
+            }
+        }
+        for (; d < n_steps; d++, matrix += size) {
             const LEVEL *other = row + step[d];
-            uint32_t *matrix = slice + d * width * width;
             for (ptrdiff_t x = x0; x < x1; x++) {
                 matrix[row[x] * width + other[x]]++;
             }
