@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum { BLOCK = 2048, REACH = 15 }; /* voxels that are worked on together; widest neighbourhood */
 
@@ -76,7 +79,12 @@ static void touching(const int32_t *offset, int n_steps, uint16_t *near)
 static inline uint64_t bits_of(const uint8_t *bytes)
 {
     uint64_t bits = 0;
-#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if defined(__SSE2__)
+    for (int k = 0; k < 64; k += 16) {
+        __m128i sixteen = _mm_loadu_si128((const __m128i *)(bytes + k));
+        bits |= (uint64_t)_mm_movemask_epi8(_mm_slli_epi16(sixteen, 7)) << k;
+    }
+#elif defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     for (int k = 0; k < 64; k += 8) {
         uint64_t eight;
         memcpy(&eight, bytes + k, sizeof eight);
@@ -229,17 +237,19 @@ static PyObject *py_glcm(PyObject *self, PyObject *args)
 static PyObject *py_glrlm(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *given[3];
+    PyObject *given[4];
     long n_levels;
     long period;
-    if (!PyArg_ParseTuple(args, "OOllO", &given[0], &given[1], &n_levels, &period, &given[2])) {
+    if (!PyArg_ParseTuple(args, "OOllOO", &given[0], &given[1], &n_levels, &period, &given[3],
+                          &given[2])) {
         return NULL;
     }
-    const Need needs[3] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}};
-    Array a[3];
+    const Need needs[4] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}, {"equal", 'u', 4, 3, 0}};
+    int n_arrays = given[3] == Py_None ? 3 : 4;
+    Array a[4];
     Grid grid;
     ptrdiff_t *steps = NULL;
-    if (take_arrays(given, needs, 3, a) < 0) {
+    if (take_arrays(given, needs, n_arrays, a) < 0) {
         return NULL;
     }
     if (read_steps(&a[0], &a[1], 1, period, &grid, &steps) == 0 &&
@@ -250,27 +260,29 @@ static PyObject *py_glrlm(PyObject *self, PyObject *args)
         longest = longest > grid.nx ? longest : grid.nx;
         ptrdiff_t width = longest + 1;
         ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, width};
-        uint8_t *ends = NULL;
-        if (need_shape(&a[2], "out", shape) == 0) {
-            ends = calloc((size_t)(grid.ny * grid.nx) + 64, sizeof *ends);
-            if (ends == NULL) {
+        uint8_t *marks = NULL;
+        if (need_shape(&a[2], "out", shape) == 0 &&
+            (n_arrays == 3 || need_shape(&a[3], "equal", shape) == 0)) {
+            marks = calloc((size_t)(grid.ny * grid.nx) + 64, sizeof *marks);
+            if (marks == NULL) {
                 PyErr_NoMemory();
             }
         }
-        if (ends != NULL) {
+        if (marks != NULL) {
             uint32_t *out = a[2].view.buf;
+            const uint32_t *equal = n_arrays == 4 ? a[3].view.buf : NULL;
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, ends,
-                             out),
-                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, ends,
-                              out))
+                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, equal,
+                             marks, out),
+                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, equal,
+                              marks, out))
             Py_END_ALLOW_THREADS
         }
-        free(ends);
+        free(marks);
     }
     free(steps);
-    give_back(a, 3);
+    give_back(a, n_arrays);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -438,8 +450,9 @@ PyMethodDef texture_methods[] = {
      "glcm(levels, offsets, n_levels, period, out): add co-occurrence counts to out (slices, "
      "offsets, n_levels + 1, n_levels + 1)."},
     {"glrlm", py_glrlm, METH_VARARGS,
-     "glrlm(levels, offsets, n_levels, period, out): add run counts to out (slices, offsets, "
-     "n_levels + 1, longest axis + 1)."},
+     "glrlm(levels, offsets, n_levels, period, equal, out): add run counts to out (slices, "
+     "offsets, n_levels + 1, longest axis + 1). equal (slices, offsets, n_levels + 1) holds how "
+     "many neighbours along an offset share a level, or is None."},
     {"zones", py_zones, METH_VARARGS,
      "zones(levels, distance, offsets, out_level, out_size, out_distance, out_slice): write one "
      "item a zone and return how many there are."},

@@ -92,54 +92,106 @@ static inline void KERNEL(last)(const LEVEL *restrict here, const LEVEL *restric
     }
 }
 
-/* Runs: a run of two voxels or more is counted where it ends, its length by going back; `ends`
- * has a byte for each voxel of a slice, and 64 more. The voxels of a level that lie in no such
- * run are its runs of one, so those need no counting. */
+/* Which of `n` voxels lie inside a run of three or more, not at its ends. */
+static inline void KERNEL(middle)(const LEVEL *restrict here, const LEVEL *restrict before,
+                                  const LEVEL *restrict after, uint8_t *restrict marks,
+                                  ptrdiff_t n)
+{
+    for (ptrdiff_t x = 0; x < n; x++) {
+        marks[x] = (uint8_t)((here[x] == before[x]) & (here[x] != 0) & (here[x] == after[x]));
+    }
+}
+
+/* Count the runs whose marked voxel is the last (beyond = 0) or the last but one (1, where other
+ * voxels are marked too), by going back from the end. */
+static inline void KERNEL(runs)(const LEVEL *here, const uint8_t *marks, ptrdiff_t n,
+                                ptrdiff_t back, ptrdiff_t beyond, ptrdiff_t width,
+                                uint32_t *matrix)
+{
+    for (ptrdiff_t x = 0; x < n; x += 64) {
+        for (uint64_t bits = bits_of(marks + x); bits; bits &= bits - 1) {
+            const LEVEL *end = here + x + lowest_bit(bits) + beyond * back;
+            LEVEL level = end[-beyond * back];
+            if (beyond && end[back] == level) {
+                continue; /* the run goes on */
+            }
+            ptrdiff_t run = 2 + beyond;
+            while (end[-run * back] == level) {
+                run++;
+            }
+            run = run < width ? run : width - 1;
+            matrix[level * width + run]++;
+        }
+    }
+}
+
+/* Runs of two and one, from what is known of a level and direction: its voxels, its pairs of
+ * neighbours (NULL where runs of two were counted), its longer runs. */
+static inline void KERNEL(short_runs)(uint32_t *cells, ptrdiff_t width, uint32_t voxels,
+                                      const uint32_t *pairs)
+{
+    uint32_t in_runs = 0, steps = 0;
+    for (ptrdiff_t run = 3; run < width; run++) {
+        in_runs += (uint32_t)run * cells[run];
+        steps += (uint32_t)(run - 1) * cells[run];
+    }
+    if (width > 2) {
+        if (pairs != NULL) {
+            cells[2] = *pairs - steps;
+        }
+        in_runs += 2 * cells[2];
+    }
+    cells[1] = voxels - in_runs;
+}
+
+/* Runs: those of two voxels or more are counted where they end; the voxels of a level that lie
+ * in no such run are its runs of one, so those need no counting. Where the number of `equal`
+ * neighbours (the diagonal of the co-occurrence matrix) is known, runs of two follow from it,
+ * and the few of three or more alone are counted. `marks` has a byte for each voxel of a slice,
+ * and 64 more. */
 CLONES static void KERNEL(glrlm)(const LEVEL *lev, const Grid *g, const ptrdiff_t *step, int n_steps,
-                          ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period, uint8_t *ends,
-                          uint32_t *out)
+                          ptrdiff_t n_levels, ptrdiff_t width, ptrdiff_t period,
+                          const uint32_t *equal, uint8_t *marks, uint32_t *out)
 {
     ptrdiff_t size = (n_levels + 1) * width;
     FOR_SLICES
     {
         const LEVEL *here = lev + first;
-        memset(ends + n, 0, 64);
+        memset(marks + n, 0, 64);
         for (int d = 0; d < n_steps; d++) {
             ptrdiff_t back = step[d];
             uint32_t *matrix = out + ((period ? (z - g->mz) / period : 0) * n_steps + d) * size;
-            KERNEL(last)(here, here - back, here + back, ends, n);
-            for (ptrdiff_t x = 0; x < n; x += 64) {
-                for (uint64_t bits = bits_of(ends + x); bits; bits &= bits - 1) {
-                    const LEVEL *end = here + x + lowest_bit(bits);
-                    LEVEL level = *end;
-                    ptrdiff_t run = 2;
-                    while (end[-run * back] == level) {
-                        run++;
-                    }
-                    run = run < width ? run : width - 1;
-                    matrix[level * width + run]++;
-                }
+            if (equal == NULL) {
+                KERNEL(last)(here, here - back, here + back, marks, n);
+                KERNEL(runs)(here, marks, n, back, 0, width, matrix);
+            } else {
+                KERNEL(middle)(here, here - back, here + back, marks, n);
+                KERNEL(runs)(here, marks, n, back, 1, width, matrix);
             }
         }
     }
     ptrdiff_t groups = period ? (g->nz - 2 * g->mz + period - 1) / period : 1;
-    uint32_t *single = out + 1; /* column 1 of the first direction holds the voxels of a level */
+    /* Column 1 of up to four directions holds the voxels of a level in turn: see glcm. */
+    ptrdiff_t columns = n_steps < 4 ? 1 : 4;
     FOR_ROWS
     {
-        uint32_t *column = single + (period ? (z - g->mz) / period : 0) * n_steps * size;
+        uint32_t *column = out + 1 + (period ? (z - g->mz) / period : 0) * n_steps * size;
         for (ptrdiff_t x = x0; x < x1; x++) {
-            column[lev[at + x] * width]++;
+            column[(x & (columns - 1)) * size + lev[at + x] * width]++;
         }
     }
     for (ptrdiff_t k = 0; k < groups; k++) {
         for (ptrdiff_t level = 1; level <= n_levels; level++) {
-            uint32_t *cells = out + k * n_steps * size + level * width, voxels = cells[1];
-            for (int d = 0; d < n_steps; d++, cells += size) {
-                uint32_t in_runs = 0;
-                for (ptrdiff_t run = 2; run < width; run++) {
-                    in_runs += (uint32_t)run * cells[run];
+            uint32_t *cells = out + k * n_steps * size + level * width, voxels = 0;
+            for (ptrdiff_t d = 0; d < columns; d++) {
+                voxels += cells[d * size + 1];
+            }
+            for (ptrdiff_t d = 0; d < n_steps; d++, cells += size) {
+                const uint32_t *pairs = NULL;
+                if (equal != NULL) {
+                    pairs = equal + (k * n_steps + d) * (n_levels + 1) + level;
                 }
-                cells[1] = voxels - in_runs;
+                KERNEL(short_runs)(cells, width, voxels, pairs);
             }
         }
     }
