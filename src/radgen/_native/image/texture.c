@@ -9,6 +9,14 @@
 
 enum { BLOCK = 2048, REACH = 15 }; /* voxels that are worked on together; widest neighbourhood */
 
+/* What is known of each zone, or of each label before labels are merged. */
+typedef struct {
+    uint16_t *level;
+    uint32_t *size;
+    uint16_t *far; /* least distance */
+    int32_t *slice;
+} Zones;
+
 static int32_t root_of(int32_t *parent, int32_t v)
 {
     while (parent[v] != v) {
@@ -18,42 +26,65 @@ static int32_t root_of(int32_t *parent, int32_t v)
     return v;
 }
 
-/* Join two trees under the smaller index, so that a root comes first in scan order. */
-static int32_t join(int32_t *parent, int32_t root, int32_t other)
+/* Join two labels under the smaller root, the one that comes first in scan order. */
+static void join(int32_t *parent, int32_t a, int32_t b)
 {
-    other = root_of(parent, other);
-    if (other < root) {
-        parent[root] = other;
-        return other;
+    if (a == b) {
+        return;
     }
-    parent[other] = root;
-    return root;
+    a = root_of(parent, a);
+    b = root_of(parent, b);
+    if (a < b) {
+        parent[b] = a;
+    } else {
+        parent[a] = b;
+    }
 }
 
-/* Of neighbours (bits), list the first of each group that is connected through `near`, where
- * near[d] holds the neighbours that touch neighbour d: four bits each, 15 ends the list. */
-static uint64_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
+/* Bring labels with one root together, in place: a zone's number is at most its root. */
+static ptrdiff_t merged(int32_t *parent, int32_t n_labels, const Zones *zones)
 {
-    uint64_t list = 0;
-    int shift = 0;
-    uint16_t left = bits;
-    for (int d = 0; d < n_steps; d++) {
-        if (!(left >> d & 1)) {
-            continue;
-        }
-        uint16_t group = (uint16_t)(1u << d), before = 0;
-        while (group != before) {
-            before = group;
-            for (int e = 0; e < n_steps; e++) {
-                group |= group >> e & 1 ? near[e] & bits : 0;
+    int32_t n_zones = 0;
+    for (int32_t label = 0; label < n_labels; label++) {
+        if (parent[label] == label) {
+            zones->level[n_zones] = zones->level[label];
+            zones->size[n_zones] = zones->size[label];
+            zones->far[n_zones] = zones->far[label];
+            zones->slice[n_zones] = zones->slice[label];
+            parent[label] = n_zones++;
+        } else {
+            /* Parents come first, so theirs is a zone's number already. */
+            int32_t zone = parent[label] = parent[parent[label]];
+            zones->size[zone] += zones->size[label];
+            if (zones->far[label] < zones->far[zone]) {
+                zones->far[zone] = zones->far[label];
             }
         }
-        list |= (uint64_t)d << shift;
-        shift += 4;
-        left &= (uint16_t)~group;
     }
-    return list | (uint64_t)15 << shift;
+    return n_zones;
 }
+
+static inline int lowest_bit(uint64_t bits)
+{
+#if defined(__GNUC__)
+    return __builtin_ctzll(bits);
+#else
+    int at = 0;
+    while (!(bits >> at & 1)) {
+        at++;
+    }
+    return at;
+#endif
+}
+
+/* Which neighbours met before a voxel is joined to, given which of them (bits) share its level:
+ * few[bits] lists one of each group that is connected already, four bits each; 15s follow, and
+ * lead to the voxel itself: step[15] = 0. */
+typedef struct {
+    int n_steps;
+    ptrdiff_t step[16];
+    uint64_t *few;
+} Joins;
 
 /* Which neighbours touch which: their offsets differ by at most one voxel along each axis, and
  * the difference (or its opposite) is itself an offset that joins. */
@@ -73,6 +104,26 @@ static void touching(const int32_t *offset, int n_steps, uint16_t *near)
             }
         }
     }
+}
+
+static uint64_t one_of_each(uint32_t bits, const uint16_t *near)
+{
+    uint64_t list = 0;
+    int shift = 0;
+    while (bits) {
+        int lead = lowest_bit(bits);
+        uint32_t reached = 1u << lead;
+        bits &= ~reached;
+        while (reached) {
+            int d = lowest_bit(reached);
+            reached &= reached - 1;
+            reached |= near[d] & bits;
+            bits &= ~(uint32_t)near[d];
+        }
+        list |= (uint64_t)lead << shift;
+        shift += 4;
+    }
+    return list | UINT64_MAX << shift;
 }
 
 /* 64 bytes of 0 or 1 as bits, the first as the lowest. */
@@ -97,19 +148,6 @@ static inline uint64_t bits_of(const uint8_t *bytes)
     }
 #endif
     return bits;
-}
-
-static inline int lowest_bit(uint64_t bits)
-{
-#if defined(__GNUC__)
-    return __builtin_ctzll(bits);
-#else
-    int at = 0;
-    while (!(bits >> at & 1)) {
-        at++;
-    }
-    return at;
-#endif
 }
 
 #define LEVEL uint8_t
@@ -323,26 +361,31 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
         }
     }
     if (inside >= 0) {
-        int32_t *parent = malloc((size_t)(grid.nz * grid.ny * grid.nx) * sizeof *parent);
+        int32_t *labels = malloc((size_t)(grid.nz * grid.ny * grid.nx + inside) * sizeof *labels);
         uint16_t *bits = malloc((size_t)(grid.ny * grid.nx) * sizeof *bits);
-        uint64_t *few = calloc((size_t)1 << a[2].view.shape[0], sizeof *few);
+        uint64_t *few = malloc(((size_t)1 << a[2].view.shape[0]) * sizeof *few);
         uint16_t near[16];
-        if (parent == NULL || bits == NULL || few == NULL) {
+        if (labels == NULL || bits == NULL || few == NULL) {
             PyErr_NoMemory();
         } else {
             int n = (int)a[2].view.shape[0];
+            int32_t *parent = labels + grid.nz * grid.ny * grid.nx;
+            Joins joins = {.n_steps = n, .few = few};
+            memcpy(joins.step, steps, (size_t)n * sizeof *steps);
+            const Zones out = {a[3].view.buf, a[4].view.buf, a[5].view.buf, a[6].view.buf};
             touching(a[2].view.buf, n, near);
+            for (uint32_t shared = 0; shared < 1u << n; shared++) {
+                few[shared] = one_of_each(shared, near);
+            }
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     n_zones = zones_8(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
-                                       parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
-                                       a[6].view.buf),
-                     n_zones = zones_16(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
-                                        parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
-                                        a[6].view.buf))
+                     n_zones = zones_8(a[0].view.buf, a[1].view.buf, &grid, &joins, labels,
+                                       parent, bits, &out),
+                     n_zones = zones_16(a[0].view.buf, a[1].view.buf, &grid, &joins, labels,
+                                        parent, bits, &out))
             Py_END_ALLOW_THREADS
         }
-        free(parent);
+        free(labels);
         free(bits);
         free(few);
     }

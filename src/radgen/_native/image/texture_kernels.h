@@ -205,60 +205,70 @@ static inline void KERNEL(alike)(const LEVEL *restrict here, const LEVEL *restri
     }
 }
 
-/* Zones of one level, joined by union-find over the neighbours met before (steps < 0). Those
- * that touch each other are joined already, so one of each touching group will do. */
-CLONES static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
-                               const ptrdiff_t *step, int n_steps, const uint16_t *near,
-                               uint64_t *few, int32_t *parent, uint16_t *bits,
-                               uint16_t *out_level, uint32_t *out_size,
-                               uint16_t *out_far, int32_t *out_slice)
+/* Give each voxel the label of a neighbour met before, or a new one; join labels that meet. Of
+ * neighbours that touch each other one will do, for they are joined already. Returns the number
+ * of labels so far. The next label is always made ready: no branch for processors to guess. */
+static inline int32_t KERNEL(label_slice)(const LEVEL *restrict here, ptrdiff_t n,
+                                          const uint16_t *restrict bits, const Joins *joins,
+                                          int32_t *labels, int32_t *parent, int32_t n_labels)
 {
-    ptrdiff_t n_zones = 0;
+    const ptrdiff_t *step = joins->step;
+    const uint64_t *few = joins->few;
+    for (ptrdiff_t x = 0; x < n; x++) {
+        if (here[x] == 0) {
+            continue;
+        }
+        uint64_t list = few[bits[x]];
+        labels[x] = parent[n_labels] = n_labels;
+        int32_t own = labels[x] = labels[x + step[list & 15]];
+        n_labels += bits[x] == 0;
+        for (list >>= 4; (list & 15) != 15; list >>= 4) {
+            join(parent, own, labels[x + step[list & 15]]);
+        }
+    }
+    return n_labels;
+}
+
+/* Keep level, size and least distance by label. */
+static inline void KERNEL(describe)(const LEVEL *restrict here, const uint16_t *restrict far,
+                                    const int32_t *restrict labels, ptrdiff_t n,
+                                    const Zones *zones)
+{
+    uint32_t *restrict size = zones->size;
+    uint16_t *restrict least = zones->far, *restrict level = zones->level;
+    for (ptrdiff_t x = 0; x < n; x++) {
+        if (here[x]) {
+            int32_t label = labels[x];
+            level[label] = here[x];
+            size[label]++;
+            least[label] = far[x] < least[label] ? far[x] : least[label];
+        }
+    }
+}
+
+/* Zones of one level, connected through the steps (all < 0) and their opposites. */
+CLONES static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
+                               const Joins *joins, int32_t *labels, int32_t *parent,
+                               uint16_t *bits, const Zones *out)
+{
+    int32_t n_labels = 0;
     FOR_SLICES
     {
         const LEVEL *here = lev + first;
         memset(bits, 0, (size_t)n * sizeof *bits);
-        for (int d = 0; d < n_steps; d++) {
-            KERNEL(alike)(here, here + step[d], (uint16_t)(1u << d), bits, n);
+        for (int d = 0; d < joins->n_steps; d++) {
+            KERNEL(alike)(here, here + joins->step[d], (uint16_t)(1u << d), bits, n);
         }
-        for (ptrdiff_t x = 0; x < n; x++) {
-            if (here[x] == 0) {
-                continue;
-            }
-            int32_t root = (int32_t)(first + x);
-            parent[root] = root;
-            if (bits[x] == 0) {
-                continue;
-            }
-            if (few[bits[x]] == 0) {
-                few[bits[x]] = one_of_each(bits[x], near, n_steps);
-            }
-            for (uint64_t list = few[bits[x]]; (list & 15) != 15; list >>= 4) {
-                root = join(parent, root, (int32_t)(first + x + step[list & 15]));
-            }
+        int32_t label = n_labels;
+        n_labels = KERNEL(label_slice)(here, n, bits, joins, labels + first, parent, n_labels);
+        for (; label < n_labels; label++) {
+            out->size[label] = 0;
+            out->far[label] = UINT16_MAX;
+            out->slice[label] = (int32_t)(z - g->mz);
         }
+        KERNEL(describe)(here, far + first, labels + first, n, out);
     }
-    FOR_ROWS
-    {
-        for (ptrdiff_t x = x0; x < x1; x++) {
-            if (lev[at + x] == 0) {
-                continue;
-            }
-            int32_t v = (int32_t)(at + x), up = parent[v];
-            ptrdiff_t zone = up == v ? n_zones++ : -(ptrdiff_t)parent[up] - 1;
-            uint16_t depth = far ? far[v] : 0;
-            parent[v] = (int32_t)(-zone - 1);
-            if (up == v) {
-                out_level[zone] = lev[v];
-                out_size[zone] = 0;
-                out_far[zone] = depth;
-                out_slice[zone] = (int32_t)(z - g->mz);
-            }
-            out_size[zone]++;
-            out_far[zone] = depth < out_far[zone] ? depth : out_far[zone];
-        }
-    }
-    return n_zones;
+    return merged(parent, n_labels, out);
 }
 
 /* Slices in blocks whose intermediate results stay in the nearest cache. */
