@@ -255,3 +255,14 @@ def test_chromosome_names(tmp_path):
     (tmp_path / "g.bim").write_text("".join(f"{c}\tv\t0\t1\tA\tG\n" for c in ("chr2", 23, 25, "M")))
     assert open_genotypes(path).variants["chrom"].to_list() == ["2", "X", "PAR", "MT"]
     assert open_genotypes(path).variants["pos"].dtype == pl.Int64
+
+
+@pytest.mark.parametrize("mark", ["\t", " ", "  "], ids=["tab", "space", "spaces"])
+def test_a_short_line_beside_genotypes_is_named_and_a_blank_one_passed_over(tmp_path, mark):
+    path = write_bed(tmp_path, np.zeros((3, 5), int))
+    rows = [mark.join(("1", f"v{i}", "0", f"{i + 1}", "A", "G")) for i in range(3)]
+    (tmp_path / "g.bim").write_text("\n".join([rows[0], "", *rows[1:], ""]))
+    assert open_genotypes(path).variants["id"].to_list() == ["v0", "v1", "v2"]
+    (tmp_path / "g.bim").write_text("\n".join([*rows[:2], rows[2][: -len(mark) - 1]]))
+    with pytest.raises(FormatError, match="bim:3: has 5 fields"):
+        open_genotypes(path)
