@@ -227,6 +227,12 @@ def number_call(f: Fuzzer, *, levels: bool) -> tuple[Any, ...]:
     return f.spoil(values), count, float(low), float(high), f.spoil(np.zeros(n, dtype))
 
 
+def whole_call(f: Fuzzer) -> tuple[Any, ...]:
+    values = f.rng.integers(0, f.number(1, 40) % 1000 + 1, int(f.rng.integers(0, 1300)))
+    low = float(f.rng.choice([0.0, 0.0, 0.5, -3.0, np.nan, np.inf, 1e300]))
+    return f.spoil(values + low), low, f.spoil(np.zeros(f.number(1, 60) % 1000, np.int64))
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm": lambda f: glcm_call(f, runs=False),
     "glrlm": lambda f: glcm_call(f, runs=True),
@@ -247,6 +253,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "pair_weights": lambda f: pair_call(f, what="weights"),
     "pair_sums": lambda f: pair_call(f, what="sums"),
     "power_sums": lambda f: number_call(f, levels=False),
+    "whole_counts": whole_call,
     "number_levels": lambda f: number_call(f, levels=True),
 }
 
