@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radgen._core.files import atomic_path
 from radgen._core.naming import require_choice
 from radgen.errors import GeometryError, InputError
 
@@ -15,7 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"]
+__all__ = [
+    "contact_sheet",
+    "feature_map",
+    "glcm_heatmap",
+    "intensity_histogram",
+    "montage",
+    "write_overlay",
+]
 
 Plane = Literal["axial", "coronal", "sagittal"]
 
@@ -230,6 +240,33 @@ def feature_map(
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return axes
+
+
+def write_overlay(image: _Gridded, values: NDArray[Any], beside: Path, *, label: str = "") -> Path:
+    """Draw a voxel map over its scan as a PNG beside the file of the map.
+
+    Parameters
+    ----------
+    image : ImageVolume (n_z, n_y, n_x)
+        The scan.
+    values : ndarray (n_z, n_y, n_x)
+        The map, NaN where there is nothing to show.
+    beside : Path
+        File of the map: the picture has its name and the suffix ``.png``.
+    label : str
+        Name and unit of the values.
+
+    Returns
+    -------
+    Path
+        The picture.
+    """
+    stem = re.sub(r"(\.nii)?\.[^.]+$", "", beside.name)
+    target = beside.with_name(stem + ".png")
+    axes = feature_map(image, values, label=label)
+    with atomic_path(target) as temporary:
+        axes.figure.savefig(temporary, dpi=130)
+    return target
 
 
 def intensity_histogram(
