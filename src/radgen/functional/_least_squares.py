@@ -65,7 +65,7 @@ def fit_curves(
     ----------
     model : callable
         ``model(parameters, rows)`` gives predictions (n, n_times) and their derivatives
-        (n, n_times, n_parameters) for the rows of the data that are named.
+        (n, n_parameters, n_times) for the rows of the data that are named.
     start : ndarray of float64 (n_rows, n_parameters)
         First values, inside the bounds.
     data : ndarray of float64 (n_rows, n_times)
@@ -145,10 +145,10 @@ def _held(now: Floats, gradient: Floats, bounds: tuple[Floats, Floats]) -> NDArr
 def _step(
     slope: Floats, rest: Floats, now: Floats, damping: Floats, bounds: tuple[Floats, Floats]
 ) -> Floats:
-    gradient = np.einsum("ntp,nt->np", slope, rest)
-    normal = np.einsum("ntp,ntq->npq", slope, slope)
+    gradient = (slope @ rest[:, :, None])[:, :, 0]
+    normal = slope @ slope.transpose(0, 2, 1)
     held = _held(now, gradient, bounds)
-    size = slope.shape[2]
+    size = slope.shape[1]
     diagonal = np.einsum("npp->np", normal)
     floor = 1e-14 * diagonal.max(axis=1, keepdims=True) + 1e-300
     lift = damping[:, None] * np.maximum(diagonal, floor)
@@ -162,8 +162,8 @@ def _step(
 
 def _covariance(slope: Floats, loss: Floats, now: Floats, bounds: tuple[Floats, Floats]) -> Floats:
     """Return the covariance of parameters that are inside their bounds."""
-    n_rows, n_times, size = slope.shape
-    normal = np.einsum("ntp,ntq->npq", slope, slope)
+    n_rows, size, n_times = slope.shape
+    normal = slope @ slope.transpose(0, 2, 1)
     inside = (now > bounds[0]) & (now < bounds[1])
     both = inside[:, :, None] & inside[:, None, :]
     normal[~both] = 0.0

@@ -84,7 +84,7 @@ def apparent_diffusion(
     def model(parameters: Floats, _rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
         decay = np.exp(-parameters[:, 1:] * 1e-3 * b)
         curve = parameters[:, :1] * decay
-        return curve, np.stack([decay, -1e-3 * b * curve], axis=2)
+        return curve, np.stack([decay, -1e-3 * b * curve], axis=1)
 
     start = np.column_stack([found["S0"], found["ADC"] * 1e3])
     return _refined(
@@ -184,7 +184,7 @@ def incoherent_motion(
         shape = (1 - f) * tissue + f * blood
         by_extra = -1e-3 * b * s0 * f * blood
         slopes = [shape, s0 * (blood - tissue), -1e-3 * b * s0 * shape, by_extra]
-        return s0 * shape, np.stack(slopes, axis=2)
+        return s0 * shape, np.stack(slopes, axis=1)
 
     limits = [(0, np.inf), (0, 1), (0, 20), (1.0, _FASTEST * 1e3)]
     found = _refined(
@@ -254,7 +254,7 @@ def diffusion_tensor(
     x, y, z = (vectors / np.where(length > 0, length, 1.0)[:, None]).T
     columns = [x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z]
     design = np.column_stack([np.ones_like(b), *(-b * column for column in columns)])
-    if np.linalg.matrix_rank(design / np.abs(design).max(axis=0)) < 7:
+    if np.linalg.matrix_rank(design / np.maximum(np.abs(design).max(axis=0), 1e-300)) < 7:
         raise InputError(
             f"{(b > _B0).sum()} weighted images do not determine a tensor: needed are six "
             "directions that differ, and an image without weighting."
@@ -309,7 +309,8 @@ def _log_fit(data: Floats, design: Floats) -> Floats:
 
 
 def _solve(design: Floats, logs: Floats, weights: Floats) -> Floats:
-    normal = np.einsum("ni,ip,iq->npq", weights, design, design)
+    products = design[:, :, None] * design[:, None, :]
+    normal = np.tensordot(weights, products, axes=1)
     right = (weights * logs) @ design
     found = np.full(right.shape, np.nan)
     size = np.sqrt(np.einsum("npp->np", normal))

@@ -139,7 +139,7 @@ def _refined(
         below = 1.0 - cosine * rest
         shape = sine * -np.expm1(-r1 * repetition_s) / below
         by_rate = high * sine * rest * repetition_s * (1.0 - cosine) / below**2 * r1
-        return high * shape, np.stack([shape, by_rate], axis=2)
+        return high * shape, np.stack([shape, by_rate], axis=1)
 
     found = fit_curves(
         model, start, data / unit,

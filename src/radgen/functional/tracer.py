@@ -171,7 +171,7 @@ def tissue_curve(
     times, source = _clock(times_s, plasma)
     shape = _MODELS[model]
     basis = _basis(shape, times, source, np.array([rates]), np.array([delay_s / 60.0]))
-    found: Floats = np.einsum("ntp,p->t", basis, linear)
+    found: Floats = linear @ basis[0]
     return found
 
 
@@ -312,7 +312,7 @@ def _clock(times_s: ArrayLike, plasma: ArrayLike) -> tuple[Floats, Floats]:
 def _basis(
     shape: _Shape, times: Floats, source: Floats, rates: Floats, delays: Floats | None
 ) -> Floats:
-    """Return the curves that amplitudes multiply, (n_rows, n_times, n_linear)."""
+    """Return the curves that amplitudes multiply, (n_rows, n_linear, n_times)."""
     n_rows = len(rates)
     inputs = source[None, :] if delays is None else delayed(times, source, delays)
     inputs = np.broadcast_to(inputs, (n_rows, len(times)))
@@ -320,7 +320,7 @@ def _basis(
     columns += [exponential_convolution(times, inputs, rates[:, j]) for j in range(shape.decaying)]
     if shape.staying:
         columns.append(exponential_convolution(times, inputs, np.zeros(n_rows)))
-    return np.stack(columns, axis=2)
+    return np.stack(columns, axis=1)
 
 
 def _points(shape: _Shape, n_rates: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -380,7 +380,7 @@ class _Problem:
         amplitudes, rates, delays = self.split(parameters)
         plain = not self.free_delay and self.fixed == 0.0
         basis = _basis(self.shape, self.times, self.source, rates, None if plain else delays)
-        return np.einsum("ntp,np->nt", basis, amplitudes), basis
+        return (amplitudes[:, None] @ basis)[:, 0], basis
 
     def model(self, parameters: Floats, _rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
         fitted, basis = self.curves(parameters)
@@ -389,8 +389,8 @@ class _Problem:
             step = 1e-6 * np.maximum(np.abs(parameters[:, column]), 1e-2)
             moved = parameters.copy()
             moved[:, column] += step
-            slopes.append(((self.curves(moved)[0] - fitted) / step[:, None])[:, :, None])
-        return fitted, np.concatenate(slopes, axis=2)
+            slopes.append(((self.curves(moved)[0] - fitted) / step[:, None])[:, None])
+        return fitted, np.concatenate(slopes, axis=1)
 
     def starts(self, data: Floats, count: int) -> list[Floats]:
         """Return first values of each curve: the best grid point of each of the best delays."""
