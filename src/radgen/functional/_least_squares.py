@@ -156,8 +156,8 @@ def _step(
     both = held[:, :, None] | held[:, None, :]
     normal[both] = 0.0
     normal[:, np.arange(size), np.arange(size)] += held
-    step: Floats = np.linalg.solve(normal, np.where(held, 0.0, gradient)[:, :, None])[:, :, 0]
-    return step
+    step = np.linalg.solve(normal, np.where(held, 0.0, gradient)[:, :, None])[:, :, 0]
+    return np.asarray(step, dtype=np.float64)
 
 
 def _covariance(slope: Floats, loss: Floats, now: Floats, bounds: tuple[Floats, Floats]) -> Floats:
