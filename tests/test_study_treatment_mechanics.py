@@ -165,7 +165,7 @@ def test_lesions_become_outcomes_that_analyses_name(folder: Path) -> None:
 def test_a_rule_is_valued_in_patients_left_out(folder: Path) -> None:
     run = _study(folder, TREATMENT + "rule = true\nfolds = 3\nrepeats = 1\n").run(folder / "out")
     assert run.complete, run.failures
-    rule = run.results["Whom does the drug help?: whom to treat"]
+    rule = run.results["Whom does the drug help? (a rule)"]
     value = rule.area
     assert value > 0
     benefits = rule.benefits.join(

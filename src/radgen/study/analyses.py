@@ -107,7 +107,7 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
 
 
 def _title(item: Any, function: Callable[..., Result]) -> str:
-    more = {left_out: ": environments left out", rule: ": whom to treat"}
+    more = {left_out: ": environments left out", rule: " (a rule)"}
     return f"{item.name}{more.get(function, '')}"
 
 
