@@ -79,15 +79,16 @@ def test_centred_blocks_equal_the_definition(tmp_path, n, dtype):
             ]
 
 
-@pytest.mark.parametrize("n", [40, 64, 131, 400, 1000])
-def test_products_of_rare_variants_equal_the_definition(tmp_path, n):
+@pytest.mark.parametrize("n", [40, 64, 131, 400, 1000, 2500])
+@pytest.mark.parametrize("k", [1, 5, 21, 60])
+def test_products_of_rare_variants_equal_the_definition(tmp_path, n, k):
     rng = np.random.default_rng(n)
     codes = rng.integers(0, 4, (24, n))
     for row in range(3, 20):
         codes[row] = 3 * (row % 2)
         odd = rng.integers(0, n, row % 7)
         codes[row, odd] = rng.integers(0, 4, len(odd))
-    weights = rng.normal(size=(n, 5)).astype(np.float32)
+    weights = rng.normal(size=(n, k)).astype(np.float32)
     orders = (None, np.sort(rng.permutation(n)[: n - n // 5]), rng.permutation(n)[: n // 9])
     write_bed(tmp_path, codes)
     for reference in ("first", "last"):
