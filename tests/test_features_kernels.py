@@ -227,10 +227,11 @@ def test_ball_sums():
         assert out[tuple(at)] == pytest.approx(values.ravel()[near].sum())
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (2, 3, 70)])
 def test_line_ends_moments_and_scatter(shape):
     rng = np.random.default_rng(3)
     mask = (rng.random(shape) < 0.4).astype(np.uint8)
+    mask[-1, -1] = 1  # a run without holes
     z, y, x = shape
     ends = [np.empty((2, *size), np.int32) for size in ((y, x), (z, x), (z, y))]
     _image.line_ends(mask, *ends)
@@ -486,3 +487,27 @@ def test_number_levels_are_those_of_the_definition(count):
             _image.number_levels(x, count, *bad, out)
     with pytest.raises(ValueError, match="levels do not fit"):
         _image.number_levels(x, 70000, low, high, out)
+
+
+def test_whole_counts_are_those_of_the_definition():
+    rng = np.random.default_rng(12)
+    x = rng.integers(-40, 300, 2000).astype(np.float64)
+    out = np.zeros(341, np.int64)
+    assert _image.whole_counts(x, -40.0, out)
+    np.testing.assert_array_equal(out, np.bincount((x + 40).astype(int), minlength=341))
+    for bad in (300.5, np.nan, np.inf, -41.0, 301.0):
+        x[1500] = bad
+        assert not _image.whole_counts(x, -40.0, np.zeros(341, np.int64))
+
+
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_values_are_sorted_alike_whether_counted_or_not(spoiled):
+    rng = np.random.default_rng(13)
+    values = rng.integers(-1000, 500, (9, 10, 11)).astype(np.float64)
+    values[0, 0, 0] += 0.5 * spoiled
+    inside = rng.random(values.shape) < 0.7
+    inside[0, 0, 0] = True
+    mask = Mask(inside, Geometry.from_spacing(values.shape))
+    view = View(Region(mask, mask), values, ExtractionSettings())
+    assert (view.whole_counts is None) == spoiled
+    np.testing.assert_array_equal(view.sorted_values, np.sort(view.values))

@@ -174,12 +174,31 @@ def test_sets_and_meta(run, folder, tmp_path):
         "--max-maf", 0.5, "--traits", "Y1", "--out", tmp_path / "sets.tsv",
     )  # fmt: skip
     assert "SKAT-O" in text
+    _sets_of_relatives(run, folder, tmp_path)
     frame = pl.DataFrame({"chrom": ["1"], "pos": [1], "ref": ["A"], "alt": ["C"]})
     frame = frame.with_columns(beta=pl.lit(0.1), se=pl.lit(0.05), n=pl.lit(100))
     for name in "ab":
         frame.write_parquet(tmp_path / f"{name}.parquet")
     run("meta", tmp_path / "a.parquet", tmp_path / "b.parquet", "--out", tmp_path / "m.tsv")
     assert pl.read_csv(tmp_path / "m.tsv", separator="\t")["z"][0] == pytest.approx(2 * 2**0.5)
+
+
+def _sets_of_relatives(run, folder, tmp_path):
+    """A kinship, and predictions of REGENIE, change the tests of sets."""
+    common = (
+        "burden", "--phenotypes", folder / "phenotype.txt", "--sets", tmp_path / "sets.txt",
+        "--max-maf", 0.5, "--traits", "Y1", "--genotypes", folder / "example_3chr.bed",
+    )  # fmt: skip
+    (tmp_path / "sets.txt").write_text("g0 null_20\ng0 null_21\n")
+    (tmp_path / "pred.list").write_text(f"Y1 {folder / 'ref_regenie_4.1.2' / 'fit_qt_1.loco'}\n")
+    run(*common, "--out", tmp_path / "plain.tsv")
+    run(*common, "--kinship", folder / "example.bed", "--out", tmp_path / "kin.tsv")
+    run(*common, "--loco", tmp_path / "pred.list", "--out", tmp_path / "loco.tsv")
+    p = [
+        pl.read_csv(tmp_path / f"{name}.tsv", separator="\t")["p_skat"][0]
+        for name in ("plain", "kin", "loco")
+    ]
+    assert len(set(p)) == 3
 
 
 @pytest.mark.parametrize(

@@ -79,15 +79,16 @@ def test_centred_blocks_equal_the_definition(tmp_path, n, dtype):
             ]
 
 
-@pytest.mark.parametrize("n", [40, 64, 131, 400, 1000])
-def test_products_of_rare_variants_equal_the_definition(tmp_path, n):
+@pytest.mark.parametrize("n", [40, 64, 131, 400, 1000, 2500])
+@pytest.mark.parametrize("k", [1, 5, 21, 60])
+def test_products_of_rare_variants_equal_the_definition(tmp_path, n, k):
     rng = np.random.default_rng(n)
     codes = rng.integers(0, 4, (24, n))
     for row in range(3, 20):
         codes[row] = 3 * (row % 2)
         odd = rng.integers(0, n, row % 7)
         codes[row, odd] = rng.integers(0, 4, len(odd))
-    weights = rng.normal(size=(n, 5)).astype(np.float32)
+    weights = rng.normal(size=(n, k)).astype(np.float32)
     orders = (None, np.sort(rng.permutation(n)[: n - n // 5]), rng.permutation(n)[: n // 9])
     write_bed(tmp_path, codes)
     for reference in ("first", "last"):
@@ -255,3 +256,14 @@ def test_chromosome_names(tmp_path):
     (tmp_path / "g.bim").write_text("".join(f"{c}\tv\t0\t1\tA\tG\n" for c in ("chr2", 23, 25, "M")))
     assert open_genotypes(path).variants["chrom"].to_list() == ["2", "X", "PAR", "MT"]
     assert open_genotypes(path).variants["pos"].dtype == pl.Int64
+
+
+@pytest.mark.parametrize("mark", ["\t", " ", "  "], ids=["tab", "space", "spaces"])
+def test_a_short_line_beside_genotypes_is_named_and_a_blank_one_passed_over(tmp_path, mark):
+    path = write_bed(tmp_path, np.zeros((3, 5), int))
+    rows = [mark.join(("1", f"v{i}", "0", f"{i + 1}", "A", "G")) for i in range(3)]
+    (tmp_path / "g.bim").write_text("\n".join([rows[0], "", *rows[1:], ""]))
+    assert open_genotypes(path).variants["id"].to_list() == ["v0", "v1", "v2"]
+    (tmp_path / "g.bim").write_text("\n".join([*rows[:2], rows[2][: -len(mark) - 1]]))
+    with pytest.raises(FormatError, match="bim:3: has 5 fields"):
+        open_genotypes(path)

@@ -272,7 +272,11 @@ from radgen.cli.app import run
 
 @contextmanager
 def look(what, total):
-    heavy = {"scipy", "sklearn", "matplotlib", "nibabel", "radgen.types.image"}
+    heavy = {"scipy", "sklearn", "matplotlib", "nibabel", "pydantic", "rich", "jinja2", "pandas"}
+    other = {"image", "features", "stats", "plot", "predict", "report", "study", "sim", "omics"}
+    models = {"plot", "ridge", "meta", "bundle", "_cox", "_logistic", "_ordinal", "_mixed"}
+    heavy |= {"radgen.types.image", *(f"radgen.{name}" for name in other)}
+    heavy |= {f"radgen.associate.genomewide.{name}" for name in models}
     print(what, sorted(heavy & set(sys.modules)))
     yield lambda n: None
 

@@ -225,6 +225,9 @@ def burden_of(
     annotations: Path | None,
     masks: Path | None,
     max_maf: str,
+    loco: Path | None,
+    kinship: Path | None,
+    loco_kinship: bool,
     **options: Any,
 ) -> Result:
     """Return the set tests of a file of sets, or of the masks of annotated variants.
@@ -232,9 +235,10 @@ def burden_of(
     Raises
     ------
     InputError
-        If only one of annotations and masks is given, or a frequency is no number.
+        If only one of annotations and masks is given, a frequency is no number, or chromosomes
+        are to be left out of no kinship.
     """
-    from radgen.associate import burden
+    from radgen.associate import burden, read_background
     from radgen.errors import InputError
     from radgen.io import open_genotypes, read_gene_masks, read_gene_sets
 
@@ -250,9 +254,21 @@ def burden_of(
         members = read_gene_masks(annotations, sets, masks)
     else:
         members = read_gene_sets(sets)
+    if loco_kinship and kinship is None:
+        raise InputError("--loco-kinship leaves chromosomes out of a kinship: give --kinship.")
     people = read_sample_table(phenotypes)
     people = in_numbers(people, phenotypes, options["traits"], options["model"])
-    return burden(open_genotypes(genotypes), people, members, max_maf=bounds, **options)
+    relatives = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
+    background = None if loco is None else read_background(loco, model=options["model"])
+    return burden(
+        open_genotypes(genotypes),
+        people,
+        members,
+        max_maf=bounds,
+        kinship=relatives,
+        loco=background,
+        **options,
+    )
 
 
 def write_kinship(kinship: Kinship, out: Path) -> None:

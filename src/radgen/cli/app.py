@@ -14,6 +14,7 @@ import radgen.cli
 from radgen._version import __version__
 from radgen.cli import _output
 from radgen.cli._sections import SECTIONS
+from radgen.cli._straight import StraightCommand
 
 __all__ = ["app", "run"]
 
@@ -57,6 +58,12 @@ class _Commands(TyperGroup):
                 with formatter.section(title):
                     formatter.write_dl([(n.ljust(column), text) for n, text in rows])
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return what follows the options of radgen itself."""
+        # What stands before a command's name can only be options, so here is no --help.
+        self.add_help_option = not (args and args[0] in _names())
+        return super().parse_args(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command: the function of its module's name, or the module's own ``app``."""
         if cmd_name not in _names():
@@ -67,6 +74,7 @@ class _Commands(TyperGroup):
         if found is None:
             found = typer.Typer(add_completion=False, rich_markup_mode=None)
             options = getattr(module, "OPTIONS", {})
+            options = {"cls": StraightCommand} | options
             found.command(name=cmd_name, **options)(getattr(module, name))
         command = typer.main.get_command(found)
         command.name = cmd_name

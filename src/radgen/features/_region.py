@@ -30,7 +30,8 @@ class Region:
     start : tuple of int (3,)
         First voxel of the crop in the full volume.
     morphology, intensity : ndarray of bool (n_z, n_y, n_x)
-        The masks within the crop, which is the bounding box of `morphology`.
+        The masks within the crop, which is the bounding box of `morphology`; one array where
+        they are equal.
     """
 
     def __init__(self, morphology: Mask, intensity: Mask) -> None:
@@ -41,7 +42,9 @@ class Region:
         self.box = box
         self.start = tuple(item.start for item in box)
         self.morphology = np.ascontiguousarray(morphology.array[box])
-        self.intensity = np.ascontiguousarray(intensity.array[box])
+        part = intensity.array[box]
+        same = intensity is morphology or np.array_equal(part, self.morphology)
+        self.intensity = self.morphology if same else np.ascontiguousarray(part)
         self.shape = self.morphology.shape
 
     @cached_property

@@ -21,6 +21,8 @@ __all__ = ["Levels", "View", "Zones", "directions"]
 
 _CHUNK_CELLS = 1 << 23
 """Texture matrices of this many cells are made at a time (32 MB)."""
+_MOST_WHOLE = 1 << 16
+"""Whole intensities are counted, not sorted, if they spread over no more than this."""
 
 
 def directions(*, in_plane: bool, distance: int = 1) -> NDArray[np.int32]:
@@ -117,10 +119,35 @@ class View:
         """Intensities of the region's voxels (n_voxels,), in the order of memory."""
         return np.asarray(self.crop[self.region.intensity], dtype=np.float64)
 
-    @cached_property
+    @property
+    def whole_counts(self) -> tuple[float, NDArray[np.int64]] | None:
+        """The lowest intensity, and how many voxels have it, one more, two more, … up to the top.
+
+        None where intensities are not whole numbers, or spread over more than 65,536.
+        """
+
+        def make() -> tuple[float, NDArray[np.int64]] | None:
+            low = float(self.values.min())
+            span = float(self.values.max()) - low
+            if not (span < _MOST_WHOLE and abs(low) < 2.0**52 and low == np.rint(low)):
+                return None
+            counts = np.zeros(int(span) + 1, np.int64)
+            return (low, counts) if _image.whole_counts(self.values, low, counts) else None
+
+        return self.once("whole counts", make)
+
+    @property
     def sorted_values(self) -> NDArray[np.float64]:
-        """The same in ascending order."""
-        return np.sort(self.values)
+        """The intensities in ascending order."""
+
+        def make() -> NDArray[np.float64]:
+            found = self.whole_counts
+            if found is None:
+                return np.sort(self.values)
+            low, counts = found
+            return np.repeat(low + np.arange(counts.size), counts)
+
+        return self.once("sorted values", make)
 
     @cached_property
     def grey(self) -> Levels:

@@ -28,18 +28,27 @@ SPECS = (
 )
 
 
+_Span = tuple[float | None, float | None]
+
+
 def _as_they_are(
-    values: NDArray[np.float64],
-    span: tuple[float | None, float | None],
-    ordered: NDArray[np.float64] | None = None,
+    values: NDArray[np.float64], span: _Span, ordered: NDArray[np.float64] | None = None
 ) -> tuple[float, ...]:
     """Return the values of the curve of intensities as they are; `ordered` saves sorting."""
     if not (np.array_equal(values, np.rint(values)) and np.ptp(values) < _MANY):
         return _of_values(np.sort(values) if ordered is None else ordered)
-    low = values.min() if span[0] is None else np.floor(span[0])
-    high = values.max() if span[1] is None else np.ceil(span[1])
-    count = np.bincount((values - low).astype(np.intp), minlength=int(high - low) + 1)
-    return _of_steps(low + np.arange(count.size), count.astype(np.float64))
+    low = float(values.min())
+    return _of_counts(low, np.bincount((values - low).astype(np.intp)), span)
+
+
+def _of_counts(low: float, counts: NDArray[np.int64], span: _Span) -> tuple[float, ...]:
+    """Return the same from how often `low` and the whole numbers above it occur."""
+    first = low if span[0] is None else min(low, float(np.floor(span[0])))
+    last = low if span[1] is None else float(np.ceil(span[1]))
+    before = int(low - first)
+    count = np.zeros(max(before + counts.size, int(last - first) + 1))
+    count[before : before + counts.size] = counts
+    return _of_steps(first + np.arange(count.size), count)
 
 
 def curve_of(
@@ -134,7 +143,12 @@ def intensity_volume_histogram(view: View) -> Measured:
     """
     if view.settings.ivh_discretisation.method == "none":
         span = view.settings.resegment_range or (None, None)
-        found = _with_differences(_as_they_are(view.values, span, view.sorted_values))
+        whole = view.whole_counts
+        if whole is None:
+            curve = _as_they_are(view.values, span, view.sorted_values)
+        else:
+            curve = _of_counts(*whole, span)
+        found = _with_differences(curve)
     else:
         parts, measure = curve_of(view)
         found = measure(parts)

@@ -66,11 +66,15 @@ def _moments(
 
 
 def principal_axes(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the three axis lengths (largest first): four roots of the covariance's eigenvalues.
+    """Return the three axis lengths (largest first): four roots of the covariance's eigenvalues."""
+    return _axes(_moments(mask, np.empty(0))[0], spacing)
+
+
+def _axes(whole: NDArray[np.int64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the axis lengths from the whole moments of a mask.
 
     Sums of products are whole numbers, and so is n times the covariance before its division.
     """
-    whole, _ = _moments(mask, np.empty(0))
     n, *sums = (int(item) for item in whole)
     if n < 2:
         return np.zeros(3)
@@ -180,13 +184,12 @@ def _parts(view: View) -> list[Callable[[], object]]:
     return [bodies, *([] if sums is None else sums.parts())]
 
 
-def _intensity(view: View, volume: float) -> dict[str, float]:
-    """Return what needs intensities."""
-    region, values = view.region, view.values
-    spacing = np.array(region.spacing_mm)
+def _intensity(
+    view: View, volume: float, whole: NDArray[np.int64], mass: NDArray[np.float64]
+) -> dict[str, float]:
+    """Return what needs intensities, from moments of the region and of its intensities."""
+    values, spacing = view.values, np.array(view.region.spacing_mm)
     shift = _NAN
-    whole, _ = _moments(region.morphology, np.empty(0))
-    _, mass = _moments(region.intensity, values)
     if float(values.sum()) and float(mass[0]):
         gap = (whole[1:4] / whole[0] - mass[1:] / mass[0]) * spacing
         shift = float(np.linalg.norm(gap))
@@ -230,11 +233,14 @@ def morphology(view: View) -> Measured:
     volume, area = mesh.volume_mm3, mesh.area_mm2
     spacing = np.array(region.spacing_mm)
     ball = 36.0 * np.pi * volume**2
-    axes = principal_axes(region.morphology, spacing)
+    whole, mass = _moments(region.intensity, view.values)
+    if region.intensity is not region.morphology:
+        whole, _ = _moments(region.morphology, np.empty(0))
+    axes = _axes(whole, spacing)
     box = np.array(region.shape) * spacing
     found = {
         "Volume (mesh)": volume,
-        "Volume (voxel counting)": float(np.count_nonzero(region.morphology) * np.prod(spacing)),
+        "Volume (voxel counting)": float(whole[0] * np.prod(spacing)),
         "Surface area (mesh)": area,
         "Surface to volume ratio": area / volume,
         "Compactness 1": volume / (np.sqrt(np.pi) * area**1.5),
@@ -259,5 +265,5 @@ def morphology(view: View) -> Measured:
     for name, body in bodies.items():
         dense = _densities(volume, area, body)
         found[f"Volume density ({name})"], found[f"Area density ({name})"] = dense
-    found |= _intensity(view, volume)
+    found |= _intensity(view, volume, whole, mass)
     return {"": {spec.name: float(found[spec.name]) for spec in SPECS}}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import InputError
+from radgen.genome.rare_null import RareNull, null_binary, null_continuous
 from radgen.stats.combine import cauchy
 from radgen.stats.mixture import liu_moments, mixture_p
 from radgen.stats.tail import chi2_log10p
@@ -29,28 +30,6 @@ __all__ = [
 Array = NDArray[np.float64]
 _RHO = (0.0, 0.01, 0.04, 0.09, 0.25, 0.5, 1.0)
 _SMALL = 1e-5
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class RareNull:
-    """The model without the set.
-
-    Attributes
-    ----------
-    residual : ndarray of float64 (n_samples,)
-        y minus its fitted mean.
-    weight : ndarray of float64 (n_samples,)
-        Variance of y: the residual variance, or mu (1 - mu).
-    q : ndarray of float64 (n_samples, rank)
-        Orthonormal basis of sqrt(weight) times intercept and covariates.
-    mu : ndarray of float64 (n_samples,) or None
-        Fitted probabilities of a binary trait.
-    """
-
-    residual: Array
-    weight: Array
-    q: Array
-    mu: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,50 +68,6 @@ class SetTest:
     beta_mask: float
     se_mask: float
     p_mask: float
-
-
-def null_continuous(y: Array, x: Array) -> RareNull:
-    """Return the linear model of a quantitative trait without the set.
-
-    Parameters
-    ----------
-    y : ndarray of float64 (n_samples,)
-        No missing value.
-    x : ndarray of float64 (n_samples, n_columns)
-        Covariates with the intercept.
-
-    Raises
-    ------
-    InputError
-        If the covariates leave no degree of freedom or explain the trait wholly.
-    """
-    q = _basis(x)
-    residual = y - q @ (q.T @ y)
-    df = len(y) - q.shape[1]
-    if df < 1 or float(residual @ residual) <= 1e-20 * float(y @ y):
-        raise InputError("The covariates explain the trait wholly: there is nothing to test.")
-    variance = float(residual @ residual) / df
-    return RareNull(residual, np.full(len(y), variance), q)
-
-
-def null_binary(y: Array, x: Array) -> RareNull:
-    """Return the logistic model of a binary trait (0/1) without the set.
-
-    Raises
-    ------
-    FitError
-        If the covariates separate the classes.
-    """
-    from radgen.stats.logistic_scan import fit_null
-
-    fit = fit_null(y, _basis(x))
-    weight = fit.mu * (1.0 - fit.mu)
-    return RareNull(y - fit.mu, weight, _basis(x * np.sqrt(weight)[:, None]), fit.mu)
-
-
-def _basis(x: Array) -> Array:
-    u, size, _ = np.linalg.svd(x, full_matrices=False)
-    return np.asarray(u[:, size > 1e-10 * size[0]])
 
 
 def beta_weights(maf: ArrayLike, a: float = 1.0, b: float = 25.0) -> Array:
@@ -253,15 +188,13 @@ def set_test(
         nan = float("nan")
         return SetTest(0, nan, nan, nan, nan, nan, nan, nan, nan, 0, nan, nan, nan)
     g, w, maf = g[use], w[use], maf[use]
-    z = (g * np.sqrt(null.weight)).T
-    z -= null.q @ (null.q.T @ z)
+    z = null.deviates(g)
     score = g @ null.residual
     if variance == "saddle" and null.mu is not None:
         z = _saddle_scaled(g, z, score, w, null)
     z, score = z * w, score * w
     # A quantitative trait: Q is over the variance, its mixture over unit-variance genotypes.
-    scale = float(null.weight[0]) if null.mu is None else 1.0
-    score, z = score / math.sqrt(scale), z / math.sqrt(scale)
+    score, z = score / math.sqrt(null.scale), z / math.sqrt(null.scale)
     q_skat, q_burden = float(score @ score) / 2.0, float(score.sum()) ** 2 / 2.0
     z /= math.sqrt(2.0)
     p_skat = mixture_p(q_skat, _spectrum(z))
@@ -277,36 +210,35 @@ def set_test(
 
 def _mask_test(mask: Array, null: RareNull, variance: str) -> tuple[float, float, float]:
     """Return effect, standard error and p of one collapsed genotype by its score."""
-    z = mask * np.sqrt(null.weight)
-    z -= null.q @ (null.q.T @ z)
-    spread, score = float(z @ z), float(mask @ null.residual)
-    if spread <= 1e-9 * float(mask @ mask):
+    z = null.deviates(mask[None])[:, 0] / null.scale
+    spread, score = float(z @ z), float(mask @ null.residual) / null.scale
+    if null.is_constant(mask):
         nan = float("nan")
         return nan, nan, nan
-    if null.mu is None:
-        variance_of_y = float(null.weight[0])
-        spread /= variance_of_y
-        beta, se = score / spread, math.sqrt(variance_of_y / spread)
-        return beta, se, 10.0 ** float(chi2_log10p((beta / se) ** 2, 1))
     ratio = 1.0
-    if variance == "saddle":
-        ratio = float(_saddle_ratio(z[:, None], np.array([score]), null)[0])
+    if variance == "saddle" and null.mu is not None:
+        ratio = float(_saddle_ratio(mask[None], np.array([spread]), np.array([score]), null)[0])
     chi2 = score**2 / (spread * ratio)
-    return score / spread, 1.0 / math.sqrt(spread / ratio), 10.0 ** float(chi2_log10p(chi2, 1))
+    return score / spread, math.sqrt(ratio / spread), 10.0 ** float(chi2_log10p(chi2, 1))
 
 
-def _saddle_ratio(z: Array, score: Array, null: RareNull) -> Array:
-    """Return by how much variances must grow for the tests to have their saddle-point p."""
+def _saddle_ratio(g: Array, spread: Array, score: Array, null: RareNull) -> Array:
+    """Return by how much variances of scores must grow for their tests to have saddle-point p.
+
+    Where samples are related, scores are brought to the variance that they have given the
+    fitted probabilities, whose law is known.
+    """
     from radgen.stats.saddle import saddle_log10p
     from radgen.stats.tail import log10p_to_z
 
     assert null.mu is not None
-    spread = np.einsum("nm,nm->m", z, z)
     ratio = np.ones(len(score))
     far = np.flatnonzero(np.square(score) > 4.0 * spread)
     if len(far):
-        g = (z[:, far] / np.sqrt(null.weight)[:, None]).T
-        log10p, good = saddle_log10p(score[far], g, null.mu)
+        z = null.given_mean(g[far])
+        given = np.sqrt(np.einsum("nm,nm->m", z, z) / spread[far])
+        adjusted = (z / np.sqrt(null.weight)[:, None]).T
+        log10p, good = saddle_log10p(score[far] * given, adjusted, null.mu)
         deviate = log10p_to_z(np.where(good, log10p, -1.0))
         found = np.square(score[far]) / (spread[far] * np.square(deviate))
         ratio[far] = np.where(good & np.isfinite(found), found, 1.0)
@@ -315,12 +247,11 @@ def _saddle_ratio(z: Array, score: Array, null: RareNull) -> Array:
 
 def _saddle_scaled(g: Array, z: Array, score: Array, w: Array, null: RareNull) -> Array:
     """Return genotypes whose scores, and weighted sum, have saddle-point variances."""
-    z = z * np.sqrt(_saddle_ratio(z, score, null))
-    plain = (g * np.sqrt(null.weight)).T @ w
-    plain -= null.q @ (null.q.T @ plain)
-    wanted = float(plain @ plain) * float(
-        _saddle_ratio(plain[:, None], np.array([float(score @ w)]), null)[0]
-    )
+    z = z * np.sqrt(_saddle_ratio(g, np.einsum("nm,nm->m", z, z), score, null))
+    summed = (w @ g)[None]
+    plain = null.deviates(summed)[:, 0]
+    spread = np.array([float(plain @ plain)])
+    wanted = float(_saddle_ratio(summed, spread, np.array([float(score @ w)]), null)[0] * spread[0])
     have = float(np.square(z @ w).sum())
     return z * math.sqrt(max(1.0, wanted / have)) if have > 0 else z
 

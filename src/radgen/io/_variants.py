@@ -28,20 +28,9 @@ def read_fields(path: Path, names: tuple[str, ...], *, more: bool = False) -> pl
         raw = path.read_bytes()
     except OSError as error:
         raise FormatError(f"cannot be read: {error.strerror}.", path=path) from error
-    if b"\t" in raw.partition(b"\n")[0] and b" " not in raw:
-        try:
-            frame = pl.read_csv(
-                raw,
-                separator="\t",
-                has_header=False,
-                infer_schema=False,
-                quote_char=None,
-                new_columns=list(names),
-            )
-        except pl.exceptions.PolarsError:
-            frame = pl.DataFrame()
-        if frame.width == len(names):
-            return frame
+    frame = _plain(raw, names)
+    if frame is not None:
+        return frame
     try:
         lines = raw.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -59,6 +48,27 @@ def read_fields(path: Path, names: tuple[str, ...], *, more: bool = False) -> pl
             )
         rows.append(fields[: len(names)])
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def _plain(raw: bytes, names: tuple[str, ...]) -> pl.DataFrame | None:
+    """Return a table whose fields are all parted by one tab, or all by one space; None else."""
+    mark = b"\t" if b"\t" in raw.partition(b"\n")[0] else b" "
+    ragged = (b" ",) if mark == b"\t" else (b"\t", b"  ", b" \n", b"\n ", b" \r")
+    if any(sign in raw for sign in ragged):
+        return None
+    try:
+        frame = pl.read_csv(
+            raw,
+            separator=mark.decode(),
+            has_header=False,
+            infer_schema=False,
+            quote_char=None,
+            new_columns=list(names),
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    short = frame.width < len(names) or any(column.null_count() for column in frame)
+    return None if short else frame
 
 
 def numbers(values: pl.Series, *, path: Path, first_line: int = 1) -> pl.Series:

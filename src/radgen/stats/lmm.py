@@ -94,7 +94,8 @@ class VarianceFit:
         genetic * mean diagonal of centred K over the sum with residual, and its SE from the
         curvature of the restricted likelihood (NaN at an end of the range).
     genetic_se, residual_se : float
-        From the inverse of the average of observed and expected information (REML).
+        From the inverse of the average of observed and expected information (REML); NaN where
+        the kinship (zero, or the identity) cannot tell the components apart.
     """
 
     ratio: float
@@ -260,8 +261,7 @@ def fit_variance(model: MixedModel) -> VarianceFit:
         raise FitError("The covariates explain the trait wholly.", diagnostics={"rss": rss})
     residual = rss / df
     genetic = residual * ratio
-    information = _average_information(model, genetic, residual)
-    covariance = np.linalg.inv(information)
+    errors = _standard_errors(_average_information(model, genetic, residual))
     scale = _mean_diagonal(model)
     share = genetic * scale / (genetic * scale + residual)
     # d share / d log lambda = share (1 - share); its variance is that of log lambda.
@@ -274,9 +274,17 @@ def fit_variance(model: MixedModel) -> VarianceFit:
         profile.value(at),
         share,
         share_se,
-        float(np.sqrt(covariance[0, 0])),
-        float(np.sqrt(covariance[1, 1])),
+        *errors,
     )
+
+
+def _standard_errors(information: Array) -> tuple[float, float]:
+    """Return the errors of two components; NaN where the kinship cannot tell them apart."""
+    size = np.sqrt(np.diagonal(information))
+    if not (size > 0).all() or abs(information[0, 1]) >= (1.0 - 1e-10) * size[0] * size[1]:
+        return math.nan, math.nan
+    covariance = np.linalg.inv(information)
+    return float(np.sqrt(covariance[0, 0])), float(np.sqrt(covariance[1, 1]))
 
 
 def _mean_diagonal(model: MixedModel) -> float:

@@ -54,9 +54,11 @@ def seal_samples(samples: Any, *, what: str = "samples") -> tuple[str, ...]:
     InputError
         If an id is missing or blank.
     """
-    ids = tuple("" if item is None else str(item) for item in samples)
-    empty = [row + 1 for row, item in enumerate(ids) if not item.strip()]
-    if empty:
+    ids = tuple(samples)
+    if set(map(type, ids)) != {str}:
+        ids = tuple("" if item is None else str(item) for item in ids)
+    if not all(map(str.strip, ids)):
+        empty = [row + 1 for row, item in enumerate(ids) if not item.strip()]
         raise InputError(f"{what}: no id in row {shown(empty)}. Every row needs a sample id.")
     return ids
 

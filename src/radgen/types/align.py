@@ -15,6 +15,8 @@ from radgen.errors import AlignmentError, shown
 
 __all__ = ["Alignment", "align", "check_unique", "longer_barcodes", "look_alikes"]
 
+_DROPPED = {"sample": pl.String, "present_in": pl.String, "absent_from": pl.String}
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Alignment:
@@ -56,13 +58,14 @@ def check_unique(samples: Sequence[str], *, what: str) -> None:
     AlignmentError
         Names the repeated ids.
     """
+    if len(set(samples)) == len(samples):
+        return
     repeated = [item for item, count in Counter(samples).items() if count > 1]
-    if repeated:
-        raise AlignmentError(
-            f"{what}: {len(repeated)} sample ids stand in more than one row: {shown(repeated)}. "
-            "Keep one row a sample (choose the lesion or visit, or aggregate), then run again.",
-            repeated=repeated,
-        )
+    raise AlignmentError(
+        f"{what}: {len(repeated)} sample ids stand in more than one row: {shown(repeated)}. "
+        "Keep one row a sample (choose the lesion or visit, or aggregate), then run again.",
+        repeated=repeated,
+    )
 
 
 def align(tables: Mapping[str, Sequence[str]], *, need: int = 1) -> Alignment:
@@ -97,6 +100,8 @@ def align(tables: Mapping[str, Sequence[str]], *, need: int = 1) -> Alignment:
     ids = {name: list(tables[name]) for name in names}
     for name in names:
         check_unique(ids[name], what=f"Table {name!r}")
+    if len(ids[names[0]]) >= need and all(ids[name] == ids[names[0]] for name in names):
+        return _everyone(ids)
     place = {name: {item: row for row, item in enumerate(ids[name])} for name in names}
     common = tuple(item for item in ids[names[0]] if all(item in place[name] for name in names))
     if len(common) < need:
@@ -113,12 +118,20 @@ def align(tables: Mapping[str, Sequence[str]], *, need: int = 1) -> Alignment:
             "present_in": [_joined(n for n in names if item in place[n]) for item in left_out],
             "absent_from": [_joined(n for n in names if item not in place[n]) for item in left_out],
         },
-        schema={"sample": pl.String, "present_in": pl.String, "absent_from": pl.String},
+        schema=_DROPPED,
     )
     rows = {
         name: np.array([place[name][item] for item in common], dtype=np.int64) for name in names
     }
     return Alignment(common, rows, dropped, {name: len(ids[name]) for name in names})
+
+
+def _everyone(ids: Mapping[str, list[str]]) -> Alignment:
+    """Return the alignment of tables that hold the same ids in the same order."""
+    first = next(iter(ids.values()))
+    rows = {name: np.arange(len(first), dtype=np.int64) for name in ids}
+    counts = dict.fromkeys(ids, len(first))
+    return Alignment(tuple(first), rows, pl.DataFrame(schema=_DROPPED), counts)
 
 
 def look_alikes(left: Iterable[str], right: Iterable[str]) -> list[tuple[str, str]]:

@@ -56,8 +56,8 @@ static inline uint64_t word_of(const uint8_t *row, Py_ssize_t n, Py_ssize_t firs
             word |= (uint64_t)row[first / 4 + i] << (8 * i);
         return word;
     }
-    for (Py_ssize_t i = first; i < n; i++)
-        word |= (uint64_t)((row[i >> 2] >> (2 * (i & 3))) & 3) << (2 * (i - first));
+    for (Py_ssize_t i = first / 4; 4 * i < n; i++)
+        word |= (uint64_t)row[i] << (8 * (i - first / 4));
     return word | (~(uint64_t)0 << (2 * (n - first)));
 }
 
@@ -73,6 +73,10 @@ void bed_counts(const uint8_t *row, Py_ssize_t n, int64_t counts[4]);
 Py_ssize_t bed_positions(const uint8_t *row, Py_ssize_t n, int code, Py_ssize_t room,
                          int32_t *out);
 
+/* Bits of the words, 64 at most, that differ from `usual`. */
+uint64_t unlike(const uint8_t *row, int words, uint64_t usual);
+
+/* `index` and `code` have room for limit + 32. */
 Py_ssize_t sparse_row(const uint8_t *row, Py_ssize_t n, Py_ssize_t limit, int *common,
                       int32_t *index, uint8_t *code);
 void sparse_product(const int32_t *index, const uint8_t *code, Py_ssize_t found, int common,

@@ -192,11 +192,11 @@ static PyObject *bed_products(PyObject *self, PyObject *args)
     }
     const Py_ssize_t rows = input.block.n_rows, n = input.block.n_columns;
     const Py_ssize_t k = views[1].len / (Py_ssize_t)sizeof(double);
-    int ok = limit >= 0 && views[0].len == n * k * (Py_ssize_t)sizeof(float) &&
+    int ok = limit >= 0 && limit <= n && views[0].len == n * k * (Py_ssize_t)sizeof(float) &&
              views[2].len == rows * k * (Py_ssize_t)sizeof(float) &&
              views[3].len == rows * 3 * (Py_ssize_t)sizeof(double) && views[4].len == rows;
-    int32_t *index = ok ? malloc((size_t)(limit + 1) * sizeof(int32_t)) : NULL;
-    uint8_t *code = ok ? malloc((size_t)limit + 1) : NULL;
+    int32_t *index = ok ? malloc((size_t)(limit + 32) * sizeof(int32_t)) : NULL;
+    uint8_t *code = ok ? malloc((size_t)limit + 32) : NULL;
     const int room = index != NULL && code != NULL;
     if (room) {
         Py_BEGIN_ALLOW_THREADS

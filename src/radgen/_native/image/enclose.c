@@ -40,12 +40,22 @@ typedef struct {
 } Side;
 
 typedef struct {
+    int32_t left, right, from, to; /* planes on both sides, seen from outside, and vertices */
+} Edge;
+
+typedef struct {
+    int32_t left, right, from, to, next, end; /* ways next to end - 1 leave vertex `to` */
+} Way;
+
+typedef struct {
     const double *points, *planes; /* columns of n points and m outward unit normals */
-    const int32_t *edges;          /* plane to the left, plane to the right, from, to */
+    const Edge *edges;
     ptrdiff_t n, m, n_edges;
     uint8_t *front;
     Side *sides;
-    int32_t *begin, *at;           /* edges at[begin[v]] to at[begin[v + 1] - 1] meet vertex v */
+    double *place; /* points one after the other */
+    Way *ways;     /* edges both ways, by the vertex that they leave */
+    int32_t *begin;
 } Hull;
 
 static int by_angle(const void *a, const void *b)
@@ -131,20 +141,14 @@ static void order_in_line(Side *side, ptrdiff_t n)
     }
 }
 
-/* An edge of the outline as a side, with the shadow to its left; 0 where it is seen end on. */
-static int side_of(const Hull *h, const int32_t *edge, const double *u, const double *v,
-                   Side *side)
+static double dot3(const double *a, const double *b)
 {
-    int forward = h->front[edge[0]];
-    const double *p = h->points + edge[forward ? 2 : 3], *q = h->points + edge[forward ? 3 : 2];
-    double pu = 0, pv = 0, du = 0, dv = 0;
-    for (int i = 0; i < 3; i++) {
-        ptrdiff_t at = i * h->n;
-        pu += p[at] * u[i];
-        pv += p[at] * v[i];
-        du += (q[at] - p[at]) * u[i];
-        dv += (q[at] - p[at]) * v[i];
-    }
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+/* An edge of the outline from (pu, pv) by (du, dv) as a side; 0 where it is seen end on. */
+static int side_of(double pu, double pv, double du, double dv, Side *side)
+{
     double length = sqrt(du * du + dv * dv);
     if (length <= 1e-12) {
         return 0;
@@ -156,28 +160,45 @@ static int side_of(const Hull *h, const int32_t *edge, const double *u, const do
     return 1;
 }
 
-static int on_outline(const Hull *h, ptrdiff_t e)
+/* Whether a way is part of the outline and has the shadow to its left. */
+static int on_outline(const Hull *h, const Way *way)
 {
-    return h->front[h->edges[4 * e]] != h->front[h->edges[4 * e + 1]];
+    return h->front[way->left] & (h->front[way->right] ^ 1);
 }
 
-/* Follow the outline from edge to edge. Returns 0 where it does not close after one turn, as it
- * may where planes stand on edge. */
-static ptrdiff_t followed(const Hull *h, const double *u, const double *v)
+/* The only part of the outline that goes on where a way ends; -1 where there is none or another. */
+static int32_t only_way(const Hull *h, const Way *way)
 {
-    ptrdiff_t first = 0, count = 0, steps = 0;
-    while (first < h->n_edges && !on_outline(h, first)) {
-        first++;
+    int32_t found = -1, count = 0;
+    for (int32_t k = way->next; k < way->end; k++) {
+        int good = on_outline(h, &h->ways[k]);
+        found = good ? k : found;
+        count += good;
     }
-    if (first == h->n_edges) {
+    return count == 1 ? found : -1;
+}
+
+/* Follow the outline from vertex to vertex. Returns 0 where it does not close after one turn, as
+ * it may where planes stand on edge. Ways are looked through from `hint` on. */
+static ptrdiff_t followed(const Hull *h, const double *u, const double *v, int32_t *hint)
+{
+    int32_t n_ways = (int32_t)(2 * h->n_edges), seen = 0, first = *hint;
+    while (seen < n_ways && !on_outline(h, &h->ways[first])) {
+        first = first + 1 < n_ways ? first + 1 : 0;
+        seen++;
+    }
+    if (seen == n_ways) {
         return 0;
     }
-    ptrdiff_t e = first;
-    double turned = 0;
+    *hint = first;
+    const double *start = h->place + 3 * (ptrdiff_t)h->ways[first].from;
+    double pu = dot3(start, u), pv = dot3(start, v), turned = 0;
+    ptrdiff_t count = 0, steps = 0;
+    int32_t way = first;
     do {
-        const int32_t *edge = h->edges + 4 * e;
-        int32_t end = edge[h->front[edge[0]] ? 3 : 2];
-        if (side_of(h, edge, u, v, &h->sides[count])) {
+        const double *to = h->place + 3 * (ptrdiff_t)h->ways[way].to;
+        double qu = dot3(to, u), qv = dot3(to, v);
+        if (side_of(pu, pv, qu - pu, qv - pv, &h->sides[count])) {
             if (count) {
                 double step = h->sides[count].angle - h->sides[count - 1].angle;
                 turned += step < -2.0 ? step + 4.0 : step;
@@ -187,85 +208,87 @@ static ptrdiff_t followed(const Hull *h, const double *u, const double *v)
             }
             count++;
         }
-        ptrdiff_t next = -1;
-        for (int32_t k = h->begin[end]; k < h->begin[end + 1]; k++) {
-            const int32_t *other = h->edges + 4 * (ptrdiff_t)h->at[k];
-            if (h->at[k] != e && on_outline(h, h->at[k]) &&
-                other[h->front[other[0]] ? 2 : 3] == end) {
-                if (next >= 0) {
-                    return 0;
-                }
-                next = h->at[k];
-            }
-        }
-        if (next < 0 || ++steps > h->n_edges) {
+        pu = qu;
+        pv = qv;
+        way = only_way(h, &h->ways[way]);
+        if (way < 0 || ++steps > h->n_edges) {
             return 0;
         }
-        e = next;
-    } while (e != first);
+    } while (way != first);
     return turned > 2.0 && turned < 4.0 + 1e-6 ? count : 0;
 }
 
 /* The outline of the hull's shadow across d: edges between planes that face d and planes that
  * do not, with the shadow to their left, by angle. */
-static ptrdiff_t outline(const Hull *h, const double *d, const double *u, const double *v)
+static ptrdiff_t outline(const Hull *h, const double *d, const double *u, const double *v,
+                         int32_t *hint)
 {
     find_front(h->planes, h->m, d, h->front);
-    ptrdiff_t count = followed(h, u, v);
+    ptrdiff_t count = followed(h, u, v, hint);
     if (count) {
         return count;
     }
-    for (ptrdiff_t e = 0; e < h->n_edges; e++) {
-        count += on_outline(h, e) && side_of(h, h->edges + 4 * e, u, v, &h->sides[count]);
+    for (ptrdiff_t k = 0; k < 2 * h->n_edges; k++) {
+        const Way *way = &h->ways[k];
+        if (on_outline(h, way)) {
+            const double *p = h->place + 3 * (ptrdiff_t)way->from;
+            const double *q = h->place + 3 * (ptrdiff_t)way->to;
+            double pu = dot3(p, u), pv = dot3(p, v);
+            count += side_of(pu, pv, dot3(q, u) - pu, dot3(q, v) - pv, &h->sides[count]);
+        }
     }
     qsort(h->sides, (size_t)count, sizeof *h->sides, by_angle);
     order_in_line(h->sides, count);
     return count;
 }
 
-/* List the edges that meet each vertex. */
-static void meetings(const Hull *h)
+/* List the ways that leave each vertex, and the points. */
+static void list_ways(const Hull *h)
 {
     memset(h->begin, 0, ((size_t)h->n + 1) * sizeof *h->begin);
-    for (ptrdiff_t e = 0; e < 2 * h->n_edges; e++) {
-        h->begin[h->edges[4 * (e / 2) + 2 + e % 2]]++;
+    for (ptrdiff_t e = 0; e < h->n_edges; e++) {
+        h->begin[h->edges[e].from]++;
+        h->begin[h->edges[e].to]++;
     }
     for (ptrdiff_t v = 0; v < h->n; v++) {
         h->begin[v + 1] += h->begin[v];
+        for (int i = 0; i < 3; i++) {
+            h->place[3 * v + i] = h->points[i * h->n + v];
+        }
     }
-    for (ptrdiff_t e = 0; e < 2 * h->n_edges; e++) {
-        h->at[--h->begin[h->edges[4 * (e / 2) + 2 + e % 2]]] = (int32_t)(e / 2);
+    for (ptrdiff_t e = 0; e < h->n_edges; e++) {
+        const Edge *edge = &h->edges[e];
+        h->ways[--h->begin[edge->from]] = (Way){edge->left, edge->right, edge->from, edge->to, 0, 0};
+        h->ways[--h->begin[edge->to]] = (Way){edge->right, edge->left, edge->to, edge->from, 0, 0};
+    }
+    for (ptrdiff_t k = 0; k < 2 * h->n_edges; k++) {
+        h->ways[k].next = h->begin[h->ways[k].to];
+        h->ways[k].end = h->begin[h->ways[k].to + 1];
     }
 }
 
-/* Sides are numbered round and round. */
-static const Side *numbered(const Side *side, ptrdiff_t n, ptrdiff_t at)
-{
-    at = at >= n ? at - n : at;
-    return side + (at >= n ? at - n : at);
-}
-
-/* The smallest rectangle around a convex outline, by calipers that turn with its sides. */
-static double rectangle(const Side *side, ptrdiff_t n, double *a, double *b)
+/* The smallest rectangle around a convex outline of n sides, by calipers that turn with them. The
+ * sides are repeated, twice, behind themselves. */
+static double rectangle(Side *side, ptrdiff_t n, double *a, double *b)
 {
     double best = INFINITY;
     ptrdiff_t far[3] = {0, 0, 0};
+    memcpy(side + n, side, (size_t)n * sizeof *side);
+    memcpy(side + 2 * n, side, (size_t)n * sizeof *side);
     for (ptrdiff_t k = 0; k < n; k++) {
         double c = side[k].c, s = side[k].s;
         /* Farthest along the side, across it, and backwards. */
         const double turn[3][2] = {{c, s}, {-s, c}, {-c, -s}};
         double reach[3];
+        ptrdiff_t at = k;
         for (int i = 0; i < 3; i++) {
             double x = turn[i][0], y = turn[i][1];
-            ptrdiff_t at = far[i] > k ? far[i] : k;
-            at = i > 0 && far[i - 1] > at ? far[i - 1] : at;
-            double now = along(numbered(side, n, at), x, y), next;
-            while (at < k + n && (next = along(numbered(side, n, at + 1), x, y)) >= now) {
-                now = next;
-                at++;
+            at = far[i] > at ? far[i] : at;
+            while (at < k + n && side[at].c * x + side[at].s * y > 0) {
+                at++; /* the side at hand still goes that way */
             }
             far[i] = at;
-            reach[i] = now;
+            reach[i] = along(&side[at], x, y);
         }
         double length = reach[0] + reach[2];
         double height = reach[1] - along(&side[k], -s, c);
@@ -281,13 +304,14 @@ static double rectangle(const Side *side, ptrdiff_t n, double *a, double *b)
 static void smallest_box(const Hull *h, const int32_t *which, ptrdiff_t n_which, double *out)
 {
     double best = INFINITY;
+    int32_t hint = 0;
     for (ptrdiff_t k = 0; k < n_which; k++) {
         double d[3], u[3], v[3], a = 0, b = 0;
         for (int i = 0; i < 3; i++) {
             d[i] = h->planes[i * h->m + which[k]];
         }
         span(d, u, v);
-        double area = rectangle(h->sides, outline(h, d, u, v), &a, &b);
+        double area = rectangle(h->sides, outline(h, d, u, v, &hint), &a, &b);
         double height = width_along(h->points, h->n, d);
         if (area * height < best) {
             best = area * height;
@@ -358,10 +382,12 @@ static PyObject *py_smallest_box(PyObject *self, PyObject *args)
     }
     const int32_t *edges = a[2].view.buf;
     ptrdiff_t three = 3, n_edges = a[2].view.shape[0];
-    if (good_columns(&a[0], "points") && good_columns(&a[1], "planes") &&
+    if (n_edges > INT32_MAX / 2) {
+        refuse("edges: too many.");
+    } else if (good_columns(&a[0], "points") && good_columns(&a[1], "planes") &&
         need_shape(&a[4], "out", &three) == 0) {
-        Hull h = {a[0].view.buf, a[1].view.buf, edges, a[0].view.shape[1], a[1].view.shape[1],
-                  n_edges,       NULL,          NULL,  NULL,                NULL};
+        Hull h = {.points = a[0].view.buf, .planes = a[1].view.buf, .edges = a[2].view.buf,
+                  .n = a[0].view.shape[1], .m = a[1].view.shape[1], .n_edges = n_edges};
         if (a[2].view.shape[1] != 4 || !good_indices(edges, n_edges, 4, h.m) ||
             !good_indices(edges + 1, n_edges, 4, h.m) ||
             !good_indices(edges + 2, n_edges, 4, h.n) ||
@@ -370,21 +396,24 @@ static PyObject *py_smallest_box(PyObject *self, PyObject *args)
             refuse("edges or which: out of range.");
         } else {
             h.front = malloc((size_t)h.m);
-            h.sides = malloc(((size_t)n_edges + 1) * sizeof *h.sides);
+            h.sides = malloc(3 * ((size_t)n_edges + 1) * sizeof *h.sides);
             h.begin = malloc(((size_t)h.n + 1) * sizeof *h.begin);
-            h.at = malloc((2 * (size_t)n_edges + 1) * sizeof *h.at);
-            if (h.front == NULL || h.sides == NULL || h.begin == NULL || h.at == NULL) {
+            h.ways = malloc((2 * (size_t)n_edges + 1) * sizeof *h.ways);
+            h.place = malloc(3 * (size_t)h.n * sizeof *h.place);
+            if (h.front == NULL || h.sides == NULL || h.begin == NULL || h.ways == NULL ||
+                h.place == NULL) {
                 PyErr_NoMemory();
             } else {
                 Py_BEGIN_ALLOW_THREADS
-                meetings(&h);
+                list_ways(&h);
                 smallest_box(&h, a[3].view.buf, a[3].view.shape[0], a[4].view.buf);
                 Py_END_ALLOW_THREADS
             }
             free(h.front);
             free(h.sides);
             free(h.begin);
-            free(h.at);
+            free(h.ways);
+            free(h.place);
         }
     }
     give_back(a, 5);

@@ -123,6 +123,53 @@ static PyObject *py_number_levels(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+/* Count values low, low + 1, … up to n of them. Returns 0 at the first block with another value. */
+CLONES static int count_whole(const double *values, ptrdiff_t count, double low, ptrdiff_t n,
+                              int64_t *out)
+{
+    for (ptrdiff_t from = 0; from < count; from += PART) {
+        int32_t at[PART], good = 1;
+        const ptrdiff_t size = count - from < PART ? count - from : PART;
+        for (ptrdiff_t i = 0; i < size; i++) {
+            const double step = values[from + i] - low;
+            const int inside = (step >= 0) & (step < (double)n);
+            at[i] = (int32_t)(inside ? step : 0);
+            good &= inside & ((double)at[i] == step);
+        }
+        if (!good) {
+            return 0;
+        }
+        for (ptrdiff_t i = 0; i < size; i++) {
+            out[at[i]]++;
+        }
+    }
+    return 1;
+}
+
+static PyObject *py_whole_counts(PyObject *self, PyObject *args)
+{
+    static const Need needs[] = {{"values", 'f', 8, 1, 0}, {"out", 'i', 8, 1, 1}};
+    PyObject *objects[2];
+    double low;
+    int whole = 0;
+    Array a[2];
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OdO:whole_counts", &objects[0], &low, &objects[1]) ||
+        take_arrays(objects, needs, 2, a) < 0) {
+        return NULL;
+    }
+    const ptrdiff_t n = a[1].view.shape[0];
+    if (n > INT32_MAX) {
+        refuse("out: more than 2^31 - 1 counts.");
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        whole = count_whole(a[0].view.buf, a[0].view.shape[0], low, n, a[1].view.buf);
+        Py_END_ALLOW_THREADS
+    }
+    give_back(a, 2);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(whole);
+}
+
 PyMethodDef number_methods[] = {
     {"power_sums", py_power_sums, METH_VARARGS,
      "power_sums(values, mean, median, out): write the sums of |x - mean|, of its second, third "
@@ -130,5 +177,8 @@ PyMethodDef number_methods[] = {
     {"number_levels", py_number_levels, METH_VARARGS,
      "number_levels(values, count, low, high, out): write the level of each value among count "
      "bins from low to high, from 1; the highest value belongs to the last bin."},
+    {"whole_counts", py_whole_counts, METH_VARARGS,
+     "whole_counts(values, low, out): add the number of values low, low + 1, … to out; return "
+     "False, with out half done, where there is another value."},
     {NULL, NULL, 0, NULL},
 };

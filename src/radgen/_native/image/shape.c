@@ -518,6 +518,29 @@ static PyObject *py_scatter(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+enum { RUN = 1 << 16 }; /* longest run whose moments are closed forms without overflow */
+
+/* Add the sums of values, and of values times their place in a run from x on. */
+CLONES static void run_sums(const double *value, ptrdiff_t n, ptrdiff_t x, double *sums)
+{
+    double total[SOME] = {0}, moment[SOME] = {0};
+    ptrdiff_t k = 0;
+    for (; k + SOME <= n; k += SOME) {
+        for (int i = 0; i < SOME; i++) {
+            total[i] += value[k + i];
+            moment[i] += value[k + i] * (double)(x + k + i);
+        }
+    }
+    for (; k < n; k++) {
+        total[0] += value[k];
+        moment[0] += value[k] * (double)(x + k);
+    }
+    for (int i = 0; i < SOME; i++) {
+        sums[0] += total[i];
+        sums[1] += moment[i];
+    }
+}
+
 /* Whole numbers: voxels, sums of z, y, x, and of zz, zy, zx, yy, yx, xx; and sums of the values
  * and of values times z, y, x. */
 static void mask_moments(const uint8_t *mask, const double *value, const Grid *g, uint64_t *whole,
@@ -527,16 +550,23 @@ static void mask_moments(const uint8_t *mask, const double *value, const Grid *g
         for (ptrdiff_t y = 0; y < g->ny; y++) {
             const uint8_t *row = mask + (z * g->ny + y) * g->nx;
             int64_t n = 0, first = 0, second = 0;
-            double total = 0, moment = 0;
-            for (ptrdiff_t x = 0; x < g->nx; x++) {
-                if (row[x]) {
-                    n++;
-                    first += x;
-                    second += x * x;
-                    if (value) {
-                        total += *value;
-                        moment += *value++ * (double)x;
-                    }
+            double found_in[2] = {0, 0};
+            for (ptrdiff_t x = 0; x < g->nx;) {
+                if (!row[x]) {
+                    x++;
+                    continue;
+                }
+                ptrdiff_t start = x, most = g->nx - x < RUN ? g->nx : x + RUN;
+                while (x < most && row[x]) {
+                    x++;
+                }
+                int64_t a = start, k = x - start, line = k * (k - 1) / 2;
+                n += k;
+                first += k * a + line;
+                second += k * a * a + 2 * a * line + line * (2 * k - 1) / 3;
+                if (value) {
+                    run_sums(value, k, start, found_in);
+                    value += k;
                 }
             }
             const int64_t found[10] = {n,         z * n,     y * n,     first,     z * z * n,
@@ -544,10 +574,10 @@ static void mask_moments(const uint8_t *mask, const double *value, const Grid *g
             for (int k = 0; k < 10; k++) {
                 whole[k] += (uint64_t)found[k];
             }
-            sums[0] += total;
-            sums[1] += total * (double)z;
-            sums[2] += total * (double)y;
-            sums[3] += moment;
+            sums[0] += found_in[0];
+            sums[1] += found_in[0] * (double)z;
+            sums[2] += found_in[0] * (double)y;
+            sums[3] += found_in[1];
         }
     }
 }

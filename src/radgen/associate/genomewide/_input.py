@@ -313,11 +313,9 @@ def prepare(
     x = np.empty((found.n_samples, 0)) if extra is None else extra.values[found.rows["covariates"]]
     whole = np.isfinite(x).all(axis=1)
     seen = np.isfinite(y).any(axis=1)
-    for sample, ok, some in zip(found.samples, whole, seen, strict=True):
-        if not ok:
-            reasons.append((sample, "a covariate is missing"))
-        elif not some:
-            reasons.append((sample, "every trait is missing"))
+    for row in np.flatnonzero(~(whole & seen)):
+        why = "every trait is missing" if whole[row] else "a covariate is missing"
+        reasons.append((found.samples[row], why))
     keep = np.flatnonzero(whole & seen)
     if len(keep) < need:
         raise AlignmentError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -12,7 +13,7 @@ import polars as pl
 
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
-from radgen.associate.genomewide._backend import open_backend
+from radgen.associate.genomewide._backend import one_thread_each, open_backend
 from radgen.associate.genomewide._input import GwasInput, coded_missing, prepare, prepare_survival
 from radgen.associate.genomewide._layouts import LAYOUTS, ScanKind
 from radgen.associate.genomewide._linear import LinearScan
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["gwas"]
 
 _log = logging.getLogger(__name__)
+_FEW = 50
 
 
 def gwas(
@@ -208,7 +210,9 @@ def gwas(
     def planned(own: GwasInput) -> Plan:
         return make_plan(model, own, options, known=background, kinship=kinship, events=events)
 
-    scan, scan_of, beside = planned(data)
+    # To wake a second thread takes longer than a few traits.
+    with one_thread_each(len(data.names) < _FEW):
+        scan, scan_of, beside = planned(data)
     notes = linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
     if background is not None:
         notes = (*notes, *dead_notes(data, background))
@@ -336,7 +340,8 @@ def _run(
         store = Store(genotypes.variants, data.names, None, "", extra=extra)
     else:
         places = genotypes.variants.hash_rows().to_numpy()
-        known = data.values, data.covariates, genotypes.samples, places, beside
+        people = json.dumps(genotypes.samples)
+        known = data.values, data.covariates, people, places, beside
         key = digest({**params, "out": ""}, block_size or 0, *known)
         variants, target = genotypes.variants, Path(out)
         if params["layout"] == "compact":

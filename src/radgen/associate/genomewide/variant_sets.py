@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from radgen._core.naming import require_choice
 from radgen._core.progress import progress
-from radgen.associate.genomewide._input import GwasInput, prepare
-from radgen.associate.genomewide._logistic import binary
+from radgen.associate.genomewide._input import coded_missing, prepare
+from radgen.associate.genomewide._set_nulls import SetNulls
+from radgen.associate.genomewide._set_rows import P_VALUES, SetOptions, rows_of_set
 from radgen.errors import InputError, shown
-from radgen.genome.burden import RareNull, beta_weights, null_binary, null_continuous, set_test
-from radgen.types import Covariates, FrameLike, GenotypeMatrix, PhenotypeTable, Result
+from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, PhenotypeTable, Result
+
+if TYPE_CHECKING:
+    from radgen.associate.genomewide.ridge import RidgeResult
 
 __all__ = ["BurdenResult", "burden"]
-
-
-_FEW = 0.2
-_Z95 = 1.959963984540054
-_EFFECT = ("beta_mask", "se_mask", "ci_low", "ci_high")
-_P = ("p_mask", "p_burden", "p_skat", "p_skato", "rho", "p_acatv", "p_acato")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +61,7 @@ class BurdenResult(Result):
             return super().plot(kind, ax=ax)
         from radgen import plot
 
-        require_choice(test, _P, what="test")
+        require_choice(test, P_VALUES, what="test")
         frame = self.frame.drop_nulls(test).sort(test)
         if kind == "qq":
             return plot.qq(np.log10(np.maximum(frame[test].to_numpy(), 1e-300)), name=test, ax=ax)
@@ -102,12 +98,34 @@ class BurdenResult(Result):
             if p["variance"] == "saddle"
             else ""
         )
+        saddle += _background_words(p)
         return (
             f"Variants with {which} allele frequency of at most {bounds} were tested by "
             f"set with burden, SKAT, SKAT-O and ACAT-V under a {p['model']} model, weighted by "
             f"{p['weighting']}, adjusted for {len(p['covariates'])} covariates; p-values are those "
             f"of the exact chi-square mixture.{saddle} Missing calls were taken at the mean."
         )
+
+
+def _background_words(p: Mapping[str, Any]) -> str:
+    """Return how relatives and polygenic background were taken into account."""
+    if not p["kinship"]:
+        return (
+            " Predictions of a two-step ridge without the chromosome of a set were taken off "
+            "the traits."
+            if p["loco"]
+            else ""
+        )
+    how = "REML" if p["model"] == "linear" else "penalised quasi-likelihood"
+    words = (
+        f" The kinship{' without the chromosome of a set' if p['loco'] else ''} is the covariance "
+        f"of a random effect, its variance fitted by {how} without the sets"
+    )
+    if not p["kinship_share"]:
+        return words + "."
+    what = "share of the variance" if p["model"] == "linear" else "variance of the log odds"
+    each = ", ".join(f"{name} {share:.3g}" for name, share in p["kinship_share"].items())
+    return f"{words} ({what}: {each})."
 
 
 def burden(
@@ -125,6 +143,8 @@ def burden(
     min_mac: float = 10.0,
     quadrature: Literal["exact", "skat"] = "exact",
     variance: Literal["auto", "score", "saddle"] = "auto",
+    kinship: Kinship | Mapping[str, Kinship] | None = None,
+    loco: RidgeResult | FrameLike | None = None,
 ) -> BurdenResult:
     """Return burden, SKAT, SKAT-O and ACAT-V of sets of variants with traits.
 
@@ -160,6 +180,14 @@ def burden(
     variance : {"auto", "score", "saddle"}
         Of binary traits: "saddle" sets the variance of scores by saddle-point approximation;
         "auto" does so where fewer than 1 in 5 people are cases, or controls.
+    kinship : Kinship, mapping of str to Kinship, or None
+        Relatedness of the samples: traits are then fitted by a mixed model, linear (REML) or
+        logistic (penalised quasi-likelihood), once without the sets. Samples that it does not
+        hold are left out. A mapping has the kinship of each chromosome that leaves it out. Time
+        grows with the cube, memory with the square of the samples.
+    loco : RidgeResult, data frame or None
+        Predictions of `polygenic_background`, or of `read_background`: taken off a quantitative
+        trait, and a known part of the log odds of a binary one.
 
     Returns
     -------
@@ -169,11 +197,26 @@ def burden(
     Raises
     ------
     InputError
-        If there is no set, an option is out of range, or ids in the genotypes are repeated.
+        If there is no set, an option is out of range, ids in the genotypes are repeated,
+        kinship and loco are both given, or a set that needs one chromosome has several.
     AlignmentError
         If too few samples are common.
     FitError
-        If the covariates separate the classes of a binary trait.
+        If the covariates separate the classes of a binary trait, or its mixed model does not
+        settle.
+
+    Notes
+    -----
+    Of related samples with covariance V of a trait, scores are G'Py and their covariance is
+    G'PG, P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1; the tests are those of independent samples on
+    these (for binary traits V is that of the working trait). Saddle points are taken given the
+    fitted probabilities, and scaled to the variance of the score, as SAIGE does.
+
+    References
+    ----------
+    Chen et al. (2019), doi:10.1016/j.ajhg.2018.12.012 (SMMAT); Zhou et al. (2020),
+    doi:10.1038/s41588-020-0621-6 (SAIGE-GENE); Mbatchou et al. (2021),
+    doi:10.1038/s41588-021-00870-7 (leave-one-chromosome-out predictions).
     """
     require_choice(model, ("linear", "logistic"), what="model")
     require_choice(quadrature, ("exact", "skat"), what="quadrature")
@@ -184,7 +227,10 @@ def burden(
         raise InputError(f"max_maf is {max_maf}; needed are frequencies in (0, 1].")
     if not sets:
         raise InputError("There is no set of variants.")
-    data = prepare(genotypes, phenotypes, covariates, traits)
+    if kinship is not None and loco is not None:
+        raise InputError("kinship and loco stand for the same background: give one of them.")
+    genotypes, strangers = _with_kin(genotypes, kinship)
+    data = coded_missing(prepare(genotypes, phenotypes, covariates, traits), model)
     ids = data.genotypes.variants["id"].to_list()
     wanted = {name for members in sets.values() for name in members}
     place: dict[str, int] = {}
@@ -193,30 +239,27 @@ def burden(
             raise InputError(f"The genotypes hold two variants called {name!r}: make ids unique.")
         if name in wanted:
             place[name] = row
-    models = _models(data, model, variance)
+    nulls = SetNulls(data, model, variance, kinship=kinship, loco=loco)
+    options = SetOptions(bounds, allele, weights, beta, min_mac, quadrature)
+    members = {
+        name: sorted({place[item] for item in items if item in place})
+        for name, items in sets.items()
+    }
     rows: list[dict[str, Any]] = []
-    empty = [name for name, members in sets.items() if not any(item in place for item in members)]
+    saddled, shares = False, {}
     with progress("Testing sets", len(sets)) as tick:
-        for label, members in sets.items():
-            known = sorted({place[item] for item in members if item in place})
-            view = data.genotypes.take_variants(known)
-            dosage = np.asarray(view.read(0, len(known)), float)
-            mean = np.nanmean(dosage, axis=1) if known else np.empty(0)
-            share = (np.minimum(mean, 2.0 - mean) if allele == "minor" else mean) / 2.0
-            for bound in bounds:
-                rare = share <= bound
-                own = np.array([ids[i] for i in known])[rare]
-                weight = None if weights is None else np.array([weights.get(i, 0.0) for i in own])
-                for trait, used, null, how in models:
-                    g = dosage[rare][:, used]
-                    rows.append(
-                        {"phenotype": trait, "set": label, "max_maf": bound, "n": len(used)}
-                        | _tests(g, null, weight, beta, (min_mac, quadrature, how))
-                    )
-            tick(1)
-    order = {name: number for number, name in enumerate(data.names)}
-    rows.sort(key=lambda row: order[row["phenotype"]])
-    notes = list(data.notes)
+        for chrom, labels in _by_place(members, nulls).items():
+            models = nulls.of(chrom)
+            saddled = saddled or any(one.variance == "saddle" for one in models)
+            shares = {one.name: one.share for one in models if one.share is not None}
+            for label in labels:
+                rows += rows_of_set(label, data.genotypes, members[label], models, options)
+                tick(1)
+    traits_at = {name: number for number, name in enumerate(data.names)}
+    sets_at = {name: number for number, name in enumerate(sets)}
+    rows.sort(key=lambda row: (traits_at[row["phenotype"]], sets_at[row["set"]]))
+    notes = [*data.notes, *strangers, *nulls.notes]
+    empty = [name for name, known in members.items() if not known]
     if empty:
         notes.append(f"{len(empty)} sets have no variant in the genotypes: {shown(empty)}.")
     params = {
@@ -227,47 +270,37 @@ def burden(
         "weighting": "supplied weights" if weights is not None else f"Beta{beta} of the frequency",
         "max_maf": tuple(bounds),
         "allele": allele,
-        "variance": "saddle" if any(how == "saddle" for *_, how in models) else "score",
+        "variance": "saddle" if saddled else "score",
         "min_mac": min_mac,
         "quadrature": quadrature,
+        "kinship": kinship is not None,
+        "loco": nulls.by_chromosome,
+        "kinship_share": None if nulls.by_chromosome else shares,
     }
     frame = pl.DataFrame(rows, infer_schema_length=None)
     return BurdenResult(frame, params, data.genotypes.n_samples, data.dropped, tuple(notes))
 
 
-def _models(
-    data: GwasInput, model: str, variance: str
-) -> list[tuple[str, NDArray[np.int64], RareNull, str]]:
-    """Return of each trait its name, people, model without a set, and kind of variance."""
-    models = []
-    for name, column in zip(data.names, data.values.T, strict=True):
-        used = np.flatnonzero(np.isfinite(column))
-        x = np.column_stack([np.ones(len(used)), data.covariates[used]])
-        y = column[used]
-        if model == "linear":
-            models.append((name, used, null_continuous(y, x), "score"))
-            continue
-        cases = binary(name, y)
-        rare = min(cases.mean(), 1 - cases.mean()) < _FEW
-        how = ("saddle" if rare else "score") if variance == "auto" else variance
-        models.append((name, used, null_binary(cases, x), how))
-    return models
+def _with_kin(
+    genotypes: GenotypeMatrix, kinship: Kinship | Mapping[str, Kinship] | None
+) -> tuple[GenotypeMatrix, tuple[str, ...]]:
+    """Return the genotypes of samples that the kinship holds, and who is left out."""
+    if kinship is None:
+        return genotypes, ()
+    from radgen.associate.genomewide._mixed import related_rows
+
+    rows = related_rows(kinship, genotypes.samples)
+    lost = sorted(set(range(genotypes.n_samples)) - set(rows))
+    if not lost:
+        return genotypes, ()
+    names = shown([genotypes.samples[row] for row in lost])
+    note = f"{len(lost)} samples are not in the kinship and were left out: {names}."
+    return genotypes.take_samples(rows), (note,)
 
 
-def _tests(
-    g: Any, null: Any, weight: Any, beta: tuple[float, float], rest: tuple[Any, Any, Any]
-) -> dict[str, int | float | None]:
-    if not len(g):
-        return {"n_variants": 0, "n_carriers": 0} | dict.fromkeys((*_EFFECT, *_P))
-    if weight is None:
-        mean = np.nanmean(g, axis=1)
-        weight = beta_weights(np.minimum(mean, 2.0 - mean) / 2.0, *beta)
-    min_mac, quadrature, variance = rest
-    found = set_test(
-        g, null, weights=weight, min_mac=min_mac, quadrature=quadrature, variance=variance
-    )
-    values = {name: getattr(found, name) for name in ("beta_mask", "se_mask", *_P)}
-    half = _Z95 * found.se_mask
-    values |= {"ci_low": found.beta_mask - half, "ci_high": found.beta_mask + half}
-    clean = {name: None if np.isnan(values[name]) else values[name] for name in (*_EFFECT, *_P)}
-    return {"n_variants": found.n_variants, "n_carriers": found.n_carriers} | clean
+def _by_place(members: Mapping[str, list[int]], nulls: SetNulls) -> dict[str | None, list[str]]:
+    """Return the sets of each chromosome, so that its models are fitted once."""
+    found: dict[str | None, list[str]] = {}
+    for label, rows in members.items():
+        found.setdefault(nulls.place_of(label, rows), []).append(label)
+    return found
