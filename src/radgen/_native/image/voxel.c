@@ -13,6 +13,7 @@ typedef struct {
     const double *n_log_n;    /* n log2 n, up to 2 * most */
     const double *weights;    /* by gap: inverse difference and its kin, 5 a gap */
     int *level_a, *level_b;   /* the pairs */
+    uint16_t *place_a, *place_b; /* and where their levels stand among those of the window */
     int32_t *by_level;        /* counts of levels, gaps, sums: (1 + 1 + 2) * (n_levels + 1) */
     int32_t *by_gap, *by_sum;
     uint16_t *rank;           /* level -> place among the window's levels, from 1 */
@@ -21,7 +22,8 @@ typedef struct {
     ptrdiff_t places;
     int too_many;             /* set where a window holds more levels than places */
     double *dense;            /* places x (places + 3), or NULL: no maximal correlation */
-    int *parent;              /* trees of levels, 2 x places */
+    uint64_t *beside;         /* bits of the levels met beside each, places + 4 rows of words */
+    ptrdiff_t words;
 } Work;
 
 static void gap_weights(double *weights, int n_levels)
@@ -36,7 +38,7 @@ static void gap_weights(double *weights, int n_levels)
     }
 }
 
-static int place_of(Work *w, int level, int *n_seen)
+static uint16_t place_of(Work *w, int level, int *n_seen)
 {
     if (w->rank[level] == 0) {
         if (*n_seen == w->places) {
@@ -49,17 +51,30 @@ static int place_of(Work *w, int level, int *n_seen)
     return w->rank[level] - 1;
 }
 
-/* The 25 features of `n` pairs, in the order of the family's specs; the three correlations of a
- * window of one level are undefined, or 1, 0 and 0 by convention. */
-static void features_of(Work *w, int n, int convention, double *f)
+/* Give each level of `n` pairs its place; return how many levels there are. */
+static int take_places(Work *w, int n)
 {
     int n_seen = 0;
+    for (int k = 0; k < n; k++) {
+        w->place_a[k] = place_of(w, w->level_a[k], &n_seen);
+        w->place_b[k] = place_of(w, w->level_b[k], &n_seen);
+    }
+    for (int k = 0; k < n_seen; k++) {
+        w->rank[w->seen[k]] = 0;
+    }
+    return n_seen;
+}
+
+/* The 25 features of `n` pairs, in the order of the family's specs; the three correlations of a
+ * window of one level are undefined, or 1, 0 and 0 by convention. */
+static void features_of(Work *w, int n, int n_seen, int convention, double *f)
+{
     double total = 2.0 * n, mean = 0, auto_sum = 0, gap_sum = 0, gap_square = 0;
     double joint_log = 0, joint_square = 0, level_log = 0, gap_log = 0, sum_log = 0, top = 0;
     double means[5] = {0, 0, 0, 0, 0};
     for (int k = 0; k < n; k++) {
         int a = w->level_a[k], b = w->level_b[k], d = a > b ? a - b : b - a;
-        int pa = place_of(w, a, &n_seen), pb = place_of(w, b, &n_seen);
+        int pa = w->place_a[k], pb = w->place_b[k];
         w->joint[pa < pb ? pa * w->places + pb : pb * w->places + pa]++;
         w->by_level[a]++;
         w->by_level[b]++;
@@ -82,7 +97,7 @@ static void features_of(Work *w, int n, int convention, double *f)
         third += square * away;
         fourth += square * square;
         variance += (a - mean) * (a - mean) + (b - mean) * (b - mean);
-        int pa = w->rank[a] ? w->rank[a] - 1 : 0, pb = w->rank[b] ? w->rank[b] - 1 : 0;
+        int pa = w->place_a[k], pb = w->place_b[k];
         int32_t *cell = &w->joint[pa < pb ? pa * w->places + pb : pb * w->places + pa];
         if (*cell) {
             int count = pa == pb ? 2 * *cell : *cell, times = pa == pb ? 1 : 2;
@@ -100,7 +115,6 @@ static void features_of(Work *w, int n, int convention, double *f)
         int level = w->seen[k];
         level_log += w->n_log_n[w->by_level[level]];
         w->by_level[level] = 0;
-        w->rank[level] = 0;
     }
     variance /= total;
     double log_total = w->n_log_n[2 * n] / total, log_n = n > 1 ? w->n_log_n[n] / n : 0.0;
@@ -131,39 +145,48 @@ static void features_of(Work *w, int n, int convention, double *f)
     f[24] = shared > 1e-12 ? sqrt(1.0 - exp(-2.0 * shared)) : 0.0;
 }
 
-/* Whether the levels of `n` pairs hang together as a graph with an odd cycle; places of levels
- * go to `rank`, their number to *m. Where they do not, some function of the level is known of
- * both partners of each pair alike (or opposite), so their correlation is 1. */
-static int mixes(Work *w, int n, int *m)
+/* Mark with `to` what lies beside the levels that are marked in `from` and new there. */
+static void spread(const Work *w, const uint64_t *from, uint64_t *done, uint64_t *to, int *more)
 {
-    int *parent = w->parent, *side = parent + w->places, parts = 0, odd = 0;
-    *m = 0;
-    for (int k = 0; k < n; k++) {
-        int root[2], away[2], before = *m;
-        int at[2] = {place_of(w, w->level_a[k], m), place_of(w, w->level_b[k], m)};
-        for (int i = before; i < *m; i++) {
-            parent[i] = i;
-            side[i] = 0;
-            parts++;
-        }
-        for (int i = 0; i < 2; i++) {
-            int v = at[i], turn = 0;
-            while (parent[v] != v) {
-                turn ^= side[v];
-                v = parent[v];
+    for (ptrdiff_t word = 0; word < w->words; word++) {
+        for (uint64_t bits = from[word] & ~done[word]; bits; bits &= bits - 1) {
+            const uint64_t *row = w->beside + (word * 64 + lowest_bit(bits)) * w->words;
+            for (ptrdiff_t k = 0; k < w->words; k++) {
+                to[k] |= row[k];
             }
-            root[i] = v;
-            away[i] = turn;
+            *more = 1;
         }
-        if (root[0] != root[1]) {
-            parent[root[0]] = root[1];
-            side[root[0]] = !(away[0] ^ away[1]);
-            parts--;
-        } else {
-            odd |= away[0] == away[1];
-        }
+        done[word] = from[word];
     }
-    return parts == 1 && odd;
+}
+
+/* Whether the m levels of `n` pairs hang together as a graph with an odd cycle: then each can be
+ * reached from the first by an even and by an odd number of steps. Where they do not, some
+ * function of the level is known of both partners of each pair alike (or opposite), so their
+ * correlation is 1. */
+static int mixes(Work *w, int n, int m)
+{
+    ptrdiff_t words = w->words;
+    uint64_t *even = w->beside + w->places * words, *odd = even + words;
+    uint64_t *even_done = odd + words, *odd_done = even_done + words;
+    memset(w->beside, 0, (size_t)(m * words) * sizeof *w->beside);
+    memset(even, 0, (size_t)(4 * words) * sizeof *even);
+    for (int k = 0; k < n; k++) {
+        int a = w->place_a[k], b = w->place_b[k];
+        w->beside[a * words + b / 64] |= UINT64_C(1) << b % 64;
+        w->beside[b * words + a / 64] |= UINT64_C(1) << a % 64;
+    }
+    even[0] = 1;
+    for (int more = 1; more;) {
+        more = 0;
+        spread(w, even, even_done, odd, &more);
+        spread(w, odd, odd_done, even, &more);
+    }
+    int reached = 1;
+    for (int k = 0; k < m; k++) {
+        reached &= (int)((even[k / 64] & odd[k / 64]) >> k % 64 & 1);
+    }
+    return reached;
 }
 
 /* Add `n` pairs up in a symmetric m x m matrix with row sums behind it. */
@@ -172,7 +195,7 @@ static void dense_counts(Work *w, int n, int m)
     double *s = w->dense, *sums = s + (ptrdiff_t)m * m;
     memset(s, 0, ((size_t)m * (size_t)m + (size_t)m) * sizeof *s);
     for (int k = 0; k < n; k++) {
-        int a = w->rank[w->level_a[k]] - 1, b = w->rank[w->level_b[k]] - 1;
+        int a = w->place_a[k], b = w->place_b[k];
         s[a * m + b]++;
         s[b * m + a]++;
         sums[a]++;
@@ -255,18 +278,12 @@ static double largest_root(const double *diagonal, const double *beside, int m, 
 
 /* The largest correlation of any two functions of the levels of a pair: the second largest
  * modulus of an eigenvalue of the counts scaled by the roots of their row sums. */
-static double maximal_correlation(Work *w, int n)
+static double maximal_correlation(Work *w, int n, int m)
 {
-    int m, mixed = mixes(w, n, &m);
-    if (mixed && m > 1 && !w->too_many) {
-        dense_counts(w, n, m);
-    }
-    for (int k = 0; k < m; k++) {
-        w->rank[w->seen[k]] = 0;
-    }
-    if (m < 2 || !mixed || w->too_many) {
+    if (m < 2 || !mixes(w, n, m)) {
         return m < 2 ? NAN : 1.0;
     }
+    dense_counts(w, n, m);
     double *s = w->dense, *sums = s + (ptrdiff_t)m * m, *diagonal = sums + m;
     double *beside = diagonal + m;
     for (int i = 0; i < m; i++) {
@@ -317,13 +334,14 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             if (n == 0 || (merged && d + 1 < n_directions)) {
                 continue;
             }
+            int m = take_places(w, n);
             if (w->dense) {
-                f[N_FEATURES] = maximal_correlation(w, n);
+                f[N_FEATURES] = maximal_correlation(w, n, m);
                 if (convention && isnan(f[N_FEATURES])) {
                     f[N_FEATURES] = 0.0;
                 }
             }
-            features_of(w, n, convention, f);
+            features_of(w, n, m, convention, f);
             for (int i = 0; i < n_features; i++) {
                 if (!isnan(f[i])) {
                     sum[i] += f[i];
@@ -346,19 +364,23 @@ static int work_of(Work *w, long n_levels, ptrdiff_t most, int with_mcc, double 
     w->most = (int)most;
     *tables = malloc((2 * pairs + 5 * levels) * sizeof **tables);
     w->level_a = malloc(2 * pairs * sizeof *w->level_a);
+    w->place_a = malloc(2 * pairs * sizeof *w->place_a);
     w->by_level = calloc(4 * levels + 2, sizeof *w->by_level);
     w->rank = calloc(levels, sizeof *w->rank);
     w->joint = calloc((size_t)(places * places), sizeof *w->joint);
     w->seen = malloc((size_t)places * sizeof *w->seen);
     if (with_mcc) {
         w->dense = malloc((size_t)(places * (places + 3)) * sizeof *w->dense);
-        w->parent = malloc((size_t)places * 2 * sizeof *w->parent);
+        w->words = (places + 63) / 64;
+        w->beside = malloc((size_t)((places + 4) * w->words) * sizeof *w->beside);
     }
-    if ((with_mcc && (!w->dense || !w->parent)) || !*tables || !w->level_a || !w->by_level || !w->rank || !w->joint || !w->seen) {
+    if ((with_mcc && (!w->dense || !w->beside)) || !*tables || !w->level_a || !w->place_a ||
+        !w->by_level || !w->rank || !w->joint || !w->seen) {
         PyErr_NoMemory();
         return -1;
     }
     w->level_b = w->level_a + pairs;
+    w->place_b = w->place_a + pairs;
     w->by_gap = w->by_level + levels;
     w->by_sum = w->by_gap + levels;
     w->n_log_n = *tables;
@@ -374,12 +396,13 @@ static void drop_work(Work *w, double *tables)
 {
     free(tables);
     free(w->level_a);
+    free(w->place_a);
     free(w->by_level);
     free(w->rank);
     free(w->joint);
     free(w->seen);
     free(w->dense);
-    free(w->parent);
+    free(w->beside);
 }
 
 /* Steps and voxels must stay within the volume, and levels within the tables. */
