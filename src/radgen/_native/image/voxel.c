@@ -1,12 +1,12 @@
 /* Co-occurrence features in a window around each voxel. A window holds few pairs, so counts
  * are kept in small tables whose touched cells alone are read and cleared. */
-#include "arrays.h"
+#include "eigen.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_FEATURES = 25, N_WITH_MCC = 26 };
+enum { N_FEATURES = 25, N_WITH_MCC = 26, SMALL = 32 };
 
 typedef struct {
     int n_levels, most;       /* highest level; most pairs in one matrix */
@@ -21,7 +21,10 @@ typedef struct {
     int *seen;                /* levels of the window */
     ptrdiff_t places;
     int too_many;             /* set where a window holds more levels than places */
-    double *dense;            /* places x (places + 3), or NULL: no maximal correlation */
+    Batch *batches;           /* by rows up to SMALL, [0] for more; NULL: no maximal correlation */
+    Many *cells;              /* their matrices */
+    double *correlation;      /* sum over directions by voxel */
+    int32_t *correlated;      /* and number of directions with a value */
     uint64_t *beside;         /* bits of the levels met beside each, places + 4 rows of words */
     ptrdiff_t words;
 } Work;
@@ -189,120 +192,53 @@ static int mixes(Work *w, int n, int m)
     return reached;
 }
 
-/* Add `n` pairs up in a symmetric m x m matrix with row sums behind it. */
-static void dense_counts(Work *w, int n, int m)
+static void settle(Work *w, Batch *batch)
 {
-    double *s = w->dense, *sums = s + (ptrdiff_t)m * m;
-    memset(s, 0, ((size_t)m * (size_t)m + (size_t)m) * sizeof *s);
-    for (int k = 0; k < n; k++) {
-        int a = w->place_a[k], b = w->place_b[k];
-        s[a * m + b]++;
-        s[b * m + a]++;
-        sums[a]++;
-        sums[b]++;
+    double found[LANES];
+    int count = batch->count;
+    if (count == 0) {
+        return;
     }
-}
-
-/* Make a symmetric matrix tridiagonal by Householder's reflections. */
-static void tridiagonal(double *s, int m, double *diagonal, double *beside)
-{
-    for (int k = m - 1; k > 0; k--) {
-        double *v = s + (ptrdiff_t)k * m, rest = 0, dot = 0;
-        for (int i = 0; i < k - 1; i++) {
-            rest += v[i] * v[i];
-        }
-        diagonal[k] = v[k];
-        beside[k] = v[k - 1];
-        if (rest <= 1e-30) {
-            continue;
-        }
-        double norm = rest + v[k - 1] * v[k - 1];
-        double head = v[k - 1] > 0 ? -sqrt(norm) : sqrt(norm), half = norm - head * v[k - 1];
-        beside[k] = head;
-        v[k - 1] -= head;
-        for (int i = 0; i < k; i++) {
-            const double *row = s + (ptrdiff_t)i * m;
-            double sum = 0;
-            for (int j = 0; j < k; j++) {
-                sum += row[j] * v[j];
-            }
-            diagonal[i] = sum / half;
-            dot += diagonal[i] * v[i];
-        }
-        dot /= 2.0 * half;
-        for (int i = 0; i < k; i++) {
-            diagonal[i] -= dot * v[i];
-        }
-        for (int i = 0; i < k; i++) {
-            double *row = s + (ptrdiff_t)i * m, a = v[i], b = diagonal[i];
-            for (int j = 0; j < k; j++) {
-                row[j] -= a * diagonal[j] + b * v[j];
-            }
-        }
+    solve_batch(batch, found);
+    for (int k = 0; k < count; k++) {
+        w->correlation[batch->owner[k]] += found[k];
     }
-    diagonal[0] = s[0];
-}
-
-/* The largest root of det(x - sign T) for a tridiagonal T, by Laguerre's method from above,
- * which falls towards the largest root of a polynomial whose roots are all real. */
-static double largest_root(const double *diagonal, const double *beside, int m, double sign)
-{
-    double x = 1.0 + 1e-12;
-    for (int step = 0; step < 100; step++) {
-        double p = x - sign * diagonal[0], slope = 1.0, bend = 0.0;
-        double before = 1.0, slope_before = 0.0, bend_before = 0.0;
-        for (int i = 1; i < m; i++) {
-            double gap = x - sign * diagonal[i], square = beside[i] * beside[i];
-            double next = gap * p - square * before;
-            double next_slope = p + gap * slope - square * slope_before;
-            double next_bend = 2.0 * slope + gap * bend - square * bend_before;
-            before = p;
-            slope_before = slope;
-            bend_before = bend;
-            p = next;
-            slope = next_slope;
-            bend = next_bend;
-        }
-        if (p <= 0 || slope <= 0) {
-            break; /* rounding carried x past the root */
-        }
-        double spread = (m - 1) * ((m - 1) * slope * slope - m * p * bend);
-        double fall = m * p / (slope + (spread > 0 ? sqrt(spread) : 0.0));
-        x -= fall;
-        if (fall < 1e-13) {
-            break;
-        }
-    }
-    return x;
 }
 
 /* The largest correlation of any two functions of the levels of a pair: the second largest
- * modulus of an eigenvalue of the counts scaled by the roots of their row sums. */
-static double maximal_correlation(Work *w, int n, int m)
+ * modulus of an eigenvalue of the counts scaled by the roots of their row sums. Added to its
+ * voxel, at once or with others of its size. */
+static void add_correlation(Work *w, int n, int m, int convention, ptrdiff_t voxel)
 {
-    if (m < 2 || !mixes(w, n, m)) {
-        return m < 2 ? NAN : 1.0;
+    if (m < 2) {
+        w->correlated[voxel] += convention != 0; /* by convention 0 */
+        return;
     }
-    dense_counts(w, n, m);
-    double *s = w->dense, *sums = s + (ptrdiff_t)m * m, *diagonal = sums + m;
-    double *beside = diagonal + m;
-    for (int i = 0; i < m; i++) {
-        sums[i] = sqrt(sums[i]);
+    w->correlated[voxel]++;
+    if (!mixes(w, n, m)) {
+        w->correlation[voxel] += 1.0;
+        return;
     }
-    for (int i = 0; i < m; i++) {
-        for (int j = 0; j <= i; j++) {
-            /* The first eigenvector, the roots of the row sums, is taken away. */
-            double both = sums[i] * sums[j], value = s[(ptrdiff_t)i * m + j] / both;
-            value -= both / (2.0 * n);
-            s[(ptrdiff_t)i * m + j] = value;
-            s[(ptrdiff_t)j * m + i] = value;
-        }
+    Batch *batch = w->batches + (m <= SMALL ? m : 0);
+    batch->m = m;
+    batch->total[batch->count] = 2.0 * n;
+    batch->owner[batch->count] = voxel;
+    for (int k = 0; k < n; k++) {
+        add_pair(batch, w->place_a[k], w->place_b[k]);
     }
-    tridiagonal(s, m, diagonal, beside);
-    double up = largest_root(diagonal, beside, m, 1.0);
-    double down = largest_root(diagonal, beside, m, -1.0);
-    double most = up > down ? up : down;
-    return most < 0.0 ? 0.0 : most < 1.0 ? most : 1.0;
+    if (++batch->count == LANES || m > SMALL) {
+        settle(w, batch);
+    }
+}
+
+static void finish_correlations(Work *w, ptrdiff_t n_voxels)
+{
+    for (int m = 0; m <= SMALL; m++) {
+        settle(w, w->batches + m);
+    }
+    for (ptrdiff_t v = 0; v < n_voxels; v++) {
+        w->correlation[v] = w->correlated[v] ? w->correlation[v] / w->correlated[v] : NAN;
+    }
 }
 
 /* Collect the pairs of one direction; `pair` holds steps from the centre voxel. */
@@ -321,9 +257,8 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
                  const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int flags,
                  Work *w, double *out)
 {
-    double f[N_WITH_MCC], sum[N_WITH_MCC];
-    int used[N_WITH_MCC], n_features = w->dense ? N_WITH_MCC : N_FEATURES;
-    int merged = flags & 1, convention = flags & 2;
+    double f[N_FEATURES], sum[N_FEATURES];
+    int used[N_FEATURES], merged = flags & 1, convention = flags & 2;
     for (ptrdiff_t v = 0; v < n_voxels; v++) {
         const uint16_t *centre = levels + voxel[v];
         memset(sum, 0, sizeof sum);
@@ -335,14 +270,11 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
                 continue;
             }
             int m = take_places(w, n);
-            if (w->dense) {
-                f[N_FEATURES] = maximal_correlation(w, n, m);
-                if (convention && isnan(f[N_FEATURES])) {
-                    f[N_FEATURES] = 0.0;
-                }
+            if (w->batches) {
+                add_correlation(w, n, m, convention, v);
             }
             features_of(w, n, m, convention, f);
-            for (int i = 0; i < n_features; i++) {
+            for (int i = 0; i < N_FEATURES; i++) {
                 if (!isnan(f[i])) {
                     sum[i] += f[i];
                     used[i]++;
@@ -350,13 +282,42 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             }
             n = 0;
         }
-        for (int i = 0; i < n_features; i++) {
+        for (int i = 0; i < N_FEATURES; i++) {
             out[i * n_voxels + v] = used[i] ? sum[i] / used[i] : NAN;
         }
     }
+    if (w->batches) {
+        finish_correlations(w, n_voxels);
+    }
 }
 
-static int work_of(Work *w, long n_levels, ptrdiff_t most, int with_mcc, double **tables)
+/* Room for batches of LANES matrices, and sums that start at 0. */
+static int room_for_correlations(Work *w, ptrdiff_t n_voxels, double *out)
+{
+    ptrdiff_t places = w->places, most = places < SMALL ? places : SMALL, size = 0;
+    for (ptrdiff_t m = 1; m <= most; m++) {
+        size += m * (m + 3);
+    }
+    ptrdiff_t large = places > SMALL ? places * (places + 3) : 0;
+    w->words = (places + 63) / 64;
+    w->beside = malloc((size_t)((places + 4) * w->words) * sizeof *w->beside);
+    w->batches = calloc(SMALL + 1, sizeof *w->batches);
+    w->cells = calloc((size_t)(size + large), sizeof *w->cells);
+    w->correlated = calloc((size_t)n_voxels + 1, sizeof *w->correlated);
+    if (!w->beside || !w->batches || !w->cells || !w->correlated) {
+        return -1;
+    }
+    Many *next = w->cells;
+    for (ptrdiff_t m = 1; m <= most; next += m * (m + 3), m++) {
+        w->batches[m].cells = next;
+    }
+    w->batches[0].cells = next;
+    w->correlation = out + N_FEATURES * n_voxels;
+    memset(w->correlation, 0, (size_t)n_voxels * sizeof *w->correlation);
+    return 0;
+}
+
+static int work_of(Work *w, long n_levels, ptrdiff_t most, double **tables)
 {
     ptrdiff_t places = w->places;
     size_t levels = (size_t)n_levels + 1, pairs = (size_t)most + 1;
@@ -369,13 +330,8 @@ static int work_of(Work *w, long n_levels, ptrdiff_t most, int with_mcc, double 
     w->rank = calloc(levels, sizeof *w->rank);
     w->joint = calloc((size_t)(places * places), sizeof *w->joint);
     w->seen = malloc((size_t)places * sizeof *w->seen);
-    if (with_mcc) {
-        w->dense = malloc((size_t)(places * (places + 3)) * sizeof *w->dense);
-        w->words = (places + 63) / 64;
-        w->beside = malloc((size_t)((places + 4) * w->words) * sizeof *w->beside);
-    }
-    if ((with_mcc && (!w->dense || !w->beside)) || !*tables || !w->level_a || !w->place_a ||
-        !w->by_level || !w->rank || !w->joint || !w->seen) {
+    if (!*tables || !w->level_a || !w->place_a || !w->by_level || !w->rank || !w->joint ||
+        !w->seen) {
         PyErr_NoMemory();
         return -1;
     }
@@ -401,8 +357,10 @@ static void drop_work(Work *w, double *tables)
     free(w->rank);
     free(w->joint);
     free(w->seen);
-    free(w->dense);
     free(w->beside);
+    free(w->batches);
+    free(w->cells);
+    free(w->correlated);
 }
 
 /* Steps and voxels must stay within the volume, and levels within the tables. */
@@ -459,7 +417,12 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
     } else if (need_shape(&a[4], "out", shape) == 0) {
         Work work = {.places = places};
         double *tables = NULL;
-        if (work_of(&work, n_levels, n_pairs, with_mcc, &tables) == 0) {
+        int ready = work_of(&work, n_levels, n_pairs, &tables) == 0;
+        if (ready && with_mcc && room_for_correlations(&work, shape[1], a[4].view.buf) < 0) {
+            PyErr_NoMemory();
+            ready = 0;
+        }
+        if (ready) {
             Py_BEGIN_ALLOW_THREADS
             maps(a[0].view.buf, a[1].view.buf, shape[1], a[2].view.buf, a[3].view.buf,
                  n_directions, flags, &work, a[4].view.buf);
