@@ -72,7 +72,7 @@ static int take_places(Work *w, int n)
  * window of one level are undefined, or 1, 0 and 0 by convention. */
 static void features_of(Work *w, int n, int n_seen, int convention, double *f)
 {
-    double total = 2.0 * n, mean = 0, auto_sum = 0, gap_sum = 0, gap_square = 0;
+    int64_t level_sum = 0, product_sum = 0, gap_total = 0, gap_squares = 0;
     double joint_log = 0, joint_square = 0, level_log = 0, gap_log = 0, sum_log = 0, top = 0;
     double means[5] = {0, 0, 0, 0, 0};
     for (int k = 0; k < n; k++) {
@@ -83,23 +83,23 @@ static void features_of(Work *w, int n, int n_seen, int convention, double *f)
         w->by_level[b]++;
         w->by_gap[d]++;
         w->by_sum[a + b]++;
-        mean += a + b;
-        auto_sum += (double)a * b;
-        gap_sum += d;
-        gap_square += (double)d * d;
+        level_sum += a + b;
+        product_sum += (int64_t)a * b;
+        gap_total += d;
+        gap_squares += (int64_t)d * d;
         for (int i = 0; i < 5; i++) {
             means[i] += w->weights[5 * d + i];
         }
     }
-    mean /= total;
-    double variance = 0, second = 0, third = 0, fourth = 0;
+    double total = 2.0 * n, mean = (double)level_sum / total, auto_sum = (double)product_sum;
+    double gap_sum = (double)gap_total, gap_square = (double)gap_squares;
+    double second = 0, third = 0, fourth = 0;
     for (int k = 0; k < n; k++) {
         int a = w->level_a[k], b = w->level_b[k], d = a > b ? a - b : b - a;
         double away = a + b - 2.0 * mean, square = away * away;
         second += square;
         third += square * away;
         fourth += square * square;
-        variance += (a - mean) * (a - mean) + (b - mean) * (b - mean);
         int pa = w->place_a[k], pb = w->place_b[k];
         int32_t *cell = &w->joint[pa < pb ? pa * w->places + pb : pb * w->places + pa];
         if (*cell) {
@@ -119,7 +119,8 @@ static void features_of(Work *w, int n, int n_seen, int convention, double *f)
         level_log += w->n_log_n[w->by_level[level]];
         w->by_level[level] = 0;
     }
-    variance /= total;
+    /* (a - m)^2 + (b - m)^2 = ((a + b - 2 m)^2 + (a - b)^2) / 2 */
+    double variance = 0.5 * (second + gap_square) / total;
     double log_total = w->n_log_n[2 * n] / total, log_n = n > 1 ? w->n_log_n[n] / n : 0.0;
     double joint = log_total - joint_log / total, single = log_total - level_log / total;
     double gap_mean = gap_sum / n, contrast = gap_square / n;
