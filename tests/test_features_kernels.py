@@ -508,3 +508,20 @@ def test_values_are_sorted_alike_whether_counted_or_not(spoiled):
     view = View(Region(mask, mask), values, ExtractionSettings())
     assert (view.whole_counts is None) == spoiled
     np.testing.assert_array_equal(view.sorted_values, np.sort(view.values))
+
+
+@pytest.mark.parametrize("shape", [(4, 37, 50), (9, 2, 3), (1, 18, 1)])
+def test_near_ball_sums_are_the_sums_but_for_rounding(shape):
+    from radgen.features.local_intensity import _near_sums
+
+    rng = np.random.default_rng(14)
+    rows = _ball_rows((4.0, 2.5, 3.0))
+    reach = np.abs(rows).max(axis=0)
+    values = rng.normal(size=np.array(shape) + 2 * reach).astype(np.float32)
+    mask = rng.random(shape) < 0.3
+    mask[-1, -1, -1] = True
+    ball = [(z, y, x) for z, y, half in rows for x in range(-half, half + 1)]
+    places = np.argwhere(mask)[:, None] + reach + np.array(ball)
+    expected = values[tuple(np.moveaxis(places, 2, 0))].sum(axis=1, dtype=np.float64)
+    # a rounding for each of some forty additions of sums below a hundred
+    np.testing.assert_allclose(_near_sums(values, rows, mask), expected, rtol=0, atol=2e-4)
