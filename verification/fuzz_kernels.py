@@ -89,7 +89,11 @@ def glcm_call(f: Fuzzer, *, runs: bool) -> tuple[Any, ...]:
     long = max(period if 0 < period < 100 else levels.shape[0], *levels.shape[1:])
     k = max(1, min(top, 200)) + 1
     out = np.zeros((max(1, groups), len(offsets), k, long + 1 if runs else k), np.uint32)
-    return f.spoil(levels), f.spoil(offsets), top, period, f.spoil(out)
+    given = f.spoil(levels), f.spoil(offsets), top, period
+    if not runs:
+        return *given, f.spoil(out)
+    equal = f.rng.integers(0, 9, (*out.shape[:2], k)).astype(np.uint32)
+    return *given, None if f.chance(0.5) else f.spoil(equal), f.spoil(out)
 
 
 def zones_call(f: Fuzzer) -> tuple[Any, ...]:
