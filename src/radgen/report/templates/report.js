@@ -139,8 +139,8 @@
         const line = element("tr");
         columns.forEach((column, at) => {
           const text = show(values[at][row], column.kind);
-          const kind = column.kind !== "text" ? "num" : text.length > 45 ? "text long" : "text";
-          line.append(element("td", text, kind));
+          const length = text.length > 45 ? "text long" : text.length > 18 ? "text phrase" : "text";
+          line.append(element("td", text, column.kind === "text" ? length : "num"));
         });
         made.append(line);
       }
