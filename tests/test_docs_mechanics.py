@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib.util
+import os
 import re
 from pathlib import Path
 from types import ModuleType
@@ -79,5 +80,8 @@ def test_every_public_name_is_listed(pages: ModuleType) -> None:
 def test_links_between_pages_have_a_target() -> None:
     made = {"api/commands", "api/study-toml", "api/index"}
     for page in PAGES:
-        for target in re.findall(r"\{doc\}`([^`]+)`", page.read_text("utf-8")):
-            assert target in made or (DOCS / f"{target}.md").exists(), (page.name, target)
+        for link in re.findall(r"\{doc\}`([^`]+)`", page.read_text("utf-8")):
+            target = re.sub(r"^.*<(.+)>$", r"\1", link)
+            where = Path(os.path.normpath(page.parent / target)).relative_to(DOCS)
+            known = where.as_posix() in made or (DOCS / f"{where}.md").exists()
+            assert known, (page.name, target)

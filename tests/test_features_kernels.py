@@ -74,9 +74,12 @@ def test_glrlm(dtype, shape, in_plane):
         while levels[shifted(at, step, run)] == levels[at]:
             run += 1
         expected[at[0] if in_plane else 0, d, levels[at], run] += 1
-    out = np.zeros_like(expected)
-    _image.glrlm(levels, steps, 2, int(in_plane), out)
-    np.testing.assert_array_equal(out[:, :, 1:], expected[:, :, 1:])
+    pairs = np.zeros((n_slices, len(steps), 3, 3), np.uint32)
+    _image.glcm(levels, steps, 2, int(in_plane), pairs)
+    for equal in (None, np.ascontiguousarray(pairs.diagonal(axis1=2, axis2=3))):
+        out = np.zeros_like(expected)
+        _image.glrlm(levels, steps, 2, int(in_plane), equal, out)
+        np.testing.assert_array_equal(out[:, :, 1:], expected[:, :, 1:])
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -387,7 +390,7 @@ def test_kernels_refuse_bad_levels(fault, kernel):
     zones = [np.zeros(120, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
     calls = {
         "glcm": lambda a: _image.glcm(a, steps, 4, 0, matrix),
-        "glrlm": lambda a: _image.glrlm(a, steps, 4, 0, matrix),
+        "glrlm": lambda a: _image.glrlm(a, steps, 4, 0, None, matrix),
         "zones": lambda a: _image.zones(a, np.zeros(levels.shape, np.uint16), -steps, *zones),
         "ngtdm": lambda a: _image.ngtdm(a, 1, 4, 0, *counts),
         "ngldm": lambda a: _image.ngldm(a, 1, 4, 0, 0, np.zeros((1, 5, 28), np.uint32)),
@@ -411,7 +414,7 @@ def test_kernels_refuse_bad_arguments():
     with pytest.raises(ValueError, match="leaves the slice"):
         _image.glcm(levels, steps, 4, 1, good)
     with pytest.raises(ValueError, match="half space"):
-        _image.glrlm(levels, np.array([[0, 0, -1]], np.int32), 4, 0, good)
+        _image.glrlm(levels, np.array([[0, 0, -1]], np.int32), 4, 0, None, good)
     with pytest.raises(ValueError, match="half space or is zero"):
         _image.glcm(levels, np.zeros((1, 3), np.int32), 4, 0, good)
     with pytest.raises(ValueError, match="n_levels"):
@@ -441,7 +444,7 @@ def test_tiles_give_the_matrices_of_each_alone():
     steps = directions(in_plane=False)
     glcm, runs = np.zeros((4, 13, 5, 5), np.uint32), np.zeros((4, 13, 5, 8), np.uint32)
     _image.glcm(stack, steps, 4, 4, glcm)
-    _image.glrlm(stack, steps, 4, 4, runs)
+    _image.glrlm(stack, steps, 4, 4, None, runs)
     like = np.zeros((4, 5, 28), np.uint32)
     _image.ngldm(stack, 1, 4, 4, 0, like)
     for k, tile in enumerate(tiles):
@@ -450,7 +453,7 @@ def test_tiles_give_the_matrices_of_each_alone():
         _image.glcm(alone, steps, 4, 0, one)
         np.testing.assert_array_equal(glcm[k, :, 1:, 1:], one[0, :, 1:, 1:])
         one = np.zeros((1, 13, 5, 8), np.uint32)
-        _image.glrlm(alone, steps, 4, 0, one)
+        _image.glrlm(alone, steps, 4, 0, None, one)
         np.testing.assert_array_equal(runs[k, :, 1:], one[0, :, 1:])
         one = np.zeros((1, 5, 28), np.uint32)
         _image.ngldm(alone, 1, 4, 0, 0, one)
@@ -508,3 +511,20 @@ def test_values_are_sorted_alike_whether_counted_or_not(spoiled):
     view = View(Region(mask, mask), values, ExtractionSettings())
     assert (view.whole_counts is None) == spoiled
     np.testing.assert_array_equal(view.sorted_values, np.sort(view.values))
+
+
+@pytest.mark.parametrize("shape", [(4, 37, 50), (9, 2, 3), (1, 18, 1)])
+def test_near_ball_sums_are_the_sums_but_for_rounding(shape):
+    from radgen.features.local_intensity import _near_sums
+
+    rng = np.random.default_rng(14)
+    rows = _ball_rows((4.0, 2.5, 3.0))
+    reach = np.abs(rows).max(axis=0)
+    values = rng.normal(size=np.array(shape) + 2 * reach).astype(np.float32)
+    mask = rng.random(shape) < 0.3
+    mask[-1, -1, -1] = True
+    ball = [(z, y, x) for z, y, half in rows for x in range(-half, half + 1)]
+    places = np.argwhere(mask)[:, None] + reach + np.array(ball)
+    expected = values[tuple(np.moveaxis(places, 2, 0))].sum(axis=1, dtype=np.float64)
+    # a rounding for each of some forty additions of sums below a hundred
+    np.testing.assert_allclose(_near_sums(values, rows, mask), expected, rtol=0, atol=2e-4)

@@ -26,6 +26,7 @@ from radgen.associate.genomewide.plot import draw, lead_rows
 from radgen.cli.app import app
 from radgen.errors import FormatError, InputError
 from radgen.io import read_genes
+from radgen.report.associations import render_gwas
 from radgen.types import (
     ArrayDosages,
     GenotypeMatrix,
@@ -76,6 +77,15 @@ def test_every_kind_is_one_call(cohort, tmp_path):
     text = svg(found.plot("manhattan", genes=tmp_path / "genes.gtf"))
     assert "ABC1" in text
     assert "v10" not in text
+    kept = found.with_genes(read_genes(tmp_path / "genes.gtf"))
+    assert "ABC1" in svg(kept.plot("manhattan"))
+    assert "ABC1" not in svg(found.with_genes(None).plot("manhattan"))
+    kept.plot("qq")
+    drawn = io.StringIO()
+    for block in render_gwas(kept):
+        if getattr(block, "title", "").startswith("Manhattan plot: y0"):
+            block.draw(None).figure.savefig(drawn, format="svg")
+    assert "ABC1" in drawn.getvalue()
     near = found.plot("regional", lead="v10", genotypes=genotypes, genes=tmp_path / "genes.gtf")
     colours = next(item.get_array() for item in near.collections if item.get_array() is not None)
     assert colours.max() == pytest.approx(1.0)  # v11 is its twin

@@ -89,7 +89,11 @@ def glcm_call(f: Fuzzer, *, runs: bool) -> tuple[Any, ...]:
     long = max(period if 0 < period < 100 else levels.shape[0], *levels.shape[1:])
     k = max(1, min(top, 200)) + 1
     out = np.zeros((max(1, groups), len(offsets), k, long + 1 if runs else k), np.uint32)
-    return f.spoil(levels), f.spoil(offsets), top, period, f.spoil(out)
+    given = f.spoil(levels), f.spoil(offsets), top, period
+    if not runs:
+        return *given, f.spoil(out)
+    equal = f.rng.integers(0, 9, (*out.shape[:2], k)).astype(np.uint32)
+    return *given, None if f.chance(0.5) else f.spoil(equal), f.spoil(out)
 
 
 def zones_call(f: Fuzzer) -> tuple[Any, ...]:
@@ -154,17 +158,17 @@ def line_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
 
 
 def near_ball_call(f: Fuzzer) -> tuple[Any, ...]:
-    shape = tuple(int(n) for n in f.rng.integers(5, 11, 3))
+    shape = np.array([int(n) for n in f.rng.integers(1, 40, 3)])
     disc = np.sort(f.rng.integers(0, 3, 5))
     disc = np.cumsum(np.diff(disc, prepend=disc[0]) > 0)
     rows = np.column_stack([disc, f.rng.integers(-2, 3, 5), f.rng.integers(0, 3, 5)])
     slices = np.column_stack([f.rng.integers(-2, 3, 4), f.rng.integers(0, disc[-1] + 1, 4)])
-    given = f.rng.normal(size=shape).astype(np.float32), rows.astype(np.int32)
-    return (
-        *[f.spoil(item) for item in given],
-        f.spoil(slices.astype(np.int32)),
-        f.spoil(np.zeros(shape, np.float32)),
-    )
+    reach = [np.abs(item).max() for item in (slices[:, 0], rows[:, 1], rows[:, 2])]
+    mask = (f.rng.random(shape) < f.rng.choice([0.02, 0.5, 1.0])).astype(np.uint8)
+    values = f.rng.normal(size=shape + 2 * np.array(reach)).astype(np.float32)
+    given = values, rows.astype(np.int32), slices.astype(np.int32), mask
+    out = np.zeros(int(mask.sum()), np.float32)
+    return (*[f.spoil(item) for item in given], f.spoil(out))
 
 
 def maps_call(f: Fuzzer) -> tuple[Any, ...]:
@@ -197,21 +201,26 @@ def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     shape = f.shape()
     mask = f.rng.integers(0, 2, shape).astype(np.uint8)
     values = f.rng.normal(size=int(mask.sum()))
-    sizes = np.array([4 * f.number(1 + n // 2, 9) for n in shape], np.int64)
-    z, y, x = (int(n) if 0 < n < 100 else 4 for n in sizes)
+    smooth = [1, 2, 3, 4, 5, 6, 8, 9, 10, f.number(0, 9)]
+    sizes = np.array([4 * smooth[f.number(n // 2, 10) % 10] for n in shape], np.int64)
+    z, y, x = (int(n) // 2 if 0 < n < 100 else 2 for n in sizes)
     dtype, lanes = (np.float32, 16) if f.chance(0.5) else (np.float64, 8)
-    blocks, last = -(-shape[0] // lanes), x // 2 + 1
-    spectra = np.zeros((last, 3, blocks, shape[1], 2, lanes), dtype)
-    width = -(-(y // 2 + 1) // (2 * lanes)) * 2 * lanes
-    weights = np.ones((last, z // 2 + 1, width), dtype)
-    if what == "fields":
-        ends = f.number(0, 2), f.number(0, blocks + 1)
-        return f.spoil(mask), f.spoil(values), f.spoil(sizes), *ends, f.spoil(spectra)
+    blocks, parts = -(-shape[0] // lanes), int(f.rng.choice([2, 2, 2, 4, f.number(0, 9)]))
+    side = np.zeros((blocks, *shape[1:], lanes), np.uint8)
+    beside = np.zeros(side.shape, dtype)
+    weights = np.ones((x, z, 2, -(-y // (2 * lanes)) * lanes), dtype)
+    ends = f.number(0, 2), f.number(0, blocks + 1)
+    if what == "lanes":
+        return f.spoil(mask), f.spoil(values), *ends, f.spoil(side), f.spoil(beside)
     if what == "weights":
-        return f.spoil(sizes), f.spoil(f.rng.uniform(0.5, 2.0, 3)), f.spoil(weights)
-    spectra += f.rng.normal(size=spectra.shape).astype(dtype)
-    given = f.spoil(spectra), f.spoil(weights), f.spoil(sizes), shape[0]
-    return *given, f.number(0, 2), f.number(0, last + 1), f.spoil(np.zeros(3))
+        spacing = f.rng.uniform(0.5, 2.0, 3)
+        ends = f.number(0, 2), f.number(0, z + 1)
+        return f.spoil(sizes), f.spoil(spacing), parts, *ends, f.spoil(weights)
+    side[:] = f.rng.integers(0, 2, side.shape)
+    beside += f.rng.normal(size=side.shape).astype(dtype)
+    room = np.zeros((x // max(1, min(parts, 99)), 3, blocks, shape[1], 2, lanes), dtype)
+    given = [f.spoil(item) for item in (side, beside, weights, sizes)]
+    return *given, parts, f.number(0, 6), f.spoil(room), f.spoil(np.zeros(3))
 
 
 def number_call(f: Fuzzer, *, levels: bool) -> tuple[Any, ...]:
@@ -249,7 +258,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),
-    "pair_fields": lambda f: pair_call(f, what="fields"),
+    "pair_lanes": lambda f: pair_call(f, what="lanes"),
     "pair_weights": lambda f: pair_call(f, what="weights"),
     "pair_sums": lambda f: pair_call(f, what="sums"),
     "power_sums": lambda f: number_call(f, levels=False),

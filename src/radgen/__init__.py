@@ -19,6 +19,7 @@ _SUBPACKAGES = (
     "catalog",
     "errors",
     "features",
+    "functional",
     "genome",
     "image",
     "io",

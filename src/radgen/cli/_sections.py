@@ -6,7 +6,9 @@ __all__ = ["SECTIONS"]
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "A whole study": ("demo", "init", "check", "run", "schema"),
-    "Images": ("extract", "maps", "reliability", "harmonise", "change", "lesions", "groups"),
+    "Images": (
+        "extract", "maps", "functional", "reliability", "harmonise", "change", "lesions", "groups",
+    ),
     "Tumours and genes": (
         "link", "associate", "replicate", "pair", "surrogate", "compare-multivariate",
     ),

@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 _SINGLE = 1 << 20
 """Padded boxes of more voxels than this are transformed in single precision."""
 _SHARES = 4
+_ROOM = 12 << 20
+"""Spectra along one axis are made so many bytes at a time, if frequencies divide so far."""
+_MOST_PARTS = 12
 _LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}
 
 
@@ -32,6 +35,14 @@ def _length(size: int) -> int:
         if rest == 1:
             return 4 * found
         found += 1
+
+
+def _zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return an array that begins with a line of memory, as wide registers like it."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.zeros(size + 64, np.uint8)  # pages that nobody writes to cost nothing
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 class PairSums:
@@ -49,9 +60,14 @@ class PairSums:
     Notes
     -----
     The box is padded to twice its size, so that the periodic convolution is the plain one. Sums
-    come from the power spectra (Parseval); nothing is transformed back. Above a million padded
-    voxels spectra are of single precision: the error of Moran's I and Geary's C is then below
-    1e-6 of their value.
+    come from the power spectra (Parseval); nothing is transformed back. Frequencies lie halfway
+    between whole ones, where none is its own mirror image, so an eighth of them stands for all.
+    Spectra are made and used up a part at a time, and never stored.
+
+    Above a million padded voxels spectra are of single precision. The error of Geary's C is then
+    below 1e-6 of its value (6e-7 was the most in ``verification/pair_sums.py``), that of Moran's
+    I below 1e-6 of the larger of the two: an index of noise, which is all but zero, has fewer
+    digits.
     """
 
     def __init__(
@@ -59,75 +75,93 @@ class PairSums:
     ) -> None:
         axes = [0, 1, 2]
         thin = int(np.argmin(mask.shape))
-        if thin != 1 and mask.shape[thin] < 16:  # the kernel takes slices and columns by the dozen
-            axes[thin], axes[1] = 1, thin
+        if thin != 2 and mask.shape[thin] < 16:  # the kernel takes slices and rows by the dozen
+            axes[thin], axes[2] = 2, thin
             box = np.zeros(mask.shape)
             box[mask] = deviations
             mask = np.ascontiguousarray(mask.transpose(axes))
             deviations = box.transpose(axes)[mask]
         self._mask, self._values = mask.view(np.uint8), deviations
-        self._spacing_mm = np.array([spacing_mm[axis] for axis in axes], dtype=np.float64)
+        spacing = np.array([spacing_mm[axis] for axis in axes], dtype=np.float64)
+        self._unit_mm = float(np.sqrt(spacing.min() * spacing.max()))
+        self._spacing = spacing / self._unit_mm
         self._sizes = np.array([_length(2 * size) for size in mask.shape], dtype=np.int64)
         single = np.prod(self._sizes, dtype=np.float64) > _SINGLE
         self._dtype: Any = np.dtype(np.float32 if single else np.float64)
         self._lanes = _LANES[self._dtype]
+        self._half = [int(size) // 2 for size in self._sizes]
         self._blocks = -(-mask.shape[0] // self._lanes)
-        self._last = int(self._sizes[2]) // 2 + 1
+        self._parts = self._parts_needed()
         self._once = Once()
+        self._rooms: list[NDArray[Any]] = []
+
+    def _room(self, parts: int) -> tuple[int, ...]:
+        rows = self._mask.shape[1]
+        return self._half[2] // parts, 3, self._blocks, rows, 2, self._lanes
+
+    def _parts_needed(self) -> int:
+        """Return into how many parts the frequencies along x are cut."""
+        fit = [n for n in range(2, _MOST_PARTS + 1, 2) if self._half[2] % n == 0]
+        for parts in fit:
+            if np.prod(self._room(parts), dtype=np.float64) * self._dtype.itemsize <= _ROOM:
+                return parts
+        return fit[-1]
 
     def _weights(self) -> NDArray[Any]:
-        def make() -> NDArray[Any]:
-            width = -(-(int(self._sizes[1]) // 2 + 1) // (2 * self._lanes)) * 2 * self._lanes
-            out = np.empty((self._last, int(self._sizes[0]) // 2 + 1, width), self._dtype)
-            _image.pair_weights(self._sizes, self._spacing_mm, out)
-            return out
+        wide = -(-self._half[1] // (2 * self._lanes)) * self._lanes
+        shape = (self._half[2], self._half[0], 2, wide)
+        return self._once("weights", lambda: _zeros(shape, self._dtype))
 
-        return self._once("weights", make)
+    def _side_by_side(self) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+        shape = (self._blocks, *self._mask.shape[1:], self._lanes)
+        return self._once(
+            "lanes", lambda: (_zeros(shape, np.dtype(np.uint8)), _zeros(shape, self._dtype))
+        )
 
-    def _room(self) -> NDArray[Any]:
-        shape = (self._last, 3, self._blocks, self._mask.shape[1], 2, self._lanes)
-        return self._once("room", lambda: np.empty(shape, self._dtype))
-
-    def _ends(self, share: int, size: int) -> tuple[int, int]:
-        return size * share // _SHARES, size * (share + 1) // _SHARES
-
-    def _fields(self, share: int) -> None:
-        """Write spectra along x for a share of the slices."""
+    def _first(self, share: int) -> None:
+        """Make a share of the weights, and put a share of the slices side by side."""
 
         def make() -> None:
-            first, last = self._ends(share, self._blocks)
-            room = self._room()
-            _image.pair_fields(self._mask, self._values, self._sizes, first, last, room)
+            ends = [
+                (size * share // _SHARES, size * (share + 1) // _SHARES)
+                for size in (self._half[0], self._blocks)
+            ]
+            _image.pair_weights(self._sizes, self._spacing, self._parts, *ends[0], self._weights())
+            _image.pair_lanes(self._mask, self._values, *ends[1], *self._side_by_side())
 
-        self._once(f"fields {share}", make)
+        self._once(f"first {share}", make)
 
-    def _sums(self, share: int) -> Array:
-        """Return the three sums over a share of the frequencies along x."""
+    def _sums(self, part: int) -> Array:
+        """Return the three sums over a part of the frequencies along x."""
 
         def make() -> Array:
-            for number in range(_SHARES):
-                self._fields(number)
+            for share in range(_SHARES):
+                self._first(share)
             out = np.zeros(3)
-            first, last = self._ends(share, self._last)
-            n_slices = self._mask.shape[0]
-            spectra, weights = self._room(), self._weights()
-            _image.pair_sums(spectra, weights, self._sizes, n_slices, first, last, out)
+            try:
+                room = self._rooms.pop()  # memory that another part is done with
+            except IndexError:
+                room = _zeros(self._room(self._parts), self._dtype)
+            _image.pair_sums(
+                *self._side_by_side(), self._weights(), self._sizes, self._parts, part, room, out
+            )
+            self._rooms.append(room)
             return out
 
-        return self._once(f"sums {share}", make)
+        return self._once(f"sums {part}", make)
 
     def parts(self) -> list[Callable[[], object]]:
         """Return calls that do parts of the work, each once, whatever thread comes first."""
-        first: list[Callable[[], object]] = [
-            self._weights,
-            *(partial(self._fields, share) for share in range(_SHARES)),
+        return [
+            *(partial(self._first, share) for share in range(_SHARES)),
+            *(partial(self._sums, part) for part in range(self._parts)),
         ]
-        return first + [partial(self._sums, share) for share in range(_SHARES)]
 
     def total(self) -> tuple[float, float, float]:
         """Return the sums of w, w y_i y_j and w y_i^2, w = 1 / distance, over ordered pairs."""
-        found = np.sum([self._sums(share) for share in range(_SHARES)], axis=0)
-        pairs, products, squares = found / np.prod(self._sizes, dtype=np.float64)
+        found = np.sum([self._sums(part) for part in range(self._parts)], axis=0)
+        found /= np.prod(self._sizes, dtype=np.float64) * self._unit_mm
+        pairs, products, squares = found
         return float(pairs), float(products), float(squares)
 
 

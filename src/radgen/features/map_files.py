@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from radgen._core.files import atomic_path, write_text
+from radgen._core.files import write_text
 from radgen._core.naming import require_choice
 from radgen._version import __version__
 from radgen.errors import InputError, shown
@@ -230,13 +230,8 @@ def _overlay(scan: ImageVolume, volume: ImageVolume, name: str, path: Path) -> s
     """Draw a map over its scan beside its file; return the name of the picture, "" for none."""
     import numpy as np
 
-    from radgen.plot.images import feature_map
+    from radgen.plot.images import write_overlay
 
     if not np.isfinite(volume.array).any():
         return ""
-    stem = path.name[: -len(next(s for s in SUFFIXES if path.name.lower().endswith(s)))]
-    target = path.with_name(stem + ".png")
-    axes = feature_map(scan, volume.array, label=name.replace("|", ", "))
-    with atomic_path(target) as temporary:
-        axes.figure.savefig(temporary, dpi=130)
-    return target.name
+    return write_overlay(scan, volume.array, path, label=name.replace("|", ", ")).name

@@ -31,8 +31,13 @@ def read_nifti(path: Path) -> ImageVolume:
     return ImageVolume(array, geometry, times_s=times)
 
 
-def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry, NDArray[np.float64] | None]:
+def load_nifti(
+    path: Path, *, untimed: bool = False
+) -> tuple[NDArray[Any], Geometry, NDArray[np.float64] | None]:
     """Return scaled values, grid and times (None for one volume) of a NIfTI file.
+
+    With `untimed`, frames whose times the header does not state have times NaN; otherwise they
+    are an error.
 
     Raises
     ------
@@ -64,7 +69,7 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], Geometry, NDArray[np.float64] 
         codes = (int(header["sform_code"]), int(header["qform_code"])) if coded else (1, 0)
         other = np.array(header.get_qform(), dtype=np.float64) if all(codes) else own
     array = _scaled(stored, slope, inter)
-    array, times = _frames(array, header, time, path)
+    array, times = _frames(array, header, time, path, untimed=untimed)
     scale = np.array([[_MM[space]]] * 3 + [[1.0]])
     try:
         geometry = Geometry(_FLIP @ (own * scale), array.shape[-3:])
@@ -150,7 +155,7 @@ def _warn_orientation(
 
 
 def _frames(
-    array: NDArray[Any], header: Any, unit: str, path: Path
+    array: NDArray[Any], header: Any, unit: str, path: Path, *, untimed: bool
 ) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
@@ -159,7 +164,10 @@ def _frames(
     if array.ndim == 3:
         return array.T, None
     step = float(header["pixdim"][4]) if "pixdim" in header else 0.0
-    if array.ndim != 4 or unit not in _SECONDS or step <= 0:
+    stated = unit in _SECONDS and step > 0
+    if array.ndim == 4 and untimed and not stated:
+        return array.T, np.full(array.shape[3], np.nan)
+    if array.ndim != 4 or not stated:
         raise FormatError(
             f"The image has {array.ndim} axes {array.shape} and no times (frame step {step:g}, "
             f"unit {unit}). Split it into one file a volume, or state the frame time in the "

@@ -31,6 +31,8 @@ _MIRRORED = ((style.PALETTE[0], style.PALETTE[6]), (style.PALETTE[1], style.PALE
 _WEAK, _GREY, _GREY_FROM = 3.0, "#c3ccd5", 20_000
 _SPARSE = 2_000
 _MEDIAN_CHI2 = 0.454936423119572
+_LETTER = 0.008
+"""Width of a letter of a gene's name, as a share of the axis."""
 
 
 def manhattan(
@@ -374,6 +376,10 @@ def regional(
     style.dress(ax, xlabel=f"Position on chromosome {chrom} (Mb)".replace("  ", " "),
                 ylabel="−log₁₀ p")  # fmt: skip
     ax.set_ylim(top=top)
+    # Genes stand below zero, where no p-value can.
+    bottom = ax.get_ylim()[0]
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])
+    ax.set_ylim(bottom, top)
     ax.ticklabel_format(axis="x", style="plain", useOffset=False)
     return ax
 
@@ -558,12 +564,16 @@ def _genes(ax: Any, genes: Sequence[tuple[str, float, float]], top: float) -> No
         return
     ends: list[float] = []
     step = 0.07 * top
+    low, high = ax.get_xlim()
     for name, start, end in sorted(genes, key=lambda gene: gene[1]):
         left, right = start / 1e6, end / 1e6
-        row = next((i for i, taken in enumerate(ends) if taken < left), len(ends))
-        if row == len(ends):
+        # A name may be wider than its gene: both must fit between their neighbours.
+        middle, half = (left + right) / 2, 0.5 * _LETTER * (high - low) * len(name)
+        row = next((i for i, taken in enumerate(ends) if taken < min(left, middle - half)), -1)
+        if row < 0:
+            row = len(ends)
             ends.append(right)
-        ends[row] = right
+        ends[row] = max(right, middle + half)
         y = -(row + 1) * step
         ax.plot([left, right], [y, y], color=style.INK, linewidth=2.4, solid_capstyle="butt")
         ax.text((left + right) / 2, y + 0.15 * step, style.safe(name, 24), ha="center",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radgen._core.files import atomic_path
 from radgen._core.naming import require_choice
 from radgen.errors import GeometryError, InputError
 
@@ -15,7 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["contact_sheet", "feature_map", "glcm_heatmap", "intensity_histogram", "montage"]
+__all__ = [
+    "contact_sheet",
+    "feature_map",
+    "glcm_heatmap",
+    "intensity_histogram",
+    "montage",
+    "write_overlay",
+]
 
 Plane = Literal["axial", "coronal", "sagittal"]
 
@@ -172,7 +182,8 @@ def feature_map(
     plane : {"axial", "coronal", "sagittal"}
         Which plane.
     at : int or None
-        Which slice; None is the one with most values.
+        Which slice; None is the one with most values, and among slices with nearly as many the one
+        with most of the highest tenth.
     label : str
         Name and unit of the values, beside the colour bar.
     window : tuple of float (2,) or None
@@ -213,7 +224,7 @@ def feature_map(
     axes = _axes(ax, (4.2, 3.6))
     box = _shown(known, image.geometry.spacing_mm, margin_mm)
     grey = window if window is not None else _window(image.array[box])
-    where = at if at is not None else _chosen(known, box, _AXIS[plane], 1)[0]
+    where = at if at is not None else _telling(values, known, box, _AXIS[plane])
     _panel(axes, image, {}, plane=plane, at=where, box=box, window=grey)
     low, high = limits if limits is not None else np.percentile(values[known], (1, 99))
     picture, extent = _slice(values, plane, where, box, image.geometry.spacing_mm)
@@ -230,6 +241,45 @@ def feature_map(
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return axes
+
+
+def _telling(
+    values: NDArray[Any], known: NDArray[np.bool_], box: tuple[slice, ...], axis: int
+) -> int:
+    """Return the slice that shows most of a map: nine tenths of the most values, then its peaks."""
+    others = tuple(a for a in range(3) if a != axis)
+    counts = known.sum(axis=others)
+    high = known & (values >= np.percentile(values[known], 90))
+    peaks = np.where(counts >= 0.9 * counts.max(), high.sum(axis=others), -1)
+    inside = peaks[box[axis]]
+    return int(inside.argmax()) + int(box[axis].start or 0)
+
+
+def write_overlay(image: _Gridded, values: NDArray[Any], beside: Path, *, label: str = "") -> Path:
+    """Draw a voxel map over its scan as a PNG beside the file of the map.
+
+    Parameters
+    ----------
+    image : ImageVolume (n_z, n_y, n_x)
+        The scan.
+    values : ndarray (n_z, n_y, n_x)
+        The map, NaN where there is nothing to show.
+    beside : Path
+        File of the map: the picture has its name and the suffix ``.png``.
+    label : str
+        Name and unit of the values.
+
+    Returns
+    -------
+    Path
+        The picture.
+    """
+    stem = re.sub(r"(\.nii)?\.[^.]+$", "", beside.name)
+    target = beside.with_name(stem + ".png")
+    axes = feature_map(image, values, label=label)
+    with atomic_path(target) as temporary:
+        axes.figure.savefig(temporary, dpi=130)
+    return target
 
 
 def intensity_histogram(

@@ -26,6 +26,7 @@ from radgen.types import Covariates, Outcome, Result, align
 __all__ = ["RuleResult", "policy_value", "treatment_rule"]
 
 FloatArray = NDArray[np.float64]
+_WHOLE = 100.0
 GUARD = "A research result, not a medical device: it must not guide the care of a patient."
 
 
@@ -303,7 +304,8 @@ def _valued(design: Design, horizon: float, sign: float) -> tuple[FloatArray, st
     """Return each sample's outcome, higher = better, and what it is."""
     if design.kind == "censored":
         y = pseudo_values(design.target[:, 0], design.target[:, 1], horizon, of="survival")
-        return y, f"survival at {horizon:.3g}"
+        when = f"{horizon:.0f}" if horizon >= _WHOLE else f"{horizon:.3g}"
+        return y, f"survival at {when} {design.unit}".rstrip()
     if design.kind == "binary":
         what = f"share {'without' if sign < 0 else 'with'} {design.outcome_name}"
         return (1 - design.target if sign < 0 else design.target), what

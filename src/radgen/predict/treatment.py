@@ -74,10 +74,14 @@ class TreatmentResult(Result):
                 f"Prognostic without evidence of being predictive: {names}. The treatment effect "
                 "does not depend on them as far as this study can tell."
             )
-        if not predictive.height:
-            least = known["interaction_p"].min() if known.height else None
-            text = "" if least is None else f" (smallest p {least:.2g})"
-            out.append(f"No evidence of a predictive marker among {known.height}{text}.")
+        if known.height and not predictive.height:
+            least = known["interaction_p"].min()
+            out.append(
+                f"No evidence of a predictive marker among {known.height} (smallest p {least:.2g})."
+            )
+        lost = self.frame.filter(~pl.col("interaction_p").is_finite().fill_null(False))
+        for note, names in lost.group_by("note", maintain_order=True).agg("marker").iter_rows():
+            out.append(f"Not tested: {shown(names)}{f' ({note})' if note else ''}.")
         return tuple(out)
 
     def methods(self) -> str:

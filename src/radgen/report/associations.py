@@ -269,8 +269,11 @@ def _manhattans(result: Result, tested: pl.DataFrame, traits: list[str]) -> list
 
 
 def _draw(result: Result, kind: str, ax: Any, **options: Any) -> Any:
-    from radgen.associate.genomewide.plot import draw
+    from radgen.associate.genomewide.plot import draw, takes
 
+    places = _frame_of(result, "places")
+    if places.height and takes(kind, "genes"):
+        options = {"genes": places} | options
     counts, summary = _frame_of(result, "qq"), _frame_of(result, "summary")
     known = {"phenotype", "lambda_gc"} <= set(summary.columns)
     return draw(

@@ -30,7 +30,8 @@ from radgen.study.select import (
     restricted,
     volume_name,
 )
-from radgen.study.stored import MANY_TESTS, VERSIONS, content, slug, stored
+from radgen.study.stored import MANY_TESTS, VERSIONS, content, frame_content, slug, stored
+from radgen.study.treating import rule, treatment
 from radgen.study.trusting import invariance, left_out, readers
 from radgen.types import Covariates, PhenotypeTable, Result
 
@@ -75,6 +76,8 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
     plans += [("signature", item, signature) for item in found.settings.signature]
     plans += [("gwas", item, _gwas) for item in found.settings.gwas]
     plans += [("survival", item, _survival) for item in found.settings.survival]
+    plans += [("treatment", item, treatment) for item in found.settings.treatment]
+    plans += [("treatment", item, rule) for item in found.settings.treatment if item.rule]
     plans += [("predict", item, _predict) for item in found.settings.predict]
     plans += [("readers", item, readers) for item in found.settings.readers]
     plans += [
@@ -82,6 +85,8 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
         for item in found.settings.environments
         for function in (invariance, left_out)
     ]
+    if found.response is not None:
+        done.append(Analysed("response", "Response to treatment", found.response))
     if matrix.repeatability is not None:
         done.append(Analysed("reliability", "Reliability of phenotypes", matrix.repeatability))
     if found.settings.gwas:
@@ -102,7 +107,8 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
 
 
 def _title(item: Any, function: Callable[..., Result]) -> str:
-    return f"{item.name}: environments left out" if function is left_out else str(item.name)
+    more = {left_out: ": environments left out", rule: " (a rule)"}
+    return f"{item.name}{more.get(function, '')}"
 
 
 def _quality(found: Gathered, context: Context) -> Analysed:
@@ -130,6 +136,8 @@ def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context)
     covariates = joined_covariates(found.sheet.covariates(item.covariates), ready.components)
     params = item.model_dump(mode="json")
     inputs = [content(table), content(covariates), ready.key]
+    places = None if item.genes is None else found.places[item.genes]
+    inputs += [] if places is None else [frame_content(places)]
     stream = None
     if genotypes.n_variants * table.n_phenotypes > MANY_TESTS:
         key = context.cache.key("gwas", VERSIONS["gwas"], params, inputs)
@@ -141,14 +149,18 @@ def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context)
         GwasResult,
         params=params,
         inputs=inputs,
-        compute=lambda: gwas(
-            genotypes,
-            table,
-            covariates,
-            model=item.model,
-            threshold=item.threshold,
-            out=stream,
-        ).with_linkage(genotypes),
+        compute=lambda: (
+            gwas(
+                genotypes,
+                table,
+                covariates,
+                model=item.model,
+                threshold=item.threshold,
+                out=stream,
+            )
+            .with_linkage(genotypes)
+            .with_genes(places)
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,7 +15,7 @@ from radgen.study.gather import Gathered
 from radgen.study.schema.analyses import AssociateSettings, EvidenceSettings
 from radgen.study.schema.gene_sides import EnrichSettings, ModuleSettings
 from radgen.study.select import choose_phenotypes
-from radgen.study.stored import MANY_TESTS, VERSIONS, content, slug, stored
+from radgen.study.stored import MANY_TESTS, VERSIONS, content, frame_content, slug, stored
 from radgen.types import Covariates, OmicsTable, PhenotypeTable, Result
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def associate(found: Gathered, item: AssociateSettings, matrix: Matrix, context:
     seed = derive_seed(found.settings.study.seed, "associate", item.name) % 2**32
     params = item.model_dump(mode="json") | {"seed": seed}
     inputs = [content(table), content(layer), content(covariates), digest(by)]
+    places = _places(found, item, layer)
+    inputs += [] if places is None else [frame_content(places)]
     stream = None
     strata = 1 if by is None else len(set(by.values()) - {None})
     if table.n_phenotypes * layer.n_features * strata > MANY_TESTS and not item.permutations:
@@ -71,23 +74,34 @@ def associate(found: Gathered, item: AssociateSettings, matrix: Matrix, context:
         AssociationResult,
         params=params,
         inputs=inputs,
-        compute=lambda: scan(
-            table,
-            layer,
-            covariates,
-            test=item.test,
-            transform=item.transform,
-            by=by,
-            modifier=_modifier(item, covariates),
-            permutations=item.permutations,
-            seed=seed,
-            out=stream,
-            executor=context.pool,
+        compute=lambda: replace(
+            scan(
+                table,
+                layer,
+                covariates,
+                test=item.test,
+                transform=item.transform,
+                by=by,
+                modifier=_modifier(item, covariates),
+                permutations=item.permutations,
+                seed=seed,
+                out=stream,
+                executor=context.pool,
+            ),
+            places=pl.DataFrame() if places is None else places,
         ),
     )
     locked = lock(result, by="q_bh", level=item.fdr)
     locked.save(context.out / "tables" / f"associate-{slug(item.name)}-hypotheses.json")
     return result
+
+
+def _places(found: Gathered, item: AssociateSettings, layer: OmicsTable) -> pl.DataFrame | None:
+    """Return where the tested genes lie; None where the study does not say."""
+    if item.genes is None:
+        return None
+    wanted = {name.upper() for name in layer.features}
+    return found.places[item.genes].filter(pl.col("name").str.to_uppercase().is_in(wanted))
 
 
 def _modifier(item: AssociateSettings, covariates: Covariates | None) -> str | None:

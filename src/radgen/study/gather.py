@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from radgen._core.naming import did_you_mean
 from radgen.errors import AlignmentError, FormatError, RadgenError, shown
-from radgen.io import read_feature_table, read_table
+from radgen.io import read_feature_table, read_genes, read_table
 from radgen.study._toml import Location, line_of
 from radgen.study.layers import (
     link_specimens,
@@ -24,6 +24,7 @@ from radgen.study.layers import (
 from radgen.study.losses import Losses
 from radgen.study.matrix import repeated_tables
 from radgen.study.problems import Problem
+from radgen.study.responding import assessed, response_sheet
 from radgen.study.scans import Scan, ScanList, choose_scans, find_scans
 from radgen.study.schema import StudySettings
 from radgen.study.schema.sources import ColumnSettings, FeatureTableSettings
@@ -31,6 +32,9 @@ from radgen.study.settings import resolve
 from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
 from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
 from radgen.types.align import longer_barcodes, look_alikes
+
+if TYPE_CHECKING:
+    from radgen.phenotype.response import ResponseResult
 
 __all__ = ["Gathered", "gather"]
 
@@ -59,6 +63,10 @@ class Gathered:
         Germline genotypes.
     repeats : dict of str to PhenotypeTable
         Repeated measurements of [reliability], a table a repeat.
+    response : ResponseResult or None
+        Response to treatment, by [response].
+    places : dict of str to polars.DataFrame
+        Where genes lie, by the value of the key ``genes``.
     losses : Losses
         Who was lost on the way.
     problems : list of Problem
@@ -78,6 +86,8 @@ class Gathered:
     layers: dict[str, OmicsTable] = field(default_factory=dict)
     genotypes: GenotypeMatrix | None = None
     repeats: dict[str, PhenotypeTable] = field(default_factory=dict)
+    response: ResponseResult | None = None
+    places: dict[str, pl.DataFrame] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     problems: list[Problem] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -156,9 +166,11 @@ def gather(settings: StudySettings, path: Path, lines: Mapping[Location, int]) -
         _read_scans(found)
     elif settings.features.table is not None:
         _read_features(found, settings.features.table)
+    _read_response(found)
     _read_layers(found)
     _read_genotypes(found)
     _read_repeats(found)
+    _read_places(found)
     if not found.problems:
         _match_people(found)
     return found
@@ -346,6 +358,38 @@ def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable
     return table
 
 
+def _read_response(found: Gathered) -> None:
+    """Judge the lesions, and put what they say beside the clinical columns."""
+    settings = found.settings.response
+    if settings is None:
+        return
+    paths = {}
+    for key in ("lesions", "sdtm_tr", "sdtm_tu", "visits"):
+        text = getattr(settings, key)
+        if text is None:
+            continue
+        path = found.find(text, "response", key)
+        if path is None:
+            return
+        paths[key] = path
+    if found.settings.clinical is None and not found.sheet.frame.height:
+        samples = pl.DataFrame({"sample": found.image_samples}, schema={"sample": pl.String})
+        found.sheet = Sheet(samples)
+    with found.noting(("response",), next(iter(paths.values()))):
+        result = assessed(settings, paths)
+        made = response_sheet(result, settings.not_evaluable)
+        twice = [name for name in made.names() if name in found.sheet.names()]
+        if twice:
+            found.complain(
+                ("response",),
+                f"[response] makes {shown(twice)}, which [clinical] has, too.",
+                'Give the clinical column another name: recist = { column = "responder", … }.',
+            )
+            return
+        found.response = result
+        found.sheet = beside(found.sheet, made)
+
+
 def _read_layers(found: Gathered) -> None:
     known = {*found.image_samples, *found.sheet.samples}
     scans: dict[str, list[Scan]] = {}
@@ -414,12 +458,27 @@ def _read_repeats(found: Gathered) -> None:
             found.repeats |= repeated_tables(settings, path)
 
 
+def _read_places(found: Gathered) -> None:
+    """Read each gene annotation once, whatever analyses name it."""
+    for section in ("associate", "gwas"):
+        for place, item in enumerate(getattr(found.settings, section)):
+            if item.genes is None or item.genes in found.places:
+                continue
+            path = found.find(item.genes, section, place, "genes")
+            if path is None:
+                continue
+            with found.noting((section, place, "genes"), path):
+                found.places[item.genes] = read_genes(path)
+
+
 def _match_people(found: Gathered) -> None:
     """Note a problem where a table shares (almost) nobody with the images."""
     images = found.image_samples
     others: dict[Location, Any] = {("omics", name): t.samples for name, t in found.layers.items()}
     if found.settings.clinical is not None:
         others[("clinical",)] = found.sheet.samples
+    if found.response is not None:
+        others[("response",)] = found.response.frame["sample"].to_list()
     if found.genotypes is not None:
         others[("genotypes",)] = found.genotypes.samples
     for location, samples in others.items():

@@ -7,8 +7,9 @@ from radgen.errors import RadgenError
 from radgen.io.omics import read_gmt
 from radgen.study._toml import Location
 from radgen.study.gather import Gathered
+from radgen.study.schema.treatment import RESPONSE_TIME
 
-__all__ = ["check_gene_sides"]
+__all__ = ["check_gene_sides", "survival_names"]
 
 
 def check_gene_sides(found: Gathered) -> None:
@@ -42,9 +43,15 @@ def _layer(found: Gathered, at: Location, name: str) -> None:
         found.complain(at, f"No molecular layer is named {name!r}.", near)
 
 
-def _survival(found: Gathered, at: Location, name: str) -> None:
+def survival_names(found: Gathered) -> list[str]:
+    """Return the names of all survival times, those of [response] too."""
     clinical = found.settings.clinical
-    known = [] if clinical is None else clinical.survival_names()
+    known = [] if clinical is None else list(clinical.survival_names())
+    return known if found.settings.response is None else [*known, RESPONSE_TIME]
+
+
+def _survival(found: Gathered, at: Location, name: str) -> None:
+    known = survival_names(found)
     if name not in known:
         near = did_you_mean(name, known) if known else "Add [clinical.survival.<name>]."
         found.complain(at, f"No survival time is named {name!r}.", near)

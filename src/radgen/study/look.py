@@ -72,6 +72,8 @@ class Found:
         Its other columns.
     matrices, mafs, genotypes : list of str
         Molecular and genotype files.
+    lesions : str
+        A table of lesions at visits, as [response] judges.
     notes : list of str
         What was found, as sentences.
     """
@@ -89,6 +91,7 @@ class Found:
     matrices: list[str] = field(default_factory=list)
     mafs: list[str] = field(default_factory=list)
     genotypes: list[str] = field(default_factory=list)
+    lesions: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -138,6 +141,11 @@ def _look_at_table(folder: Path, name: str, found: Found) -> None:
         return
     if table.width < 2 or not table.height:
         return
+    if _is_of_lesions(folder / name, table):
+        if not found.lesions:
+            found.lesions = name
+            found.notes.append(f"{name}: lesions at visits, {table.height} rows")
+        return
     files = [c for c in table.columns if _names_files(folder, table[c])]
     key = _id_column(table)
     if len(files) >= 2 and key and not found.scan_table:
@@ -152,6 +160,20 @@ def _look_at_table(folder: Path, name: str, found: Found) -> None:
         found.clinical, found.clinical_id = name, key
         found.columns = [_column(table[c]) for c in table.columns if c != key]
         found.notes.append(f"{name}: the clinical table, {table.height} patients")
+
+
+def _is_of_lesions(path: Path, table: pl.DataFrame) -> bool:
+    """Return whether a table holds lesions at visits: it says lesion and visit, and can be read."""
+    words = {name.strip().lower().partition(" ")[0].partition("_")[0] for name in table.columns}
+    if not ({"lesion", "tumour", "tumor"} & words and {"visit", "visitnum", "timepoint"} & words):
+        return False
+    from radgen.io.lesion_tables import read_lesions
+
+    try:
+        read_lesions(path)
+    except RadgenError:
+        return False
+    return True
 
 
 def _names_files(folder: Path, column: pl.Series) -> bool:

@@ -10,17 +10,20 @@ from radgen._core.naming import did_you_mean
 from radgen.errors import InputError, RadgenError, shown
 from radgen.study._toml import Location
 from radgen.study.gather import Gathered
-from radgen.study.gene_references import check_gene_sides
+from radgen.study.gene_references import check_gene_sides, survival_names
 from radgen.study.measure import unit_settings
+from radgen.study.schema.analyses import PredictSettings
+from radgen.study.schema.treatment import RESPONSE_COLUMNS, RESPONSE_TIME, TreatmentSettings
 from radgen.study.schema.trust import HarmoniseSettings
 from radgen.study.select import choose_phenotypes
+from radgen.study.treatment_references import check_treatments
 from radgen.types import Outcome, align
 
 __all__ = ["check_references"]
 
 _SECTIONS = (
     "associate", "evidence", "modules", "tree", "enrich", "mask", "surrogate", "signature", "gwas",
-    "survival", "predict", "readers", "environments",
+    "survival", "treatment", "predict", "readers", "environments",
 )  # fmt: skip
 
 
@@ -45,7 +48,9 @@ def check_references(found: Gathered) -> None:
             }
             columns["where"] = list(getattr(item, "where", {}))
             columns["paired"] = list(getattr(item, "paired", {}))
-            columns["by"] = [item.by] if getattr(item, "by", None) else []
+            for key in ("by", "arm"):
+                columns[key] = [getattr(item, key)] if getattr(item, key, None) else []
+            columns["confounders"] = getattr(item, "confounders", [])
             for key, names in columns.items():
                 _columns(found, (*at, key), names)
             for key in ("phenotypes", "adjust_phenotypes"):
@@ -54,6 +59,7 @@ def check_references(found: Gathered) -> None:
     check_gene_sides(found)
     _gwas(found)
     _survival(found)
+    _treatment(found)
     _predict(found)
     _readers(found)
     _environments(found)
@@ -163,17 +169,20 @@ def _kept_outcomes(found: Gathered, kept: set[str]) -> None:
         for name, clock in table.survival.items():
             used = [clock.time, clock.event, *clock.end]
             sources[name] = {header[text] for text in used if text in header}
-    for item in settings.predict:
-        if item.harmonise:
-            outcome = {item.outcome} | sources.get(item.outcome, set())
-            for name in sorted(outcome & kept):
-                what = "is" if name == item.outcome else "makes"
-                found.complain(
-                    ("harmonise", "keep"),
-                    f"{name!r} {what} the outcome of {item.name!r}. A kept outcome is written into "
-                    "the harmonised phenotypes of every row, and noise then predicts it.",
-                    "Take it out of keep.",
-                )
+    judged: list[PredictSettings | TreatmentSettings] = [
+        *(item for item in settings.predict if item.harmonise),
+        *(item for item in settings.treatment if item.harmonised and item.phenotypes),
+    ]
+    for item in judged:
+        outcome = {item.outcome} | sources.get(item.outcome, set())
+        for name in sorted(outcome & kept):
+            what = "is" if name == item.outcome else "makes"
+            found.complain(
+                ("harmonise", "keep"),
+                f"{name!r} {what} the outcome of {item.name!r}. A kept outcome is written into "
+                "the harmonised phenotypes of every row, and noise then predicts it.",
+                "Take it out of keep.",
+            )
     for section, names in (
         ("associate", "variables"), ("survival", "variables"),
     ):  # fmt: skip
@@ -332,8 +341,7 @@ def _gwas(found: Gathered) -> None:
 
 
 def _survival(found: Gathered) -> None:
-    clinical = found.settings.clinical
-    known = [] if clinical is None else clinical.survival_names()
+    known = survival_names(found)
     for place, item in enumerate(found.settings.survival):
         if item.outcome not in known:
             found.complain(
@@ -341,6 +349,12 @@ def _survival(found: Gathered) -> None:
                 f"No survival time is named {item.outcome!r}.",
                 did_you_mean(item.outcome, known) if known else "Add [clinical.survival.<name>].",
             )
+
+
+def _treatment(found: Gathered) -> None:
+    check_treatments(found)
+    for place, item in enumerate(found.settings.treatment):
+        _outcome(found, ("treatment", place, "outcome"), item.outcome, item.positive, item.layers)
 
 
 def _predict(found: Gathered) -> None:
@@ -407,5 +421,7 @@ def _known(outcome: Outcome) -> list[str]:
 
 def _failed_clinical(found: Gathered, name: str) -> bool:
     """Return whether the name is declared and its column is already a problem."""
+    if found.settings.response is not None and name in (*RESPONSE_COLUMNS, RESPONSE_TIME):
+        return True
     clinical = found.settings.clinical
     return clinical is not None and clinical.declares(name)

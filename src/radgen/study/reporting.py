@@ -30,6 +30,8 @@ _WORDS = {
     "genotypes": "quality control of genotypes",
     "gwas": "genome-wide scan",
     "survival": "survival",
+    "response": "response to treatment",
+    "treatment": "effects of treatment by marker",
     "predict": "prediction",
     "reliability": "reliability of phenotypes",
     "readers": "effects corrected for the readers' error",

@@ -14,7 +14,9 @@ from radgen.study.look import Column, Found, look_at
 __all__ = ["Scaffold", "scaffold"]
 
 _TIME = re.compile(r"(days|months|time|^os$|^pfs$|^rfs$|survival)", re.I)
-_NO_OUTCOME = re.compile(r"(sex|gender|treat|site|scanner|cent(er|re))", re.I)
+_NO_OUTCOME = re.compile(r"(sex|gender|^arm$|random|treat|site|scanner|cent(er|re))", re.I)
+_ARM = re.compile(r"(^arm$|treat|random|therapy)", re.I)
+_ARMS = 2
 _EVENT = re.compile(r"(event|died|dead|death|status|censor|progress)", re.I)
 
 
@@ -75,6 +77,7 @@ def study_text(found: Found, name: str) -> str:
         "seed = 1\n",
         _phenotypes(found),
         _clinical(found),
+        _response(found),
         _molecules(found),
         _analyses(found),
     ]
@@ -221,6 +224,39 @@ def _molecules(found: Found) -> str:
     return "\n".join(lines)
 
 
+def _response(found: Found) -> str:
+    if not found.lesions:
+        return ""
+    return (
+        "# Lesions at visits, judged by RECIST: makes the outcomes responder, disease_control,\n"
+        "# best_response, best_change, and the survival time progression.\n"
+        f'[response]\nlesions = {_q(found.lesions)}\n# criteria = "iRECIST"\n'
+    )
+
+
+def _treatment(found: Found, binary: str) -> list[str]:
+    """Return a block for markers of treatment, where a column looks like two arms."""
+    arms = [
+        column
+        for column in found.columns
+        if _ARM.search(column.header) and column.kind in ("category", "binary")
+        if len(column.values) == _ARMS
+    ]
+    outcome = "overall" if _survival(found.columns) else binary
+    if not arms or not outcome:
+        return []
+    return [
+        "# Whom does the treatment help? A marker is predictive by its interaction with treatment.",
+        "# [[treatment]]",
+        '# name = "Whom to treat"',
+        f"# outcome = {_q(outcome)}",
+        f"# arm = {_q(arms[0].header)}   # {', '.join(arms[0].values)}",
+        '# phenotypes = ["*"]',
+        "# covariates = []           # what treatment was chosen by, where it was not randomised",
+        "",
+    ]
+
+
 def _analyses(found: Found) -> str:
     lines = [
         "# Rules that match scans, specimens and outcomes; each loss is counted in the report.",
@@ -254,4 +290,5 @@ def _analyses(found: Found) -> str:
         ]
     if _survival(found.columns):
         lines += ["[[predict]]", 'name = "Survival from images"', 'outcome = "overall"', ""]
+    lines += _treatment(found, binary[0].header if binary else "")
     return "\n".join(lines)

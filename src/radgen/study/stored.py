@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
+
 from radgen._core.digest import digest
 from radgen.errors import InputError
 from radgen.study.cache import codec_of
 from radgen.study.context import Context
 from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, Result
 
-__all__ = ["MANY_TESTS", "VERSIONS", "content", "slug", "stored"]
+__all__ = ["MANY_TESTS", "VERSIONS", "content", "frame_content", "slug", "stored"]
 
 VERSIONS = {
     "associate": 2, "evidence": 1, "modules": 1, "tree": 1, "enrich": 1, "mask": 1, "surrogate": 1,
-    "signature": 1, "gwas": 2, "survival": 1, "predict": 4, "reliability": 1,
-    "readers": 1, "invariance": 1, "environments": 1,
+    "signature": 1, "gwas": 3, "survival": 1, "treatment": 1, "rule": 1, "predict": 4,
+    "reliability": 1, "readers": 1, "invariance": 1, "environments": 1,
 }  # fmt: skip
 """Version of each kind of analysis; a higher one computes stored results anew."""
 
@@ -62,6 +64,11 @@ def content(table: Any) -> str:
         return digest(table.name, table.kind, table.samples, table.values, table.events,
                       table.levels, table.unit)  # fmt: skip
     raise InputError(f"A {type(table).__name__} has no content digest.")
+
+
+def frame_content(frame: pl.DataFrame) -> str:
+    """Return the digest of a plain table of texts and numbers."""
+    return digest(frame.columns, frame.to_dict(as_series=False))
 
 
 def slug(name: str) -> str:

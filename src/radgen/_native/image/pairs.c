@@ -34,60 +34,118 @@ CLONES static ptrdiff_t count_of(const uint8_t *mask, ptrdiff_t n)
     return total;
 }
 
+/* Turn a square of 4 x 4 numbers, in rows `step` apart, over. */
+static inline void turn_four_double(const double *restrict from, double *restrict to, int step)
+{
+    for (int a = 0; a < 4; a++) {
+        for (int b = 0; b < 4; b++) {
+            to[b * step + a] = from[a * step + b];
+        }
+    }
+}
+
+#if defined(__SSE__) || defined(_M_X64)
+#include <xmmintrin.h>
+static inline void turn_four_single(const float *from, float *to, int step)
+{
+    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + step);
+    __m128 c = _mm_loadu_ps(from + 2 * step), d = _mm_loadu_ps(from + 3 * step);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(to, a);
+    _mm_storeu_ps(to + step, b);
+    _mm_storeu_ps(to + 2 * step, c);
+    _mm_storeu_ps(to + 3 * step, d);
+}
+#else
+static inline void turn_four_single(const float *restrict from, float *restrict to, int step)
+{
+    for (int a = 0; a < 4; a++) {
+        for (int b = 0; b < 4; b++) {
+            to[b * step + a] = from[a * step + b];
+        }
+    }
+}
+#endif
+
 #define REAL float
+#define ROOT sqrtf
 #define LANES 16
 #define KERNEL(name) name##_single
+#include "line_kernels.h"
 #include "pair_kernels.h"
 #undef REAL
+#undef ROOT
 #undef LANES
 #undef KERNEL
 #define REAL double
+#define ROOT sqrt
 #define LANES 8
 #define KERNEL(name) name##_double
+#include "line_kernels.h"
 #include "pair_kernels.h"
 #undef REAL
+#undef ROOT
 #undef LANES
 #undef KERNEL
 
 /* The doubled grid (z, y, x) and how it is transformed, in the type of number that is used. */
 typedef struct {
-    int single, lanes, n_plans;
+    int single;
+    ptrdiff_t lanes, half[3], wide; /* lanes that the frequencies of a class along y fill up */
     void *plan[3];
 } Doubled;
 
 static void drop(Doubled *d)
 {
-    for (int i = 0; i < d->n_plans; i++) {
+    for (int i = 0; i < 3; i++) {
         free(d->plan[i]);
     }
 }
 
-static int doubled(const Array *sizes, int itemsize, Doubled *d)
+static int suits(int64_t n)
+{
+    int good = n > 0 && n <= LONGEST && n % 4 == 0;
+    for (int r = 2; good && r <= 5; r++) {
+        while (n % r == 0) {
+            n /= r;
+        }
+    }
+    return good && n == 1;
+}
+
+/* Frequencies along x come in so many parts, of which each has a plan of its own. */
+static int doubled(const Array *sizes, long parts, int itemsize, Doubled *d)
 {
     const int64_t *size = sizes->view.buf;
-    d->single = itemsize == 4;
-    d->lanes = d->single ? 16 : 8;
-    d->n_plans = 0;
     ptrdiff_t three = 3;
+    *d = (Doubled){.single = itemsize == 4, .lanes = itemsize == 4 ? 16 : 8};
     if (need_shape(sizes, "sizes", &three) < 0) {
         return -1;
     }
     for (int i = 0; i < 3; i++) {
-        void *plan = malloc(d->single ? sizeof(Plan_single) : sizeof(Plan_double));
-        if (plan == NULL) {
-            drop(d);
-            PyErr_NoMemory();
-            return -1;
-        }
-        d->plan[d->n_plans++] = plan;
-        ptrdiff_t n = size[i] > 0 && size[i] <= LONGEST ? (ptrdiff_t)size[i] : 0;
-        if ((d->single ? plan_single(plan, n) : plan_double(plan, n)) < 0) {
-            drop(d);
+        if (!suits(size[i])) {
             refuse("sizes: needed are three multiples of 4 up to %d with no factor above 5.",
                    LONGEST);
+        } else {
+            d->half[i] = (ptrdiff_t)size[i] / 2;
+            ptrdiff_t n = d->half[i] * 2;
+            if (i == 2 && (parts < 2 || parts % 2 || d->half[2] % parts)) {
+                refuse("parts: %ld do not fit %zd frequencies along x.", parts,
+                       (Py_ssize_t)d->half[2]);
+            } else {
+                n = i == 2 ? 4 * (d->half[2] / parts) : n;
+                d->plan[i] = d->single ? (void *)plan_single(n) : (void *)plan_double(n);
+            }
+        }
+        if (d->plan[i] == NULL) {
+            if (!PyErr_Occurred()) {
+                PyErr_NoMemory();
+            }
+            drop(d);
             return -1;
         }
     }
+    d->wide = (d->half[1] / 2 + d->lanes - 1) / d->lanes * d->lanes;
     return 0;
 }
 
@@ -114,77 +172,77 @@ static int shares_ok(long first, long last, ptrdiff_t n)
     return 1;
 }
 
-static PyObject *py_pair_fields(PyObject *self, PyObject *args)
+/* Run a kernel of the right type in room for so many numbers, from the start of a line of memory
+ * on, without the interpreter. */
+#define RUN(d, items, name, ...)                                              \
+    do {                                                                      \
+        char *memory = malloc((size_t)(items) * ((d)->single ? 4 : 8) + 64);  \
+        void *room = memory + (64 - (uintptr_t)memory % 64);                  \
+        if (memory == NULL) {                                                 \
+            PyErr_NoMemory();                                                 \
+            break;                                                            \
+        }                                                                     \
+        Py_BEGIN_ALLOW_THREADS                                                \
+        if ((d)->single) {                                                    \
+            name##_single(__VA_ARGS__);                                       \
+        } else {                                                              \
+            name##_double(__VA_ARGS__);                                       \
+        }                                                                     \
+        Py_END_ALLOW_THREADS                                                  \
+        free(memory);                                                         \
+    } while (0)
+
+static PyObject *py_pair_lanes(PyObject *self, PyObject *args)
 {
     (void)self;
     PyObject *given[4];
     long first, last;
-    if (!PyArg_ParseTuple(args, "OOOllO", &given[0], &given[1], &given[2], &first, &last,
+    if (!PyArg_ParseTuple(args, "OOllOO", &given[0], &given[1], &first, &last, &given[2],
                           &given[3])) {
         return NULL;
     }
-    int size = real_size(given[3]);
+    const int size = real_size(given[3]);
     const Need needs[4] = {{"mask", 'u', 1, 3, 0},
                            {"values", 'f', 8, 1, 0},
-                           {"sizes", 'i', 8, 1, 0},
-                           {"out", 'f', size, 6, 1}};
+                           {"inside", 'u', 1, 4, 1},
+                           {"out", 'f', size, 4, 1}};
     Array a[4];
-    Doubled d;
     if (take_arrays(given, needs, 4, a) < 0) {
         return NULL;
     }
     const Py_ssize_t *dim = a[0].view.shape;
-    ptrdiff_t shape[3] = {dim[0], dim[1], dim[2]}, inside = 0;
-    if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1) {
-        refuse("mask: it has no voxels.");
-    } else if (doubled(&a[2], size, &d) == 0) {
-        const int64_t *sizes = a[2].view.buf;
-        const uint8_t *mask = a[0].view.buf;
-        ptrdiff_t blocks = (shape[0] + d.lanes - 1) / d.lanes;
-        ptrdiff_t wanted[6] = {sizes[2] / 2 + 1, 3, blocks, shape[1], 2, d.lanes};
-        inside = count_of(mask, shape[0] * shape[1] * shape[2]);
-        void *room = malloc((size_t)(6 * sizes[2] * d.lanes * size));
-        if (room == NULL) {
-            PyErr_NoMemory();
-        } else if (2 * shape[0] > sizes[0] || 2 * shape[1] > sizes[1] || 2 * shape[2] > sizes[2]) {
-            refuse("sizes: each must be at least twice that of the mask.");
-        } else if (inside != a[1].view.shape[0]) {
-            refuse("values: needed is one for each of the %zd voxels of the mask.",
-                   (Py_ssize_t)inside);
-        } else if (need_shape(&a[3], "out", wanted) == 0 && shares_ok(first, last, blocks)) {
-            Py_BEGIN_ALLOW_THREADS
-            if (d.single) {
-                fields_single(mask, a[1].view.buf, shape, first, last, d.plan[2], room,
-                              a[3].view.buf);
-            } else {
-                fields_double(mask, a[1].view.buf, shape, first, last, d.plan[2], room,
-                              a[3].view.buf);
-            }
-            Py_END_ALLOW_THREADS
+    const ptrdiff_t lanes = size == 4 ? 16 : 8, shape[3] = {dim[0], dim[1], dim[2]};
+    const ptrdiff_t blocks = (shape[0] + lanes - 1) / lanes;
+    const ptrdiff_t wanted[4] = {blocks, shape[1], shape[2], lanes};
+    const uint8_t *mask = a[0].view.buf;
+    if (count_of(mask, shape[0] * shape[1] * shape[2]) != a[1].view.shape[0]) {
+        refuse("values: needed is one for each voxel of the mask.");
+    } else if (need_shape(&a[2], "inside", wanted) == 0 && need_shape(&a[3], "out", wanted) == 0 &&
+               shares_ok(first, last, blocks)) {
+        Py_BEGIN_ALLOW_THREADS
+        if (size == 4) {
+            lanes_single(mask, a[1].view.buf, shape, first, last, a[2].view.buf, a[3].view.buf);
+        } else {
+            lanes_double(mask, a[1].view.buf, shape, first, last, a[2].view.buf, a[3].view.buf);
         }
-        free(room);
-        drop(&d);
+        Py_END_ALLOW_THREADS
     }
     give_back(a, 4);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-}
-
-/* Lengths of a row of weights: the frequencies along y and what fills up two lines of lanes. */
-static ptrdiff_t width_of(int64_t wide, int lanes)
-{
-    return (wide / 2 + 2 * lanes) / (2 * lanes) * (2 * lanes);
 }
 
 static PyObject *py_pair_weights(PyObject *self, PyObject *args)
 {
     (void)self;
     PyObject *given[3];
-    if (!PyArg_ParseTuple(args, "OOO", &given[0], &given[1], &given[2])) {
+    long parts, first, last;
+    if (!PyArg_ParseTuple(args, "OOlllO", &given[0], &given[1], &parts, &first, &last,
+                          &given[2])) {
         return NULL;
     }
-    int size = real_size(given[2]);
-    const Need needs[3] = {
-        {"sizes", 'i', 8, 1, 0}, {"spacing", 'f', 8, 1, 0}, {"out", 'f', size, 3, 1}};
+    const Need needs[3] = {{"sizes", 'i', 8, 1, 0},
+                           {"spacing", 'f', 8, 1, 0},
+                           {"out", 'f', real_size(given[2]), 4, 1}};
     Array a[3];
     Doubled d;
     if (take_arrays(given, needs, 3, a) < 0) {
@@ -192,108 +250,94 @@ static PyObject *py_pair_weights(PyObject *self, PyObject *args)
     }
     ptrdiff_t three = 3;
     const double *step = a[1].view.buf;
-    if (need_shape(&a[1], "spacing", &three) == 0 && doubled(&a[0], size, &d) == 0) {
-        const int64_t *n = a[0].view.buf;
-        ptrdiff_t width = width_of(n[1], d.lanes);
-        ptrdiff_t wanted[3] = {n[2] / 2 + 1, n[0] / 2 + 1, width};
-        int64_t longest = n[0] > n[1] ? n[0] : n[1];
-        longest = n[2] > longest ? n[2] : longest;
-        void *room = malloc((size_t)(2 * longest * d.lanes * size));
+    if (need_shape(&a[1], "spacing", &three) == 0 &&
+        doubled(&a[0], parts, needs[2].itemsize, &d) == 0) {
+        ptrdiff_t wanted[4] = {d.half[2], d.half[0], 2, d.wide};
         int good = 1;
         for (int i = 0; i < 3; i++) {
-            good &= step[i] > 1e-30 && step[i] < 1e30;
+            good &= step[i] >= 1e-6 && step[i] <= 1e6;
         }
-        if (room == NULL) {
-            PyErr_NoMemory();
-        } else if (!good) {
-            refuse("spacing: needed are three positive numbers.");
-        } else if (need_shape(&a[2], "out", wanted) == 0) {
-            Py_BEGIN_ALLOW_THREADS
-            if (d.single) {
-                weights_single(step, (const Plan_single *const *)d.plan, width, room,
-                               a[2].view.buf);
-            } else {
-                weights_double(step, (const Plan_double *const *)d.plan, width, room,
-                               a[2].view.buf);
-            }
-            Py_END_ALLOW_THREADS
+        if (!good) {
+            refuse("spacing: needed are three numbers from 1e-6 to 1e6.");
+        } else if (need_shape(&a[2], "out", wanted) == 0 && shares_ok(first, last, d.half[0])) {
+            ptrdiff_t longest = d.half[1] > d.half[2] ? d.half[1] : d.half[2];
+            ptrdiff_t items = d.half[2] * 2 * (d.wide + parts) + (d.half[1] + longest) * d.lanes;
+            RUN(&d, items, weights, step, (void *)d.plan, parts, first, last, room,
+                a[2].view.buf);
         }
-        free(room);
         drop(&d);
     }
     give_back(a, 3);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+/* Numbers that the sums over a part need room for, beside its spectra along x. */
+static ptrdiff_t room_of(const Doubled *d, const ptrdiff_t *shape, ptrdiff_t m)
+{
+    ptrdiff_t lanes = d->lanes, line = 2 * lanes;
+    ptrdiff_t along_x = 4 * d->half[2] + 2 * shape[2] * lanes + m * line;
+    ptrdiff_t along_y = d->wide * line + lanes * line, along_z = 3 * d->half[0] * lanes;
+    ptrdiff_t later = 3 * d->wide * shape[0] * line + d->half[0] * lanes;
+    later += along_y > along_z ? along_y : along_z;
+    return along_x > later ? along_x : later;
+}
+
 static PyObject *py_pair_sums(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *given[4];
-    long n_slices, first, last;
-    if (!PyArg_ParseTuple(args, "OOOlllO", &given[0], &given[1], &given[2], &n_slices, &first,
-                          &last, &given[3])) {
+    PyObject *given[6];
+    long parts, part;
+    if (!PyArg_ParseTuple(args, "OOOOllOO", &given[0], &given[1], &given[2], &given[3], &parts,
+                          &part, &given[4], &given[5])) {
         return NULL;
     }
-    int size = real_size(given[0]);
-    const Need needs[4] = {{"spectra", 'f', size, 6, 0},
-                           {"weights", 'f', size, 3, 0},
-                           {"sizes", 'i', 8, 1, 0},
-                           {"out", 'f', 8, 1, 1}};
-    Array a[4];
+    const int size = real_size(given[1]);
+    const Need needs[6] = {{"inside", 'u', 1, 4, 0},  {"values", 'f', size, 4, 0},
+                           {"weights", 'f', size, 4, 0}, {"sizes", 'i', 8, 1, 0},
+                           {"spectra", 'f', size, 6, 1}, {"out", 'f', 8, 1, 1}};
+    Array a[6];
     Doubled d;
-    if (take_arrays(given, needs, 4, a) < 0) {
+    if (take_arrays(given, needs, 6, a) < 0) {
         return NULL;
     }
-    ptrdiff_t three = 3;
-    if (need_shape(&a[3], "out", &three) == 0 && doubled(&a[2], size, &d) == 0) {
-        const int64_t *n = a[2].view.buf;
-        ptrdiff_t width = width_of(n[1], d.lanes), shape[2] = {n_slices, a[0].view.shape[3]};
-        ptrdiff_t weight[3] = {n[2] / 2 + 1, n[0] / 2 + 1, width};
-        ptrdiff_t wanted[6] = {n[2] / 2 + 1, 3, 0, shape[1], 2, d.lanes};
-        if (n_slices < 1 || 2 * n_slices > n[0] || shape[1] < 1 || 2 * shape[1] > n[1]) {
-            refuse("n_slices, spectra: slices and rows must be from 1 to half of the sizes.");
-        } else {
-            wanted[2] = (n_slices + d.lanes - 1) / d.lanes;
-            ptrdiff_t sides = (n[1] + d.lanes - 1) / d.lanes;
-            ptrdiff_t items = 2 * sides * d.lanes * d.lanes + 6 * sides * n[0] * d.lanes +
-                              (n[0] / 2 + 1) * d.lanes;
-            if (need_shape(&a[0], "spectra", wanted) == 0 &&
-                need_shape(&a[1], "weights", weight) == 0 && shares_ok(first, last, wanted[0])) {
-                void *room = malloc((size_t)(items * size));
-                if (room == NULL) {
-                    PyErr_NoMemory();
-                } else {
-                    Py_BEGIN_ALLOW_THREADS
-                    if (d.single) {
-                        sums_single(a[0].view.buf, a[1].view.buf, shape,
-                                    (const Plan_single *const *)d.plan, width, first, last, room,
-                                    a[3].view.buf);
-                    } else {
-                        sums_double(a[0].view.buf, a[1].view.buf, shape,
-                                    (const Plan_double *const *)d.plan, width, first, last, room,
-                                    a[3].view.buf);
-                    }
-                    Py_END_ALLOW_THREADS
-                }
-                free(room);
-            }
+    const Py_ssize_t *dim = a[0].view.shape;
+    const ptrdiff_t three = 3, shape[3] = {dim[0], dim[1], dim[2]};
+    if (need_shape(&a[5], "out", &three) == 0 && doubled(&a[3], parts, size, &d) == 0) {
+        const ptrdiff_t m = d.half[2] / parts, blocks = (d.half[0] + d.lanes - 1) / d.lanes;
+        const ptrdiff_t weight[4] = {d.half[2], d.half[0], 2, d.wide};
+        const ptrdiff_t given_as[4] = {shape[0], shape[1], shape[2], d.lanes};
+        const ptrdiff_t wanted[6] = {m, 3, shape[0], shape[1], 2, d.lanes};
+        if (shape[0] < 1 || shape[0] > blocks || shape[1] < 1 || shape[1] > d.half[1] ||
+            shape[2] < 1 || shape[2] > d.half[2]) {
+            refuse("inside, sizes: sizes must be at least twice those of the lanes.");
+        } else if (part < 0 || part >= parts) {
+            refuse("part: %ld is not one of %ld.", part, parts);
+        } else if (need_shape(&a[0], "inside", given_as) == 0 &&
+                   need_shape(&a[1], "values", given_as) == 0 &&
+                   need_shape(&a[2], "weights", weight) == 0 &&
+                   need_shape(&a[4], "spectra", wanted) == 0) {
+            RUN(&d, room_of(&d, shape, m), part_sums, a[0].view.buf, a[1].view.buf,
+                a[2].view.buf, shape, (void *)d.plan, parts, part, a[4].view.buf, room,
+                a[5].view.buf);
         }
         drop(&d);
     }
-    give_back(a, 4);
+    give_back(a, 6);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 PyMethodDef pair_methods[] = {
-    {"pair_fields", py_pair_fields, METH_VARARGS,
-     "pair_fields(mask, values, sizes, first, last, out): write spectra along x of the mask, the "
-     "values and their squares for blocks of slices to out (frequencies, 3, blocks, rows, 2, "
-     "lanes); lanes are 16 in single and 8 in double precision."},
+    {"pair_lanes", py_pair_lanes, METH_VARARGS,
+     "pair_lanes(mask, values, first, last, inside, out): put the mask and the values of blocks "
+     "first to last - 1 of slices side by side, into zeros (blocks, rows, columns, lanes); a "
+     "block has 16 lanes in single and 8 in double precision."},
     {"pair_weights", py_pair_weights, METH_VARARGS,
-     "pair_weights(sizes, spacing, out): write the spectrum of the inverse distance to out "
-     "(frequencies x, z, y; those along y filled up to two lines of lanes)."},
+     "pair_weights(sizes, spacing, parts, first, last, out): write the spectrum along x and y of "
+     "the inverse distance, for distances first to last - 1 along z, to out (frequencies x, "
+     "distances z, 2, frequencies y of a class, filled up to lanes)."},
     {"pair_sums", py_pair_sums, METH_VARARGS,
-     "pair_sums(spectra, weights, sizes, n_slices, first, last, out): add weighted sums of "
-     "|mask|^2, |value|^2 and mask conj(value^2) over frequencies along x to out (3,)."},
+     "pair_sums(inside, values, weights, sizes, parts, part, spectra, out): add weighted sums of "
+     "|mask|^2, |value|^2 and mask conj(value^2) over a part of the frequencies along x to out "
+     "(3,); spectra is room (frequencies of a part, 3, blocks, rows, 2, lanes)."},
     {NULL, NULL, 0, NULL},
 };

@@ -14,7 +14,7 @@ from radgen.errors import InputError
 from radgen.plot import genome as tracks
 from radgen.types import GenotypeMatrix
 
-__all__ = ["KINDS", "draw", "draw_map", "lead_linkage", "lead_rows", "manhattan", "qq"]
+__all__ = ["KINDS", "draw", "draw_map", "lead_linkage", "lead_rows", "manhattan", "qq", "takes"]
 
 _APART_BP = 500_000
 _NAMED = 12
@@ -540,6 +540,11 @@ def _linkage(genotypes: GenotypeMatrix, ids: Sequence[str], lead: str) -> Any:
     out = np.full(len(ids), np.nan)
     out[there] = np.square(r)
     return out
+
+
+def takes(kind: str, option: str) -> bool:
+    """Return whether a kind of plot has an option."""
+    return kind in KINDS and option in KINDS[kind][0]
 
 
 _Drawn = tuple[tuple[str, ...], Callable[..., Any]]

@@ -90,6 +90,8 @@ class GwasResult(Result):
     linkage : polars.DataFrame
         lead, id, r2: linkage of the variants around the strongest leads, for regional plots;
         empty unless `with_linkage` found it.
+    places : polars.DataFrame
+        chrom, start, end, name of genes, for pictures; empty unless `with_genes` gave them.
     """
 
     kind: ClassVar[str] = "gwas"
@@ -101,6 +103,7 @@ class GwasResult(Result):
     summary: pl.DataFrame = field(default_factory=pl.DataFrame)
     qq: pl.DataFrame = field(default_factory=pl.DataFrame)
     linkage: pl.DataFrame = field(default_factory=pl.DataFrame)
+    places: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def with_linkage(self, genotypes: GenotypeMatrix, *, at_most: int = 6) -> GwasResult:
         """Return the result with the linkage around its strongest leads.
@@ -116,6 +119,21 @@ class GwasResult(Result):
 
         found = lead_linkage(self.frame, genotypes, threshold=GENOME_WIDE, at_most=at_most)
         return replace(self, linkage=found)
+
+    def with_genes(self, genes: pl.DataFrame | None) -> GwasResult:
+        """Return the result with the places of genes, which pictures then name loci by.
+
+        Parameters
+        ----------
+        genes : polars.DataFrame or None
+            As `radgen.io.read_genes` returns; those on the chromosomes of the scan are kept.
+            None changes nothing.
+        """
+        if genes is None:
+            return self
+        chroms = self.frame["chrom"].unique().str.strip_prefix("chr")
+        kept = genes.filter(pl.col("chrom").is_in(chroms.implode()))
+        return replace(self, places=kept)
 
     def hits(self, p: float = GENOME_WIDE) -> pl.DataFrame:
         """Return the tests with p at or below `p`, the smallest first."""
@@ -145,6 +163,8 @@ class GwasResult(Result):
 
         if kind == "regional" and self.linkage.height:
             options = {"linkage": self.linkage} | options
+        if self.places.height and plot.takes(kind, "genes"):
+            options = {"genes": self.places} | options
         return plot.draw(
             kind, self.frame, ax=ax, options=options, qq_counts=self.qq, summary=self.summary
         )

@@ -138,7 +138,9 @@
         const row = this.view[place];
         const line = element("tr");
         columns.forEach((column, at) => {
-          line.append(element("td", show(values[at][row], column.kind), column.kind === "text" ? "text" : "num"));
+          const text = show(values[at][row], column.kind);
+          const length = text.length > 45 ? "text long" : text.length > 18 ? "text phrase" : "text";
+          line.append(element("td", text, column.kind === "text" ? length : "num"));
         });
         made.append(line);
       }

@@ -33,6 +33,7 @@ from radgen.study.schema.sources import (
     ImageSettings,
     OmicsSettings,
 )
+from radgen.study.schema.treatment import ResponseSettings, TreatmentSettings
 from radgen.study.schema.trust import (
     EnvironmentsSettings,
     HarmoniseSettings,
@@ -72,6 +73,9 @@ class StudySettings(Section):
     link: LinkSettings = Field(
         default_factory=LinkSettings, description="Rules that match scan, specimen and outcome."
     )
+    response: ResponseSettings | None = Field(
+        default=None, description="Response to treatment (RECIST) from measured lesions."
+    )
     reliability: ReliabilitySettings | None = Field(
         default=None, description="Phenotypes that can be relied on, by repeated measurements."
     )
@@ -106,6 +110,9 @@ class StudySettings(Section):
     gwas: list[GwasSettings] = Field(default_factory=list, description="Genome-wide scans.")
     survival: list[SurvivalAnalysisSettings] = Field(
         default_factory=list, description="Hazard ratios of named variables."
+    )
+    treatment: list[TreatmentSettings] = Field(
+        default_factory=list, description="Markers that tell whom to treat."
     )
     predict: list[PredictSettings] = Field(
         default_factory=list, description="Models of outcomes with validation."

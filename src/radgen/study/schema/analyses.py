@@ -230,6 +230,10 @@ class AssociateSettings(Section):
     fdr: float = Field(
         default=0.05, gt=0, lt=1, description="False-discovery rate of what is called found."
     )
+    genes: str | None = Field(
+        default=None,
+        description="Where genes lie (GTF, GFF3 or BED): chromosomes in the circle of links.",
+    )
 
     @model_validator(mode="after")
     def _one_side(self) -> AssociateSettings:
@@ -292,6 +296,10 @@ class GwasSettings(Section):
     )
     threshold: float | None = Field(
         default=None, gt=0, le=1, description="Store tests with p at most this; default: all."
+    )
+    genes: str | None = Field(
+        default=None,
+        description="Where genes lie (GTF, GFF3 or BED): names of loci, genes of regional plots.",
     )
 
 

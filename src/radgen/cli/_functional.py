@@ -1,0 +1,195 @@
+"""What the functional commands share: series and regions in, maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from radgen.errors import InputError
+
+if TYPE_CHECKING:
+    from radgen.functional import ParameterMaps
+    from radgen.types import ImageVolume, Mask
+
+__all__ = [
+    "artery",
+    "delay",
+    "directions",
+    "frames",
+    "image",
+    "map_or_number",
+    "mask",
+    "measure_uptake",
+    "numbers",
+    "read",
+    "write",
+]
+
+Floats = NDArray[np.float64]
+
+_VALUES = {"share": 0.41, "fixed": 4.0, "reference": 1.5}
+
+
+def read(series: Sequence[Path], *, times: str = "", timed: bool = True) -> ImageVolume:
+    """Return the series; `times` is a file, or the interval between frames in seconds."""
+    from radgen.io import read_series
+
+    if not times:
+        return read_series(series, timed=timed)
+    if _number(times) is None:
+        return read_series(series, times_s=numbers(times))
+    untimed = read_series(series, timed=False)
+    step = _number(times) or 0.0
+    if step <= 0:
+        raise InputError(f"The interval between frames is {times} s; it must be positive.")
+    return untimed.with_array(untimed.array, times_s=step * np.arange(untimed.array.shape[0]))
+
+
+def mask(path: Path | None, scan: ImageVolume, what: str = "mask") -> Mask | None:
+    """Return the region of a mask file, all its labels together."""
+    from radgen.functional.files import one_mask
+
+    return one_mask(path, scan, what=what)
+
+
+def image(path: Path | None) -> ImageVolume | None:
+    """Return the map of a file; None for None."""
+    from radgen.io import read_image
+
+    return None if path is None else read_image(path, modality="MR")
+
+
+def numbers(text: str) -> Floats:
+    """Return the numbers of a text with commas, or of a file."""
+    from radgen.io import read_numbers
+
+    parts = [_number(word) for word in text.split(",")]
+    if all(part is not None for part in parts):
+        return np.array(parts, dtype=np.float64)
+    return np.asarray(read_numbers(Path(text)), dtype=np.float64).ravel()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def directions(path: Path | None) -> Floats | None:
+    """Return gradient directions (n, 3) of a .bvec file, whichever way it lies."""
+    from radgen.io import read_numbers
+
+    if path is None:
+        return None
+    found = read_numbers(path)
+    if found.ndim == 2 and found.shape[0] == 3 and found.shape[1] != 3:
+        found = found.T
+    return found
+
+
+def frames(text: str) -> tuple[int, int] | None:
+    """Return frames as first and one after the last from "1:6"; "6" is 0:6, "" None."""
+    if not text:
+        return None
+    first, colon, stop = text.rpartition(":")
+    try:
+        return (int(first or 0) if colon else 0), int(stop)
+    except ValueError:
+        raise InputError(f"Frames are written 1:6, say (frames 1 to 5); found {text!r}.") from None
+
+
+def delay(text: str) -> float | Literal["fit"]:
+    """Return seconds, or "fit"."""
+    if text == "fit":
+        return "fit"
+    found = _number(text)
+    if found is None:
+        raise InputError(f"--delay is seconds or fit; found {text!r}.")
+    return found
+
+
+def map_or_number(text: str, option: str) -> ImageVolume | float:
+    """Return a number, or the map of a file."""
+    found = _number(text)
+    if found is not None:
+        return found
+    volume = image(Path(text))
+    if volume is None:
+        raise InputError(f"{option} needs a map or a number.")
+    return volume
+
+
+def artery(text: str, scan: ImageVolume) -> Any:
+    """Return a population's name, a mask, or concentrations of a file of numbers."""
+    from radgen.functional import PopulationInput
+    from radgen.functional.files import SUFFIXES
+
+    if text in get_args(PopulationInput):
+        return text
+    path = Path(text)
+    if path.is_dir() or path.name.lower().endswith((*SUFFIXES, ".nhdr", ".mhd", ".dcm")):
+        return mask(path, scan, "artery")
+    return numbers(text)
+
+
+def write(
+    found: ParameterMaps, out: Path, scan: ImageVolume, suffix: str, *, overlay: bool
+) -> None:
+    """Write the maps and say what came out."""
+    from radgen.functional.files import write_maps
+
+    write_maps(found, out, scan=scan, suffix=suffix, overlay=overlay)
+    for note in found.notes:
+        typer.echo(f"Note: {note}", err=True)
+    for name, volume in found.maps.items():
+        values = volume.array[found.mask.array]
+        values = values[np.isfinite(values)]
+        unit = "" if volume.unit == "1" else f" {volume.unit}"
+        if len(values):
+            low, middle, high = np.percentile(values, (5, 50, 95))
+            typer.echo(f"{name:26s} median {middle:.4g} ({low:.4g} to {high:.4g}){unit}")
+    failed = f", {found.n_failed:,} of them without a value" if found.n_failed else ""
+    typer.echo(f"{len(found)} maps of {found.mask.n_voxels:,} voxels{failed}: {out}")
+
+
+def measure_uptake(
+    source: Path,
+    masks: Path,
+    out: Path,
+    *,
+    rule: str,
+    value: float | None,
+    reference: Path | None,
+    region_out: Path | None,
+) -> None:
+    """Write one row a lesion: uptake, active volume and total uptake."""
+    import polars as pl
+
+    from radgen.cli import _genetics
+    from radgen.functional import active_region
+    from radgen.io import read_image, read_masks, write_image
+    from radgen.io.images import image_format
+
+    is_dicom = image_format(source) == "dicom"
+    scan = read_image(source, suv=True) if is_dicom else read_image(source, modality="PT")
+    liver = mask(reference, scan, "reference")
+    limit = _VALUES.get(rule, 1.0) if value is None else value
+    rows, labels = [], np.zeros(scan.geometry.shape, dtype=np.float32)
+    for number, (region, lesion) in enumerate(read_masks(masks, reference=scan).items(), start=1):
+        found = active_region(scan, lesion, rule=rule, value=limit, reference=liver)  # type: ignore[arg-type]
+        labels[found.mask.array] = number
+        rows.append({
+            "region": region, "rule": rule, "threshold": found.threshold,
+            "suv_max": found.max_uptake, "suv_mean": found.mean_uptake,
+            "metabolic_volume_ml": found.volume_ml, "total_lesion_glycolysis": found.total_uptake,
+        })  # fmt: skip
+    _genetics.write_table(pl.DataFrame(rows), out)
+    if region_out is not None:
+        write_image(scan.with_array(labels, quantity="label", unit="1"), region_out)
+    typer.echo(f"{len(rows)} lesions: {out}")
