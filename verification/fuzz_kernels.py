@@ -197,6 +197,14 @@ def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
     return (*given, f.spoil(np.zeros(3)))
 
 
+def lattice_call(f: Fuzzer) -> tuple[Any, ...]:
+    n, top = int(f.rng.integers(0, 60)), int(f.rng.choice([1, 2, 5, 90, 1 << 18, 1 << 19]))
+    points = f.rng.integers(0, top + 1, (n, 3)).astype(np.int32)
+    triangles, neighbours = (np.zeros((2 * n, 3), np.int32) for _ in range(2))
+    normals = np.zeros((2 * n, 3), np.int64)
+    return tuple(f.spoil(item) for item in (points, triangles, neighbours, normals))
+
+
 def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     shape = f.shape()
     mask = f.rng.integers(0, 2, shape).astype(np.uint8)
@@ -258,6 +266,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),
+    "lattice_hull": lattice_call,
     "pair_lanes": lambda f: pair_call(f, what="lanes"),
     "pair_weights": lambda f: pair_call(f, what="weights"),
     "pair_sums": lambda f: pair_call(f, what="sums"),

@@ -51,6 +51,7 @@ extern PyMethodDef shape_methods[];
 extern PyMethodDef ball_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
+extern PyMethodDef lattice_methods[];
 extern PyMethodDef pair_methods[];
 extern PyMethodDef number_methods[];
 
