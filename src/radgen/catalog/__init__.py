@@ -8,7 +8,7 @@ from radgen.catalog.checklists import (
     checklist,
     checklist_names,
 )
-from radgen.catalog.collections import DataSet, Paper, data_sets, papers
+from radgen.catalog.entries import DataSet, Paper, data_sets, papers
 
 __all__ = [
     "FACTS",

@@ -101,7 +101,7 @@ def data_sets(find: str = "") -> tuple[DataSet, ...]:
 
     Examples
     --------
-    >>> [item.name for item in data_sets("glioma IDH 1p/19q")]
+    >>> [item.name for item in data_sets("glioma MGMT 1p/19q")]
     ['UCSF-PDGM']
     """
     rows = [row for row in _stored("datasets") if _holds(row, find)]
