@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from radgen._native import _image
 from radgen.features._autocorrelation import PairSums, inverse_distance_sums
-from radgen.features._enclose import enclosing_ellipsoid, hull_of, oriented_box
+from radgen.features._enclose import enclosing_ellipsoid, hull_of, lattice_hull, oriented_box
 from radgen.features._mesh import cube_triangles, mesh_of
 from radgen.features._region import Region
 from radgen.features._view import View, directions
@@ -74,9 +74,12 @@ def test_glrlm(dtype, shape, in_plane):
         while levels[shifted(at, step, run)] == levels[at]:
             run += 1
         expected[at[0] if in_plane else 0, d, levels[at], run] += 1
-    out = np.zeros_like(expected)
-    _image.glrlm(levels, steps, 2, int(in_plane), out)
-    np.testing.assert_array_equal(out[:, :, 1:], expected[:, :, 1:])
+    pairs = np.zeros((n_slices, len(steps), 3, 3), np.uint32)
+    _image.glcm(levels, steps, 2, int(in_plane), pairs)
+    for equal in (None, np.ascontiguousarray(pairs.diagonal(axis1=2, axis2=3))):
+        out = np.zeros_like(expected)
+        _image.glrlm(levels, steps, 2, int(in_plane), equal, out)
+        np.testing.assert_array_equal(out[:, :, 1:], expected[:, :, 1:])
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -199,7 +202,8 @@ def test_outermost_vertices_span_the_hull_of_all():
         crossed[:, axis] += 0.5
         points.append(crossed - 1)
     every = np.concatenate(points) * spacing
-    hull, full = hull_of(mesh_of(mask, tuple(spacing)).vertices), ConvexHull(every)
+    mesh, full = mesh_of(mask, tuple(spacing)), ConvexHull(every)
+    hull = lattice_hull(mesh.places, mesh.half_mm)
     assert hull.volume == pytest.approx(full.volume)
     assert hull.area == pytest.approx(full.area)
     assert hull.diameter == pytest.approx(cdist(every, every).max())
@@ -341,8 +345,9 @@ def test_oriented_box_is_the_smallest_of_all_facets(seed):
     shape = tuple(int(n) for n in rng.integers(1, 12, 3))
     mask = rng.random(shape) < 0.4
     mask[tuple(n // 2 for n in shape)] = True
-    vertices = mesh_of(mask, tuple(rng.uniform(0.5, 3.0, 3))).vertices
-    hull = hull_of(vertices)
+    mesh = mesh_of(mask, tuple(rng.uniform(0.5, 3.0, 3)))
+    vertices, hull = mesh.places * mesh.half_mm, lattice_hull(mesh.places, mesh.half_mm)
+    assert np.prod(oriented_box(hull_of(vertices))) == pytest.approx(np.prod(oriented_box(hull)))
     assert hull.diameter == pytest.approx(cdist(vertices, vertices).max(), rel=1e-12)
     assert np.prod(oriented_box(hull)) == pytest.approx(boxes_by_definition(vertices), rel=1e-8)
     # The optimum: every vertex within, and the weights of those that touch hold it together.
@@ -387,7 +392,7 @@ def test_kernels_refuse_bad_levels(fault, kernel):
     zones = [np.zeros(120, t) for t in (np.uint16, np.uint32, np.uint16, np.int32)]
     calls = {
         "glcm": lambda a: _image.glcm(a, steps, 4, 0, matrix),
-        "glrlm": lambda a: _image.glrlm(a, steps, 4, 0, matrix),
+        "glrlm": lambda a: _image.glrlm(a, steps, 4, 0, None, matrix),
         "zones": lambda a: _image.zones(a, np.zeros(levels.shape, np.uint16), -steps, *zones),
         "ngtdm": lambda a: _image.ngtdm(a, 1, 4, 0, *counts),
         "ngldm": lambda a: _image.ngldm(a, 1, 4, 0, 0, np.zeros((1, 5, 28), np.uint32)),
@@ -411,7 +416,7 @@ def test_kernels_refuse_bad_arguments():
     with pytest.raises(ValueError, match="leaves the slice"):
         _image.glcm(levels, steps, 4, 1, good)
     with pytest.raises(ValueError, match="half space"):
-        _image.glrlm(levels, np.array([[0, 0, -1]], np.int32), 4, 0, good)
+        _image.glrlm(levels, np.array([[0, 0, -1]], np.int32), 4, 0, None, good)
     with pytest.raises(ValueError, match="half space or is zero"):
         _image.glcm(levels, np.zeros((1, 3), np.int32), 4, 0, good)
     with pytest.raises(ValueError, match="n_levels"):
@@ -441,7 +446,7 @@ def test_tiles_give_the_matrices_of_each_alone():
     steps = directions(in_plane=False)
     glcm, runs = np.zeros((4, 13, 5, 5), np.uint32), np.zeros((4, 13, 5, 8), np.uint32)
     _image.glcm(stack, steps, 4, 4, glcm)
-    _image.glrlm(stack, steps, 4, 4, runs)
+    _image.glrlm(stack, steps, 4, 4, None, runs)
     like = np.zeros((4, 5, 28), np.uint32)
     _image.ngldm(stack, 1, 4, 4, 0, like)
     for k, tile in enumerate(tiles):
@@ -450,7 +455,7 @@ def test_tiles_give_the_matrices_of_each_alone():
         _image.glcm(alone, steps, 4, 0, one)
         np.testing.assert_array_equal(glcm[k, :, 1:, 1:], one[0, :, 1:, 1:])
         one = np.zeros((1, 13, 5, 8), np.uint32)
-        _image.glrlm(alone, steps, 4, 0, one)
+        _image.glrlm(alone, steps, 4, 0, None, one)
         np.testing.assert_array_equal(runs[k, :, 1:], one[0, :, 1:])
         one = np.zeros((1, 5, 28), np.uint32)
         _image.ngldm(alone, 1, 4, 0, 0, one)
@@ -508,3 +513,47 @@ def test_values_are_sorted_alike_whether_counted_or_not(spoiled):
     view = View(Region(mask, mask), values, ExtractionSettings())
     assert (view.whole_counts is None) == spoiled
     np.testing.assert_array_equal(view.sorted_values, np.sort(view.values))
+
+
+@pytest.mark.parametrize("shape", [(4, 37, 50), (9, 2, 3), (1, 18, 1)])
+def test_near_ball_sums_are_the_sums_but_for_rounding(shape):
+    from radgen.features.local_intensity import _near_sums
+
+    rng = np.random.default_rng(14)
+    rows = _ball_rows((4.0, 2.5, 3.0))
+    reach = np.abs(rows).max(axis=0)
+    values = rng.normal(size=np.array(shape) + 2 * reach).astype(np.float32)
+    mask = rng.random(shape) < 0.3
+    mask[-1, -1, -1] = True
+    ball = [(z, y, x) for z, y, half in rows for x in range(-half, half + 1)]
+    places = np.argwhere(mask)[:, None] + reach + np.array(ball)
+    expected = values[tuple(np.moveaxis(places, 2, 0))].sum(axis=1, dtype=np.float64)
+    # a rounding for each of some forty additions of sums below a hundred
+    np.testing.assert_allclose(_near_sums(values, rows, mask), expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lattice_hull_is_the_hull_of_all_points(seed):
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, rng.choice([2, 4, 9, 200, 1 << 18]), (int(rng.integers(8, 400)), 3))
+    points = np.unique(points, axis=0).astype(np.int32)
+    rng.shuffle(points)
+    steps = tuple(rng.uniform(0.2, 3.0, 3))
+    found, full = lattice_hull(points, steps), ConvexHull(points * np.array(steps))
+    assert found.volume == pytest.approx(full.volume, rel=1e-9)
+    assert found.area == pytest.approx(full.area, rel=1e-9)
+    planes = np.unique(np.round(full.equations[:, :3], 8) + 0.0, axis=0)
+    assert len(found.planes) == len(planes)
+    # Nothing lies outside, every corner of the full hull is there, and edges close around planes.
+    reach = found.points @ found.planes.T
+    slack = 1e-12 * full.points.max()
+    assert (full.points @ found.planes.T <= reach.max(axis=0) + slack).all()
+    corners = {tuple(p) for p in found.points}
+    assert {tuple(p) for p in full.points[full.vertices]} <= corners
+    left, right, start, end = found.edges.T
+    for plane in range(len(found.planes)):
+        out = np.r_[start[left == plane], end[right == plane]]
+        into = np.r_[end[left == plane], start[right == plane]]
+        np.testing.assert_array_equal(np.sort(out), np.sort(into))
+    with pytest.raises(ValueError, match="in a plane"):
+        lattice_hull((points * [1, 1, 0]).astype(np.int32), steps)

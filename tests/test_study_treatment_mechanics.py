@@ -205,7 +205,11 @@ def test_what_cannot_be_is_told_before_the_run(
         ('lesions = "lesions.csv"', 'lesions = "none.csv"', "There is no file"),
         ('lesions = "lesions.csv"', "", "set either lesions or sdtm_tr"),
         ('"T-"', '"X-"', "Set response.id_rule."),
-        ("[response]", '[response]\ncriteria = "PERCIST"', "Allowed: 'RECIST 1.1' or 'iRECIST'"),
+        (
+            "[response]",
+            '[response]\ncriteria = "WHO"',
+            "Allowed: 'RECIST 1.1', 'iRECIST', 'mRECIST', 'RANO' or 'PERCIST'",
+        ),
     ],
 )
 def test_lesions_that_cannot_be_judged_are_told_before_the_run(

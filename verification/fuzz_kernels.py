@@ -89,7 +89,11 @@ def glcm_call(f: Fuzzer, *, runs: bool) -> tuple[Any, ...]:
     long = max(period if 0 < period < 100 else levels.shape[0], *levels.shape[1:])
     k = max(1, min(top, 200)) + 1
     out = np.zeros((max(1, groups), len(offsets), k, long + 1 if runs else k), np.uint32)
-    return f.spoil(levels), f.spoil(offsets), top, period, f.spoil(out)
+    given = f.spoil(levels), f.spoil(offsets), top, period
+    if not runs:
+        return *given, f.spoil(out)
+    equal = f.rng.integers(0, 9, (*out.shape[:2], k)).astype(np.uint32)
+    return *given, None if f.chance(0.5) else f.spoil(equal), f.spoil(out)
 
 
 def zones_call(f: Fuzzer) -> tuple[Any, ...]:
@@ -154,17 +158,17 @@ def line_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
 
 
 def near_ball_call(f: Fuzzer) -> tuple[Any, ...]:
-    shape = tuple(int(n) for n in f.rng.integers(5, 11, 3))
+    shape = np.array([int(n) for n in f.rng.integers(1, 40, 3)])
     disc = np.sort(f.rng.integers(0, 3, 5))
     disc = np.cumsum(np.diff(disc, prepend=disc[0]) > 0)
     rows = np.column_stack([disc, f.rng.integers(-2, 3, 5), f.rng.integers(0, 3, 5)])
     slices = np.column_stack([f.rng.integers(-2, 3, 4), f.rng.integers(0, disc[-1] + 1, 4)])
-    given = f.rng.normal(size=shape).astype(np.float32), rows.astype(np.int32)
-    return (
-        *[f.spoil(item) for item in given],
-        f.spoil(slices.astype(np.int32)),
-        f.spoil(np.zeros(shape, np.float32)),
-    )
+    reach = [np.abs(item).max() for item in (slices[:, 0], rows[:, 1], rows[:, 2])]
+    mask = (f.rng.random(shape) < f.rng.choice([0.02, 0.5, 1.0])).astype(np.uint8)
+    values = f.rng.normal(size=shape + 2 * np.array(reach)).astype(np.float32)
+    given = values, rows.astype(np.int32), slices.astype(np.int32), mask
+    out = np.zeros(int(mask.sum()), np.float32)
+    return (*[f.spoil(item) for item in given], f.spoil(out))
 
 
 def maps_call(f: Fuzzer) -> tuple[Any, ...]:
@@ -191,6 +195,14 @@ def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
     which = f.rng.integers(0, m, int(f.rng.integers(0, m + 1))).astype(np.int32)
     given = [f.spoil(item) for item in (points, planes, edges, which)]
     return (*given, f.spoil(np.zeros(3)))
+
+
+def lattice_call(f: Fuzzer) -> tuple[Any, ...]:
+    n, top = int(f.rng.integers(0, 60)), int(f.rng.choice([1, 2, 5, 90, 1 << 18, 1 << 19]))
+    points = f.rng.integers(0, top + 1, (n, 3)).astype(np.int32)
+    triangles, neighbours = (np.zeros((2 * n, 3), np.int32) for _ in range(2))
+    normals = np.zeros((2 * n, 3), np.int64)
+    return tuple(f.spoil(item) for item in (points, triangles, neighbours, normals))
 
 
 def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
@@ -254,6 +266,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),
+    "lattice_hull": lattice_call,
     "pair_lanes": lambda f: pair_call(f, what="lanes"),
     "pair_weights": lambda f: pair_call(f, what="weights"),
     "pair_sums": lambda f: pair_call(f, what="sums"),

@@ -14,16 +14,19 @@ def assess(given: Mapping[str, Any]) -> None:
     """Do what ``radgen response`` asks for, print the findings and write tables and report."""
     from radgen.cli._genetics import write_table
     from radgen.errors import InputError
-    from radgen.phenotype.response import assess_response
+    from radgen.io.lesion_tables import read_lesion_visits
+    from radgen.phenotype.response import assess_by
     from radgen.report import ReportInput, Section, write_report
 
     sources = [name for name in ("lesions", "masks", "sdtm_tr") if given[name] is not None]
     if len(sources) != 1:
         raise InputError("Give a table of lesions, or --masks, or --sdtm-tr.")
     table = _lesions(given, sources[0])
-    found = assess_response(
-        table, criteria=given["criteria"], confirm=not given["unconfirmed"],
-        stable_days=given["stable_days"],
+    visits = given["visits"]
+    found = assess_by(
+        given["criteria"], table, None if visits is None else read_lesion_visits(visits),
+        confirm=False if given["unconfirmed"] else None, stable_days=given["stable_days"],
+        volumes=given["volumes"], unsure_days=given["unsure_days"],
     )  # fmt: skip
     out = given["out"]
     write_table(found.table, out / "patients.csv")

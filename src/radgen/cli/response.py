@@ -16,10 +16,16 @@ OPTIONS = {
 
   radgen response --masks scans.csv --labels labels.csv --out response
 
+  radgen response glioma.csv --criteria RANO --visits visits.csv --out response
+
   radgen response --sdtm-tr tr.csv --sdtm-tu tu.csv --evaluator INVESTIGATOR --out response
 
 A row of lesions.csv is a lesion at a visit: patient, lesion, role (target, non-target, new), visit
-(1 = baseline), day or date, node (yes = the diameter is the short axis), diameter (mm), state.
+(1 = baseline), day or date, node (yes = the diameter is the short axis), diameter (mm), state. RANO
+takes longest (mm) and short (mm), or volume (ml); PERCIST takes sulpeak, tlg, liver, liver sd.
+
+A row of visits.csv is a visit of a glioma: patient, visit, flair and clinical (better, stable,
+worse), steroids (mg a day).
 
 A row of scans.csv is a scan: patient, visit, day or date, mask (a label map, DICOM SEG or RTSTRUCT
 with image). labels.csv says which label is which lesion, its role and whether it is a node; without
@@ -29,8 +35,9 @@ they can be looked at, mended, and judged again.
 OUT/patients.csv has the best response of each patient, OUT/visits.csv each visit and its reason."""
 }
 
-_CRITERIA = "RECIST 1.1, or iRECIST, by which progression must be confirmed."
-_STABLE = "Shortest days from baseline for stable disease."
+_CRITERIA = "RECIST 1.1, iRECIST, mRECIST (liver), RANO (gliomas) or PERCIST (PET)."
+_STABLE = "Shortest days from baseline for stable disease; default 42, RANO and PERCIST 0."
+_UNSURE = "RANO: until this day growth counts only if a later scan bears it out (84)."
 _LABELS = "Which label of a mask is which lesion: label, lesion, patient, visit, role, node."
 _LOOSE = "Count responses that no later scan confirmed."
 
@@ -47,9 +54,12 @@ def response(
     evaluator: Annotated[str | None, typer.Option(help="Reader of the SDTM tables.")] = None,
     criteria: Annotated[str, typer.Option(help=_CRITERIA)] = "RECIST 1.1",
     unconfirmed: Annotated[bool, typer.Option(help=_LOOSE)] = False,
-    stable_days: Annotated[float, typer.Option(help=_STABLE)] = 42.0,
+    stable_days: Annotated[float | None, typer.Option(help=_STABLE)] = None,
+    visits: Annotated[Path | None, typer.Option(help="RANO: table of visits.")] = None,
+    volumes: Annotated[bool, typer.Option("--volumes", help="RANO: by volumes.")] = False,
+    unsure_days: Annotated[float, typer.Option(help=_UNSURE)] = 0.0,
 ) -> None:
-    """Say who responded to treatment, by RECIST 1.1 or iRECIST, with the reason of every visit."""
+    """Say who responded to treatment, by RECIST, RANO or PERCIST, and why at every visit."""
     from radgen.cli import _response
 
     _response.assess(locals())

@@ -65,7 +65,7 @@ class PairSums:
     Spectra are made and used up a part at a time, and never stored.
 
     Above a million padded voxels spectra are of single precision. The error of Geary's C is then
-    below 1e-6 of its value (5e-7 was the most in ``verification/pair_sums.py``), that of Moran's
+    below 1e-6 of its value (6e-7 was the most in ``verification/pair_sums.py``), that of Moran's
     I below 1e-6 of the larger of the two: an index of noise, which is all but zero, has fewer
     digits.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from radgen.features._view import View
 
 __all__ = ["by_dimension", "by_direction", "undefined"]
 
+Kernel = Literal["glcm", "glrlm"]
 Values = dict[str, NDArray[np.float64]]
 Features = Callable[[NDArray[np.int64]], Values]
 
@@ -28,7 +30,7 @@ def _averaged(parts: list[Values], names: Sequence[str]) -> dict[str, float]:
 
 
 def by_direction(
-    view: View, kernel: str, features: Features, names: Sequence[str], *, distance: int
+    view: View, kernel: Kernel, features: Features, names: Sequence[str], *, distance: int
 ) -> dict[str, dict[str, float]]:
     """Return features by aggregation of matrices that are made per slice and direction.
 
@@ -71,7 +73,7 @@ def _of_one(
 
 
 def _by_slice(
-    view: View, kernel: str, features: Features, names: Sequence[str], distance: int
+    view: View, kernel: Kernel, features: Features, names: Sequence[str], distance: int
 ) -> dict[str, dict[str, float]]:
     each: list[Values] = []
     merged: list[Values] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,7 @@ class View:
         self.settings = settings
         self.margin = max(1, settings.distance)
         self.once = Once()
+        self._equal: NDArray[np.uint32] | None = None
         self._discretisation = discretisation or settings.discretisation
 
     @property
@@ -210,7 +211,7 @@ class View:
         return code in self.settings.aggregations
 
     def matrices(
-        self, kernel: str, *, in_plane: bool, distance: int
+        self, kernel: Literal["glcm", "glrlm"], *, in_plane: bool, distance: int
     ) -> Iterator[NDArray[np.uint32]]:
         """Yield counts (slices, directions, n_levels, width) of "glcm" or "glrlm" in chunks.
 
@@ -220,7 +221,6 @@ class View:
         levels, n_levels = self.padded, self.grey.n_levels
         long = levels.shape[1:] if in_plane else levels.shape
         width = n_levels + 1 if kernel == "glcm" else max(long) + 1
-        run = getattr(_image, kernel)
         cells = len(offsets) * (n_levels + 1) * width
         step = max(1, _CHUNK_CELLS // cells) if in_plane else levels.shape[0]
         for first in range(0, levels.shape[0], step):
@@ -229,7 +229,14 @@ class View:
                 continue
             groups = part.shape[0] if in_plane else 1
             out = np.zeros((groups, len(offsets), n_levels + 1, width), np.uint32)
-            run(part, offsets, n_levels, int(in_plane), out)
+            if kernel == "glrlm":
+                equal = None if in_plane else self._equal
+                _image.glrlm(part, offsets, n_levels, int(in_plane), equal, out)
+            else:
+                _image.glcm(part, offsets, n_levels, int(in_plane), out)
+                if not in_plane and distance == 1:
+                    # Pairs of equal neighbours, from which runs of two follow.
+                    self._equal = np.ascontiguousarray(out.diagonal(axis1=2, axis2=3))
             yield out[:, :, 1:, 1:]
 
     @cached_property

@@ -37,7 +37,7 @@ MAP_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "ngldm": ngldm.NAMES,
 }
 """Families that can be mapped, and their features."""
-_FAST_BLOCK = 16384
+_FAST_BLOCK = 4096
 _TILE_CELLS = 1 << 22
 
 
@@ -136,7 +136,7 @@ def _glrlm(windows: Windows, part: slice, code: str, _names: Sequence[str]) -> d
     n = len(windows.voxels[part])
     long = max(period, *tiles.shape[1:])
     out = np.zeros((n, len(offsets), windows.n_levels + 1, long + 1), np.uint32)
-    _image.glrlm(tiles, offsets, windows.n_levels, period, out)
+    _image.glrlm(tiles, offsets, windows.n_levels, period, None, out)
     counts = out[:, :, 1:, 1:]
     if code in ("SUJT", "IAZD"):
         cells = cells_of(counts.sum(axis=1, dtype=np.int64))

@@ -86,8 +86,13 @@ def _all_means(view: View, rows: NDArray[np.int32]) -> NDArray[np.float64]:
     return _sums(values, place, rows, mask) / count
 
 
-def _near_sums(values: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return sums over the ball around each voxel inside the margins, in single precision."""
+def _near_sums(
+    values: NDArray[np.float32], rows: NDArray[np.int32], mask: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return sums over the ball around each voxel of a mask, in single precision.
+
+    `values` have as much margin around the mask as the ball reaches.
+    """
     kinds: dict[bytes, int] = {}
     discs, slices = [], []
     for dz in np.unique(rows[:, 0]):
@@ -96,8 +101,9 @@ def _near_sums(values: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[
         if number == len(discs):
             discs.append(np.column_stack([np.full(len(disc), number, np.int32), disc]))
         slices.append((dz, number))
-    out = np.zeros(values.shape, np.float32)
-    _image.near_ball_sums(values, np.concatenate(discs), np.array(slices, np.int32), out)
+    out = np.empty(np.count_nonzero(mask), np.float32)
+    ball = np.concatenate(discs), np.array(slices, np.int32)
+    _image.near_ball_sums(values, *ball, mask.view(np.uint8), out)
     return out
 
 
@@ -134,14 +140,14 @@ class _Balls:
         near = np.zeros(shape, np.float32)
         np.subtract(part, self._middle, out=near[place], casting="same_kind")
         count: NDArray[Any] | float = float((2 * rows[:, 2] + 1).sum())
-        inner = tuple(slice(int(r), n - int(r)) for r, n in zip(reach, shape, strict=True))
         mask = view.region.intensity
         if missing or part.shape != shape:
             measured = np.zeros(shape, np.float32)
             measured[place] = ~np.isnan(part)
             np.nan_to_num(near, copy=False)
-            count = _near_sums(measured, rows)[inner][mask]
-        self.near = _near_sums(near, rows)[inner][mask] / count
+            count = _near_sums(measured, rows, mask)
+        self.near = _near_sums(near, rows, mask)
+        self.near /= count
         additions = len(rows) + int(reach.sum()) + 8
         self.slack = float(additions * 2.0**-23 * (high - low) / 2.0)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from radgen._native import _image
 from radgen.features._autocorrelation import PairSums
-from radgen.features._enclose import Hull, enclosing_ellipsoid, hull_of, oriented_box
+from radgen.features._enclose import Hull, enclosing_ellipsoid, lattice_hull, oriented_box
 from radgen.features._mesh import Mesh, mesh_of
 from radgen.features._registry import FeatureSpec, Measured, add
 from radgen.features._view import View
@@ -165,7 +165,7 @@ class _Bodies:
 def _bodies(view: View) -> _Bodies:
     def make() -> _Bodies:
         mesh = mesh_of(view.region.morphology, view.region.spacing_mm)
-        hull = hull_of(mesh.vertices)
+        hull = lattice_hull(mesh.places, mesh.half_mm)
         if not view.settings.enclosing_shapes:
             return _Bodies(mesh, hull)
         box, ellipsoid = oriented_box(hull), enclosing_ellipsoid(hull.points)

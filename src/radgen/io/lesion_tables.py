@@ -28,6 +28,26 @@ _HEADERS = {
     "mask": ("mask", "segmentation", "seg", "rtstruct"),
     "image": ("image", "scan", "series"),
     "label": ("label", "label value", "segment"),
+    "longest_mm": ("longest_mm", "longest (mm)", "longest", "longest diameter", "diameter 1"),
+    "short_mm": ("short_mm", "short (mm)", "short", "perpendicular_mm", "perpendicular (mm)",
+                 "perpendicular", "perpendicular diameter", "diameter 2"),
+    "volume_ml": ("volume_ml", "volume (ml)", "volume"),
+    "sul_peak": ("sul_peak", "sulpeak", "sul peak", "suvpeak", "suv peak"),
+    "glycolysis": ("glycolysis", "tlg", "total lesion glycolysis"),
+    "liver": ("liver", "liver mean", "liver sul", "liver sul mean"),
+    "liver_sd": ("liver_sd", "liver sd", "liver sul sd"),
+    "flair": ("flair", "t2/flair", "t2 flair", "t2"),
+    "steroids_mg": ("steroids_mg", "steroids (mg)", "steroids", "dexamethasone",
+                    "dexamethasone (mg)", "corticosteroids"),
+    "clinical": ("clinical", "clinical state", "clinical status"),
+}  # fmt: skip
+_SIZES = (
+    "longest_mm", "short_mm", "volume_ml", "sul_peak", "glycolysis", "liver", "liver_sd",
+)  # fmt: skip
+_COURSES = {
+    "better": "better", "improved": "better", "improving": "better", "decreased": "better",
+    "stable": "stable", "unchanged": "stable", "same": "stable", "worse": "worse",
+    "deteriorated": "worse", "deterioration": "worse", "increased": "worse", "progression": "worse",
 }  # fmt: skip
 _ROLES = {
     "target": "target", "t": "target", "non-target": "non-target", "non target": "non-target",
@@ -63,7 +83,8 @@ def read_lesions(path: str | Path) -> pl.DataFrame:
     polars.DataFrame
         Columns ``sample, lesion, role, visit, day, node, diameter_mm, state``, as
         `radgen.phenotype.response.assess_response` takes them. What is too small to measure is
-        5 mm.
+        5 mm. Other measures follow where the table has them: ``longest_mm, short_mm, volume_ml``
+        (gliomas), ``sul_peak, glycolysis, liver, liver_sd`` (PET).
 
     Raises
     ------
@@ -72,9 +93,36 @@ def read_lesions(path: str | Path) -> pl.DataFrame:
     """
     place = Path(path)
     texts, found = _read(place, ("sample", "lesion", "role", "visit"))
-    if not {"diameter_mm", "state"} & found:
+    sizes = [name for name in _SIZES if name in found]
+    if not {"diameter_mm", "state"} & found and not sizes:
         raise FormatError("There is neither a diameter (mm) nor a state.", path=place)
-    return _lesions(texts, place)
+    return _lesions(texts, place, sizes)
+
+
+def read_lesion_visits(path: str | Path) -> pl.DataFrame:
+    """Return what is known of visits beside the lesions, as RANO asks for it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Columns for patient and visit, and, where known, T2/FLAIR and clinical (better, stable,
+        worse) and steroids (mg a day).
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns ``sample, visit, flair, steroids_mg, clinical``, as
+        `radgen.phenotype.response.assess_glioma_response` takes them.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, or cells cannot be read; names rows.
+    """
+    place = Path(path)
+    texts, _ = _read(place, ("sample", "visit"))
+    columns = ("sample", "visit", "flair", "steroids_mg", "clinical")
+    return _plain(texts, columns, place)
 
 
 def _read(place: Path, need: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
@@ -170,7 +218,11 @@ def _plain(texts: dict[str, list[str]], columns: Sequence[str], path: Path) -> p
             if text.casefold() not in _ROLES:
                 odd.append(f"row {k + 1}: role {text!r}")
             return _ROLES.get(text.casefold())
-        if key not in ("visit", "day"):
+        if key in ("flair", "clinical"):
+            if text.casefold() not in _COURSES:
+                odd.append(f"row {k + 1}: {key} {text!r}")
+            return _COURSES.get(text.casefold())
+        if key not in ("visit", "day", "steroids_mg"):
             return text
         try:
             return float(text)
@@ -178,7 +230,7 @@ def _plain(texts: dict[str, list[str]], columns: Sequence[str], path: Path) -> p
             odd.append(f"row {k + 1}: {key} {text!r}")
             return None
 
-    kinds = {"visit": pl.Float64, "day": pl.Float64, "node": pl.Boolean}
+    kinds = dict.fromkeys(("visit", "day", "steroids_mg"), pl.Float64) | {"node": pl.Boolean}
     height = len(texts["sample"])
     frame = pl.DataFrame(
         {key: [cell(key, k) for k in range(height)] for key in columns},
@@ -194,7 +246,7 @@ def _texts(raw: pl.DataFrame, name: str) -> list[str]:
     return ["" if cell.casefold() in BLANKS else cell for cell in cells]
 
 
-def _lesions(texts: dict[str, list[str]], path: Path) -> pl.DataFrame:
+def _lesions(texts: dict[str, list[str]], path: Path, sizes: Sequence[str] = ()) -> pl.DataFrame:
     odd: list[str] = []
 
     def word(key: str, known: dict[str, str], k: int) -> str | None:
@@ -225,12 +277,14 @@ def _lesions(texts: dict[str, list[str]], path: Path) -> pl.DataFrame:
             (
                 texts["sample"][k] or None, texts["lesion"][k] or None, word("role", _ROLES, k),
                 number("visit", k), number("day", k), node in _YES, size, state,
+                *(number(name, k) for name in sizes),
             )
         )  # fmt: skip
     if odd:
         raise FormatError(f"{counted(len(odd), 'cell')} cannot be read: {shown(odd)}.", path=path)
     kinds = [pl.String] * 3 + [pl.Float64] * 2 + [pl.Boolean, pl.Float64, pl.String]
-    frame = pl.DataFrame(rows, schema=dict(zip(_ORDER, kinds, strict=True)), orient="row")
+    schema = dict(zip(_ORDER, kinds, strict=True)) | dict.fromkeys(sizes, pl.Float64)
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     if frame["day"].null_count() < frame.height:
         return frame
     return _days(frame, texts["date"])

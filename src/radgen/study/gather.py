@@ -364,7 +364,7 @@ def _read_response(found: Gathered) -> None:
     if settings is None:
         return
     paths = {}
-    for key in ("lesions", "sdtm_tr", "sdtm_tu"):
+    for key in ("lesions", "sdtm_tr", "sdtm_tu", "visits"):
         text = getattr(settings, key)
         if text is None:
             continue

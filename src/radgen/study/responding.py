@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["assessed", "response_sheet"]
 
-_RESPONDED = ("CR", "PR")
-_CONTROLLED = ("CR", "PR", "SD", "Non-CR/Non-PD")
-_ORDER = ("PD", "Non-CR/Non-PD", "SD", "PR", "CR")
+_RESPONDED = ("CR", "PR", "CMR", "PMR")
+_CONTROLLED = (*_RESPONDED, "SD", "Non-CR/Non-PD", "SMD")
+_ORDER = ("PD", "Non-CR/Non-PD", "SD", "PR", "CR", "PMD", "SMD", "PMR", "CMR")
 
 
 def assessed(settings: ResponseSettings, paths: dict[str, Path]) -> ResponseResult:
@@ -36,8 +36,8 @@ def assessed(settings: ResponseSettings, paths: dict[str, Path]) -> ResponseResu
     FormatError, InputError, AlignmentError
         If the tables cannot be read or judged.
     """
-    from radgen.io.lesion_tables import read_lesions, read_sdtm_lesions
-    from radgen.phenotype.response import assess_response
+    from radgen.io.lesion_tables import read_lesion_visits, read_lesions, read_sdtm_lesions
+    from radgen.phenotype.response import assess_by
 
     if "lesions" in paths:
         table = read_lesions(paths["lesions"])
@@ -46,11 +46,17 @@ def assessed(settings: ResponseSettings, paths: dict[str, Path]) -> ResponseResu
     ids = table["sample"].unique(maintain_order=True).to_list()
     names = clean_ids(ids, settings.id_rule, what="The table of lesions")
     table = table.with_columns(pl.col("sample").replace_strict(ids, names))
-    return assess_response(
+    visits = None
+    if "visits" in paths:
+        visits = read_lesion_visits(paths["visits"]).with_columns(pl.col("sample").replace(names))
+    return assess_by(
+        settings.criteria,
         table,
-        criteria=settings.criteria,
-        confirm=not settings.unconfirmed,
+        visits,
+        confirm=False if settings.unconfirmed else None,
         stable_days=settings.stable_days,
+        volumes=settings.volumes,
+        unsure_days=settings.unsure_days,
     )
 
 

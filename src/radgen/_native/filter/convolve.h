@@ -4,28 +4,38 @@
  * out[o, i, t] = sum_j weight[j] * in[o, edge(first + i + j - before), t]
  */
 
-static CLONES void NAME(taps)(REAL *restrict out, const REAL *const *rows, const REAL *weight,
-                              Py_ssize_t n_taps, Py_ssize_t length) {
-    Py_ssize_t at = 0;
-    for (; at + TILE <= length; at += TILE) {
-        REAL sum[TILE] = {0};
-        for (Py_ssize_t tap = 0; tap < n_taps; tap++) {
-            const REAL *row = rows[tap] + at;
-            const REAL factor = weight[tap];
-            for (int lane = 0; lane < TILE; lane++) {
-                sum[lane] += factor * row[lane];
-            }
+/* out = (out +) weighted sum of four rows, added up in their order. */
+static inline void NAME(four)(REAL *restrict out, const REAL *const *rows, const REAL *w,
+                              Py_ssize_t length, int first) {
+    const REAL *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2];
+    const REAL *restrict d = rows[3];
+    const REAL wa = w[0], wb = w[1], wc = w[2], wd = w[3];
+    if (first) {
+        for (Py_ssize_t t = 0; t < length; t++) {
+            out[t] = wa * a[t] + wb * b[t] + wc * c[t] + wd * d[t];
         }
-        for (int lane = 0; lane < TILE; lane++) {
-            out[at + lane] = sum[lane];
+    } else {
+        for (Py_ssize_t t = 0; t < length; t++) {
+            out[t] = out[t] + wa * a[t] + wb * b[t] + wc * c[t] + wd * d[t];
         }
     }
-    for (; at < length; at++) {
-        REAL sum = 0;
-        for (Py_ssize_t tap = 0; tap < n_taps; tap++) {
-            sum += weight[tap] * rows[tap][at];
+}
+
+/* Weighted sum of rows. Four at a time: then few sums wait for each other or go to memory. */
+static CLONES void NAME(taps)(REAL *restrict out, const REAL *const *rows, const REAL *weight,
+                              Py_ssize_t n_taps, Py_ssize_t length) {
+    Py_ssize_t tap = 0;
+    for (; tap + 4 <= n_taps; tap += 4) {
+        NAME(four)(out, rows + tap, weight + tap, length, tap == 0);
+    }
+    if (tap == 0) {
+        memset(out, 0, (size_t)length * sizeof *out);
+    }
+    for (; tap < n_taps; tap++) {
+        const REAL *restrict row = rows[tap], factor = weight[tap];
+        for (Py_ssize_t t = 0; t < length; t++) {
+            out[t] += factor * row[t];
         }
-        out[at] = sum;
     }
 }
 

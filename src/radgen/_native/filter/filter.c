@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE 16
 #define CHUNK 256
 
 /* AVX2 without FMA: the same roundings on every machine. */

@@ -1,4 +1,4 @@
-/* Kernels on masks and on plain values: distance to the border, cube types, sums in a ball. */
+/* Kernels on masks: distance to the border, cube types, ends of lines, moments. */
 #include "arrays.h"
 
 #include <stdlib.h>
@@ -166,222 +166,6 @@ static PyObject *py_cube_types(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-enum { SOME = 16 }; /* voxels summed at a time, in registers */
-
-/* Sums over a ball given as rows (dz, dy, half width), from sums running along x: item x of
- * `running` is the sum of all voxels before x, so one row costs one difference. */
-CLONES static void ball_sums(const double *running, const Grid *g, const int32_t *rows,
-                             ptrdiff_t n_rows, const uint8_t *mask, double *out)
-{
-    for (ptrdiff_t z = g->mz; z < g->nz - g->mz; z++) {
-        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
-            ptrdiff_t at = (z * g->ny + y) * g->nx, x0 = g->mx, x1 = g->nx - g->mx;
-            while (x0 < x1 && !mask[at + x0]) {
-                x0++;
-            }
-            while (x1 > x0 && !mask[at + x1 - 1]) {
-                x1--;
-            }
-            for (ptrdiff_t x = x0; x < x1; x += SOME) {
-                double sums[SOME] = {0};
-                ptrdiff_t n = x1 - x < SOME ? x1 - x : SOME;
-                for (ptrdiff_t r = 0; r < n_rows; r++) {
-                    const int32_t *ball = rows + 3 * r;
-                    const double *row = running + at + x + (ball[0] * g->ny + ball[1]) * g->nx;
-                    const double *high = row + ball[2] + 1, *low = row - ball[2];
-                    if (n == SOME) {
-                        for (int i = 0; i < SOME; i++) {
-                            sums[i] += high[i] - low[i];
-                        }
-                    } else {
-                        for (int i = 0; i < n; i++) {
-                            sums[i] += high[i] - low[i];
-                        }
-                    }
-                }
-                for (int i = 0; i < n; i++) {
-                    out[at + x + i] += sums[i];
-                }
-            }
-        }
-    }
-}
-
-static PyObject *py_ball_sums(PyObject *self, PyObject *args)
-{
-    (void)self;
-    PyObject *given[4];
-    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
-        return NULL;
-    }
-    const Need needs[4] = {{"running", 'f', 8, 3, 0},
-                           {"rows", 'i', 4, 2, 0},
-                           {"mask", 'u', 1, 3, 0},
-                           {"out", 'f', 8, 3, 1}};
-    Array a[4];
-    Grid grid;
-    if (take_arrays(given, needs, 4, a) < 0) {
-        return NULL;
-    }
-    const int32_t *rows = a[1].view.buf;
-    ptrdiff_t margin[3] = {0, 0, 0};
-    int good = a[1].view.shape[1] == 3;
-    for (ptrdiff_t i = 0; good && i < 3 * a[1].view.shape[0]; i++) {
-        ptrdiff_t size = rows[i] < 0 ? -(ptrdiff_t)rows[i] : rows[i];
-        good = size < 60000 && (i % 3 != 2 || rows[i] >= 0);
-        size += i % 3 == 2;
-        margin[i % 3] = size > margin[i % 3] ? size : margin[i % 3];
-    }
-    if (!good) {
-        refuse("rows: needed are (dz, dy, half width) with half widths from 0 to 59999.");
-    } else if (grid_of(&a[0], margin[0], margin[1], margin[2], &grid) == 0 &&
-               need_shape(&a[2], "mask", (ptrdiff_t *)a[0].view.shape) == 0 &&
-               need_shape(&a[3], "out", (ptrdiff_t *)a[0].view.shape) == 0) {
-        Py_BEGIN_ALLOW_THREADS
-        ball_sums(a[0].view.buf, &grid, rows, a[1].view.shape[0], a[2].view.buf, a[3].view.buf);
-        Py_END_ALLOW_THREADS
-    }
-    give_back(a, 4);
-    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-}
-
-enum { WIDE = 32 }; /* voxels of a row added up at a time */
-
-typedef struct {
-    const int32_t *disc_rows; /* (disc, dy, half width), discs in order */
-    const int32_t *slices;    /* (dz, disc) */
-    ptrdiff_t n_disc_rows, n_slices, n_discs, most; /* most: largest half width */
-} Ball;
-
-/* Sums over rows of `half width` 0 to `most` around the voxels of a slice. */
-CLONES static void row_sums(const float *slice, ptrdiff_t size, ptrdiff_t most, float *out)
-{
-    memcpy(out, slice, (size_t)size * sizeof *out);
-    for (ptrdiff_t h = 1; h <= most; h++) {
-        const float *restrict before = out + (h - 1) * size;
-        float *restrict to = out + h * size;
-        for (ptrdiff_t x = h; x < size - h; x++) {
-            to[x] = before[x] + (slice[x - h] + slice[x + h]);
-        }
-    }
-}
-
-/* Nearly the sums over a ball around each voxel in single precision: rows, then discs, then
- * balls, so that a row costs one addition for all balls that it is part of. */
-CLONES static void near_ball_sums(const float *values, const Grid *g, const Ball *ball,
-                                  float *room, float *out)
-{
-    ptrdiff_t size = g->ny * g->nx;
-    float *rows = room, *discs = room + (ball->most + 1) * size;
-    for (ptrdiff_t z = 0; z < g->nz; z++) {
-        row_sums(values + z * size, size, ball->most, rows);
-        for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
-            for (ptrdiff_t x = g->mx; x < g->nx - g->mx; x += WIDE) {
-                ptrdiff_t at = y * g->nx + x, k = 0;
-                ptrdiff_t n = g->nx - g->mx - x < WIDE ? g->nx - g->mx - x : WIDE;
-                for (ptrdiff_t disc = 0; disc < ball->n_discs; disc++) {
-                    float sums[WIDE] = {0};
-                    for (; k < ball->n_disc_rows && ball->disc_rows[3 * k] == disc; k++) {
-                        const float *row = rows + ball->disc_rows[3 * k + 2] * size + at +
-                                           ball->disc_rows[3 * k + 1] * g->nx;
-                        if (n == WIDE) {
-                            for (int i = 0; i < WIDE; i++) {
-                                sums[i] += row[i];
-                            }
-                        } else {
-                            for (int i = 0; i < n; i++) {
-                                sums[i] += row[i];
-                            }
-                        }
-                    }
-                    memcpy(discs + disc * size + at, sums, (size_t)n * sizeof *sums);
-                }
-            }
-        }
-        for (ptrdiff_t k = 0; k < ball->n_slices; k++) {
-            ptrdiff_t to = z - ball->slices[2 * k];
-            if (to < g->mz || to >= g->nz - g->mz) {
-                continue;
-            }
-            const float *restrict disc = discs + ball->slices[2 * k + 1] * size;
-            float *restrict sum = out + to * size;
-            for (ptrdiff_t y = g->my; y < g->ny - g->my; y++) {
-                for (ptrdiff_t x = y * g->nx + g->mx; x < (y + 1) * g->nx - g->mx; x++) {
-                    sum[x] += disc[x];
-                }
-            }
-        }
-    }
-}
-
-/* Check the rows and slices of a ball; write its margins (z, y, x). */
-static int read_ball(const Array *disc_rows, const Array *slices, Ball *ball, ptrdiff_t *margin)
-{
-    const int32_t *row = disc_rows->view.buf, *slice = slices->view.buf;
-    *ball = (Ball){row, slice, disc_rows->view.shape[0], slices->view.shape[0], 0, 0};
-    int good = disc_rows->view.shape[1] == 3 && slices->view.shape[1] == 2 &&
-               ball->n_disc_rows > 0 && ball->n_disc_rows < 1000000 && ball->n_slices > 0 &&
-               ball->n_slices < 100000;
-    margin[0] = margin[1] = margin[2] = 0;
-    for (ptrdiff_t k = 0; good && k < ball->n_disc_rows; k++) {
-        ptrdiff_t dy = row[3 * k + 1] < 0 ? -(ptrdiff_t)row[3 * k + 1] : row[3 * k + 1];
-        ptrdiff_t before = k ? row[3 * k - 3] : 0;
-        good = (row[3 * k] == before || (k && row[3 * k] == before + 1)) && row[3 * k] < 1000000 &&
-               dy < 60000 &&
-               row[3 * k + 2] >= 0 && row[3 * k + 2] < 60000;
-        margin[1] = dy > margin[1] ? dy : margin[1];
-        margin[2] = row[3 * k + 2] > margin[2] ? row[3 * k + 2] : margin[2];
-        ball->n_discs = good ? row[3 * k] + 1 : 0;
-    }
-    for (ptrdiff_t k = 0; good && k < ball->n_slices; k++) {
-        ptrdiff_t dz = slice[2 * k] < 0 ? -(ptrdiff_t)slice[2 * k] : slice[2 * k];
-        good = dz < 60000 && slice[2 * k + 1] >= 0 && slice[2 * k + 1] < ball->n_discs;
-        margin[0] = dz > margin[0] ? dz : margin[0];
-    }
-    ball->most = margin[2];
-    if (!good) {
-        refuse("disc_rows, slices: needed are (disc, dy, half width) with discs 0, 1, … in order, "
-               "and (dz, disc).");
-    }
-    return good;
-}
-
-static PyObject *py_near_ball_sums(PyObject *self, PyObject *args)
-{
-    (void)self;
-    PyObject *given[4];
-    if (!PyArg_ParseTuple(args, "OOOO", &given[0], &given[1], &given[2], &given[3])) {
-        return NULL;
-    }
-    const Need needs[4] = {{"values", 'f', 4, 3, 0},
-                           {"disc_rows", 'i', 4, 2, 0},
-                           {"slices", 'i', 4, 2, 0},
-                           {"out", 'f', 4, 3, 1}};
-    Array a[4];
-    Ball ball;
-    Grid grid;
-    ptrdiff_t margin[3];
-    if (take_arrays(given, needs, 4, a) < 0) {
-        return NULL;
-    }
-    if (read_ball(&a[1], &a[2], &ball, margin) &&
-        grid_of(&a[0], margin[0], margin[1], margin[2], &grid) == 0 &&
-        need_shape(&a[3], "out", (ptrdiff_t *)a[0].view.shape) == 0) {
-        size_t slices = (size_t)(ball.most + 1 + ball.n_discs);
-        float *room = calloc(slices * (size_t)(grid.ny * grid.nx), sizeof *room);
-        if (room == NULL) {
-            PyErr_NoMemory();
-        } else {
-            Py_BEGIN_ALLOW_THREADS
-            near_ball_sums(a[0].view.buf, &grid, &ball, room, a[3].view.buf);
-            Py_END_ALLOW_THREADS
-        }
-        free(room);
-    }
-    give_back(a, 4);
-    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-}
-
 /* First and last voxels inside along lines of each axis: of an axis, first (or the length where
  * there is none) and last (or -1) for the lines in the order of the other two axes. */
 CLONES static void line_ends(const uint8_t *mask, const Grid *g, int32_t *const *first,
@@ -518,6 +302,7 @@ static PyObject *py_scatter(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+enum { SOME = 16 };     /* partial sums, so that wide registers hold them */
 enum { RUN = 1 << 16 }; /* longest run whose moments are closed forms without overflow */
 
 /* Add the sums of values, and of values times their place in a run from x on. */
@@ -624,8 +409,6 @@ PyMethodDef shape_methods[] = {
      "distance_map(mask, in_plane, out): write the city-block distance to the outside."},
     {"cube_types", py_cube_types, METH_VARARGS,
      "cube_types(mask, counts, sums): count marching-cubes types and add up their places."},
-    {"ball_sums", py_ball_sums, METH_VARARGS,
-     "ball_sums(running, rows, mask, out): add sums over a ball around each voxel of the mask."},
     {"mask_moments", py_mask_moments, METH_VARARGS,
      "mask_moments(mask, values, whole, sums): add the number of voxels, sums of z, y, x and of "
      "their six products to whole, and sums of values and of values times z, y, x to sums."},
@@ -635,8 +418,5 @@ PyMethodDef shape_methods[] = {
     {"scatter", py_scatter, METH_VARARGS,
      "scatter(mask, values, out): put a value of 1 or 2 bytes at each voxel of the mask into a "
      "volume with margins."},
-    {"near_ball_sums", py_near_ball_sums, METH_VARARGS,
-     "near_ball_sums(values, disc_rows, slices, out): add sums over a ball around each voxel, in "
-     "single precision; a ball is slices (dz, disc), a disc rows (disc, dy, half width)."},
     {NULL, NULL, 0, NULL},
 };

@@ -3,6 +3,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+enum { BLOCK = 2048, REACH = 15 }; /* voxels that are worked on together; widest neighbourhood */
+
+/* What is known of each zone, or of each label before labels are merged. */
+typedef struct {
+    uint16_t *level;
+    uint32_t *size;
+    uint16_t *far; /* least distance */
+    int32_t *slice;
+} Zones;
 
 static int32_t root_of(int32_t *parent, int32_t v)
 {
@@ -13,42 +26,52 @@ static int32_t root_of(int32_t *parent, int32_t v)
     return v;
 }
 
-/* Join two trees under the smaller index, so that a root comes first in scan order. */
-static int32_t join(int32_t *parent, int32_t root, int32_t other)
+/* Join two labels under the smaller root, the one that comes first in scan order. */
+static void join(int32_t *parent, int32_t a, int32_t b)
 {
-    other = root_of(parent, other);
-    if (other < root) {
-        parent[root] = other;
-        return other;
+    if (a == b) {
+        return;
     }
-    parent[other] = root;
-    return root;
+    a = root_of(parent, a);
+    b = root_of(parent, b);
+    if (a < b) {
+        parent[b] = a;
+    } else {
+        parent[a] = b;
+    }
 }
 
-/* Of neighbours (bits), list the first of each group that is connected through `near`, where
- * near[d] holds the neighbours that touch neighbour d: four bits each, 15 ends the list. */
-static uint64_t one_of_each(uint16_t bits, const uint16_t *near, int n_steps)
+/* Bring labels with one root together, in place: a zone's number is at most its root. */
+static ptrdiff_t merged(int32_t *parent, int32_t n_labels, const Zones *zones)
 {
-    uint64_t list = 0;
-    int shift = 0;
-    uint16_t left = bits;
-    for (int d = 0; d < n_steps; d++) {
-        if (!(left >> d & 1)) {
-            continue;
-        }
-        uint16_t group = (uint16_t)(1u << d), before = 0;
-        while (group != before) {
-            before = group;
-            for (int e = 0; e < n_steps; e++) {
-                group |= group >> e & 1 ? near[e] & bits : 0;
+    int32_t n_zones = 0;
+    for (int32_t label = 0; label < n_labels; label++) {
+        if (parent[label] == label) {
+            zones->level[n_zones] = zones->level[label];
+            zones->size[n_zones] = zones->size[label];
+            zones->far[n_zones] = zones->far[label];
+            zones->slice[n_zones] = zones->slice[label];
+            parent[label] = n_zones++;
+        } else {
+            /* Parents come first, so theirs is a zone's number already. */
+            int32_t zone = parent[label] = parent[parent[label]];
+            zones->size[zone] += zones->size[label];
+            if (zones->far[label] < zones->far[zone]) {
+                zones->far[zone] = zones->far[label];
             }
         }
-        list |= (uint64_t)d << shift;
-        shift += 4;
-        left &= (uint16_t)~group;
     }
-    return list | (uint64_t)15 << shift;
+    return n_zones;
 }
+
+/* Which neighbours met before a voxel is joined to, given which of them (bits) share its level:
+ * few[bits] lists one of each group that is connected already, four bits each; 15s follow, and
+ * lead to the voxel itself: step[15] = 0. */
+typedef struct {
+    int n_steps;
+    ptrdiff_t step[16];
+    uint64_t *few;
+} Joins;
 
 /* Which neighbours touch which: their offsets differ by at most one voxel along each axis, and
  * the difference (or its opposite) is itself an offset that joins. */
@@ -70,11 +93,36 @@ static void touching(const int32_t *offset, int n_steps, uint16_t *near)
     }
 }
 
+static uint64_t one_of_each(uint32_t bits, const uint16_t *near)
+{
+    uint64_t list = 0;
+    int shift = 0;
+    while (bits) {
+        int lead = lowest_bit(bits);
+        uint32_t reached = 1u << lead;
+        bits &= ~reached;
+        while (reached) {
+            int d = lowest_bit(reached);
+            reached &= reached - 1;
+            reached |= near[d] & bits;
+            bits &= ~(uint32_t)near[d];
+        }
+        list |= (uint64_t)lead << shift;
+        shift += 4;
+    }
+    return list | UINT64_MAX << shift;
+}
+
 /* 64 bytes of 0 or 1 as bits, the first as the lowest. */
 static inline uint64_t bits_of(const uint8_t *bytes)
 {
     uint64_t bits = 0;
-#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if defined(__SSE2__)
+    for (int k = 0; k < 64; k += 16) {
+        __m128i sixteen = _mm_loadu_si128((const __m128i *)(bytes + k));
+        bits |= (uint64_t)_mm_movemask_epi8(_mm_slli_epi16(sixteen, 7)) << k;
+    }
+#elif defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     for (int k = 0; k < 64; k += 8) {
         uint64_t eight;
         memcpy(&eight, bytes + k, sizeof eight);
@@ -87,19 +135,6 @@ static inline uint64_t bits_of(const uint8_t *bytes)
     }
 #endif
     return bits;
-}
-
-static inline int lowest_bit(uint64_t bits)
-{
-#if defined(__GNUC__)
-    return __builtin_ctzll(bits);
-#else
-    int at = 0;
-    while (!(bits >> at & 1)) {
-        at++;
-    }
-    return at;
-#endif
 }
 
 #define LEVEL uint8_t
@@ -227,17 +262,19 @@ static PyObject *py_glcm(PyObject *self, PyObject *args)
 static PyObject *py_glrlm(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *given[3];
+    PyObject *given[4];
     long n_levels;
     long period;
-    if (!PyArg_ParseTuple(args, "OOllO", &given[0], &given[1], &n_levels, &period, &given[2])) {
+    if (!PyArg_ParseTuple(args, "OOllOO", &given[0], &given[1], &n_levels, &period, &given[3],
+                          &given[2])) {
         return NULL;
     }
-    const Need needs[3] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}};
-    Array a[3];
+    const Need needs[4] = {LEVELS, OFFSETS, {"out", 'u', 4, 4, 1}, {"equal", 'u', 4, 3, 0}};
+    int n_arrays = given[3] == Py_None ? 3 : 4;
+    Array a[4];
     Grid grid;
     ptrdiff_t *steps = NULL;
-    if (take_arrays(given, needs, 3, a) < 0) {
+    if (take_arrays(given, needs, n_arrays, a) < 0) {
         return NULL;
     }
     if (read_steps(&a[0], &a[1], 1, period, &grid, &steps) == 0 &&
@@ -248,27 +285,29 @@ static PyObject *py_glrlm(PyObject *self, PyObject *args)
         longest = longest > grid.nx ? longest : grid.nx;
         ptrdiff_t width = longest + 1;
         ptrdiff_t shape[4] = {groups_of(&grid, period), n, n_levels + 1, width};
-        uint8_t *ends = NULL;
-        if (need_shape(&a[2], "out", shape) == 0) {
-            ends = calloc((size_t)(grid.ny * grid.nx) + 64, sizeof *ends);
-            if (ends == NULL) {
+        uint8_t *marks = NULL;
+        if (need_shape(&a[2], "out", shape) == 0 &&
+            (n_arrays == 3 || need_shape(&a[3], "equal", shape) == 0)) {
+            marks = calloc((size_t)(grid.ny * grid.nx) + 64, sizeof *marks);
+            if (marks == NULL) {
                 PyErr_NoMemory();
             }
         }
-        if (ends != NULL) {
+        if (marks != NULL) {
             uint32_t *out = a[2].view.buf;
+            const uint32_t *equal = n_arrays == 4 ? a[3].view.buf : NULL;
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, ends,
-                             out),
-                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, ends,
-                              out))
+                     glrlm_8(a[0].view.buf, &grid, steps, n, n_levels, width, period, equal,
+                             marks, out),
+                     glrlm_16(a[0].view.buf, &grid, steps, n, n_levels, width, period, equal,
+                              marks, out))
             Py_END_ALLOW_THREADS
         }
-        free(ends);
+        free(marks);
     }
     free(steps);
-    give_back(a, 3);
+    give_back(a, n_arrays);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -309,26 +348,31 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
         }
     }
     if (inside >= 0) {
-        int32_t *parent = malloc((size_t)(grid.nz * grid.ny * grid.nx) * sizeof *parent);
+        int32_t *labels = malloc((size_t)(grid.nz * grid.ny * grid.nx + inside) * sizeof *labels);
         uint16_t *bits = malloc((size_t)(grid.ny * grid.nx) * sizeof *bits);
-        uint64_t *few = calloc((size_t)1 << a[2].view.shape[0], sizeof *few);
+        uint64_t *few = malloc(((size_t)1 << a[2].view.shape[0]) * sizeof *few);
         uint16_t near[16];
-        if (parent == NULL || bits == NULL || few == NULL) {
+        if (labels == NULL || bits == NULL || few == NULL) {
             PyErr_NoMemory();
         } else {
             int n = (int)a[2].view.shape[0];
+            int32_t *parent = labels + grid.nz * grid.ny * grid.nx;
+            Joins joins = {.n_steps = n, .few = few};
+            memcpy(joins.step, steps, (size_t)n * sizeof *steps);
+            const Zones out = {a[3].view.buf, a[4].view.buf, a[5].view.buf, a[6].view.buf};
             touching(a[2].view.buf, n, near);
+            for (uint32_t shared = 0; shared < 1u << n; shared++) {
+                few[shared] = one_of_each(shared, near);
+            }
             Py_BEGIN_ALLOW_THREADS
             BY_LEVEL(a[0],
-                     n_zones = zones_8(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
-                                       parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
-                                       a[6].view.buf),
-                     n_zones = zones_16(a[0].view.buf, a[1].view.buf, &grid, steps, n, near, few,
-                                        parent, bits, a[3].view.buf, a[4].view.buf, a[5].view.buf,
-                                        a[6].view.buf))
+                     n_zones = zones_8(a[0].view.buf, a[1].view.buf, &grid, &joins, labels,
+                                       parent, bits, &out),
+                     n_zones = zones_16(a[0].view.buf, a[1].view.buf, &grid, &joins, labels,
+                                        parent, bits, &out))
             Py_END_ALLOW_THREADS
         }
-        free(parent);
+        free(labels);
         free(bits);
         free(few);
     }
@@ -345,8 +389,8 @@ static ptrdiff_t neighbourhood(const Array *levels, long reach, long period, lon
         refuse("period: %ld; it must lie between 0 and 60000.", period);
         return -1;
     }
-    if (reach < 1 || reach > 15) {
-        refuse("distance: %ld; it must lie between 1 and 15.", reach);
+    if (reach < 1 || reach > REACH) {
+        refuse("distance: %ld; it must lie between 1 and %d.", reach, REACH);
         return -1;
     }
     if (grid_of(levels, period == 1 ? 0 : reach, reach, reach, grid) < 0 ||
@@ -380,20 +424,13 @@ static PyObject *py_ngtdm(PyObject *self, PyObject *args)
     }
     if (width > 0 && need_shape(&a[1], "out_count", shape) == 0 &&
         need_shape(&a[2], "out_gap", shape) == 0) {
-        uint32_t *sums = malloc((size_t)grid.nx * 2 * sizeof *sums);
-        if (sums == NULL) {
-            PyErr_NoMemory();
-        } else {
-            uint32_t *counts = sums + grid.nx;
-            Py_BEGIN_ALLOW_THREADS
-            BY_LEVEL(a[0],
-                     ngtdm_8(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
-                             a[1].view.buf, a[2].view.buf),
-                     ngtdm_16(a[0].view.buf, &grid, n_levels, width, period, sums, counts,
-                              a[1].view.buf, a[2].view.buf))
-            Py_END_ALLOW_THREADS
-        }
-        free(sums);
+        Py_BEGIN_ALLOW_THREADS
+        BY_LEVEL(a[0],
+                 ngtdm_8(a[0].view.buf, &grid, n_levels, width, period, a[1].view.buf,
+                         a[2].view.buf),
+                 ngtdm_16(a[0].view.buf, &grid, n_levels, width, period, a[1].view.buf,
+                          a[2].view.buf))
+        Py_END_ALLOW_THREADS
     }
     give_back(a, 3);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
@@ -426,19 +463,13 @@ static PyObject *py_ngldm(PyObject *self, PyObject *args)
         shape[0] = groups_of(&grid, period);
     }
     if (width > 0 && need_shape(&a[1], "out", shape) == 0) {
-        uint16_t *like = malloc((size_t)grid.nx * sizeof *like);
-        if (like == NULL) {
-            PyErr_NoMemory();
-        } else {
-            Py_BEGIN_ALLOW_THREADS
-            BY_LEVEL(a[0],
-                     ngldm_8(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
-                             a[1].view.buf),
-                     ngldm_16(a[0].view.buf, &grid, n_levels, width + 1, period, alpha, like,
-                              a[1].view.buf))
-            Py_END_ALLOW_THREADS
-        }
-        free(like);
+        Py_BEGIN_ALLOW_THREADS
+        BY_LEVEL(a[0],
+                 ngldm_8(a[0].view.buf, &grid, n_levels, width + 1, period, alpha,
+                         a[1].view.buf),
+                 ngldm_16(a[0].view.buf, &grid, n_levels, width + 1, period, alpha,
+                          a[1].view.buf))
+        Py_END_ALLOW_THREADS
     }
     give_back(a, 2);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
@@ -449,8 +480,9 @@ PyMethodDef texture_methods[] = {
      "glcm(levels, offsets, n_levels, period, out): add co-occurrence counts to out (slices, "
      "offsets, n_levels + 1, n_levels + 1)."},
     {"glrlm", py_glrlm, METH_VARARGS,
-     "glrlm(levels, offsets, n_levels, period, out): add run counts to out (slices, offsets, "
-     "n_levels + 1, longest axis + 1)."},
+     "glrlm(levels, offsets, n_levels, period, equal, out): add run counts to out (slices, "
+     "offsets, n_levels + 1, longest axis + 1). equal (slices, offsets, n_levels + 1) holds how "
+     "many neighbours along an offset share a level, or is None."},
     {"zones", py_zones, METH_VARARGS,
      "zones(levels, distance, offsets, out_level, out_size, out_distance, out_slice): write one "
      "item a zone and return how many there are."},

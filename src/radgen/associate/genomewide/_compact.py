@@ -30,7 +30,7 @@ __all__ = ["CompactStore", "read_compact"]
 
 _MOST_TRAITS = 20_000
 _MOST_GROUPS = 16
-_TESTS_A_PART = 25_000_000
+_TESTS_A_PART = 20_000_000
 _VERSION = 1
 _NOTE = (
     "All tests of a linear scan. t-*.parquet: a row a variant, in the order of the genotypes; "
@@ -75,7 +75,7 @@ class CompactStore:
         if out.exists() and not out.is_dir():
             raise InputError(f"{out} is a file; a compact scan is a folder. Choose another name.")
         self.variants, self.names, self.groups = variants, tuple(names), tuple(groups)
-        self.out, self.key = out, key
+        self.out, self.key = out, f"{key}-{_TESTS_A_PART}"
         self.hist: NDArray[np.int64] = np.zeros((len(names), HIST_BINS), np.int64)
         self.best = pl.DataFrame()
         self._parts: list[list[tuple[int, int]]] = []
@@ -109,24 +109,25 @@ class CompactStore:
             self._flush()
 
     def _flush(self) -> None:
-        grids = [row.grid for row in self._rows if row.grid is not None]
         hits = to_frame(self._rows, self.variants, self.names)
-        for name, frame in (
-            ("t", self._table(grids)),
-            ("hits", hits),
-            ("counts", pl.DataFrame({"count": self._counts.ravel()})),
-        ):
-            with atomic_path(self.out / _name(name, self._part)) as path:
-                frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
-        self.hist += self._counts
-        self._counts = np.zeros_like(self.hist)
+        table = self._table([row.grid for row in self._rows if row.grid is not None])
         self._rows = []
+        self._write("t", table)
+        del table
+        self._write("hits", hits)
+        self._write("counts", pl.DataFrame({"count": self._counts.ravel()}))
+        self.hist += self._counts
+        self._counts[:] = 0
         self._part += 1
         self._take(hits)
 
+    def _write(self, name: str, frame: pl.DataFrame) -> None:
+        with atomic_path(self.out / _name(name, self._part)) as path:
+            frame.write_parquet(path, compression="lz4", statistics=False)
+
     def _table(self, grids: Sequence[Grid]) -> pl.DataFrame:
         first = grids[0].start
-        count = sum(len(grid.t) for grid in grids)
+        count = sum(len(grid.n) for grid in grids)
         where = self.variants[first : first + count].select("chrom", "pos", "id", "ref", "alt")
         columns = where.get_columns()
         for number in range(min(len(self.groups), _MOST_GROUPS)):
@@ -140,7 +141,7 @@ class CompactStore:
                 ),
             ]
         for low, high in block_ranges(len(self.names), 256):
-            wide = np.ascontiguousarray(np.concatenate([grid.t[:, low:high] for grid in grids]).T)
+            wide = np.concatenate([grid.t[low:high] for grid in grids], axis=1)
             undefined = wide.min(axis=1, initial=0) == UNDEFINED  # the least of all int16
             for name, values, some in zip(self.names[low:high], wide, undefined, strict=True):
                 series = pl.Series(f"t_{name}", values)

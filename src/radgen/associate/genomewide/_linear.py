@@ -397,7 +397,13 @@ def recompute(
     """Return exact tests of the pairs that the screen let through, one entry a pair."""
     variants, row = np.unique(rows, return_inverse=True)
     traits, column = np.unique(columns, return_inverse=True)
-    tests = exact_tests(source.centred(np.float64, variants), group, traits)
-    pairs = {name: tests[name][row, column] for name in ("beta", "se", "t", "log10p")}
-    each = {name: tests[name][row] for name in ("n", "freq", "df")}
-    return pairs | each | {"trait": group.traits[traits][column], "variant": variants[row]}
+    block = source.centred(np.float64, variants)
+    out = {name: np.empty(len(rows)) for name in ("beta", "se", "t", "log10p", "n", "freq", "df")}
+    # A few traits at a time: their residuals are made anew, and take memory in every worker.
+    for low in range(0, len(traits), TOGETHER):
+        tests = exact_tests(block, group, traits[low : low + TOGETHER])
+        here = np.flatnonzero((column >= low) & (column < low + TOGETHER))
+        for name, values in out.items():
+            where = (row[here],) if tests[name].ndim == 1 else (row[here], column[here] - low)
+            values[here] = tests[name][where]
+    return out | {"trait": group.traits[traits][column], "variant": variants[row]}

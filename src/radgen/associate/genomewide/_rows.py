@@ -64,8 +64,8 @@ class Grid:
     ----------
     start : int
         First variant.
-    t : ndarray of int16 (n_variants, n_traits)
-        t statistics in steps of 1 / QUANTA.
+    t : ndarray of int16 (n_traits, n_variants)
+        t statistics in steps of 1 / QUANTA, a trait's side by side as they are stored.
     n : ndarray of int32 (n_variants, n_groups)
         Samples of each group of traits with the same missing people.
     freq : ndarray of float32 (n_variants, n_groups)

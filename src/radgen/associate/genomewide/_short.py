@@ -51,16 +51,20 @@ def short_rows(scan: LinearScan, source: BlockSource) -> TestRows:
     assert screen is not None
     block = screen.product(source, scan.backend)
     m, groups = len(source), len(scan.groups)
-    t = np.empty((m, scan.n_traits), np.int16)
+    t = np.empty((scan.n_traits, m), np.int16)
     n, freq, spread = np.empty((m, groups)), np.empty((m, groups)), np.empty((m, groups))
-    hist = np.zeros((scan.n_traits, HIST_BINS), np.int64)
+    hist = np.empty((scan.n_traits if groups > 1 else 0, HIST_BINS), np.int64)
     hits: list[dict[str, NDArray[Any]]] = []
     first = 0
     for number, group in enumerate(scan.groups):
         first += group.rank
         found = _group(scan, block, source, number, first)
         first += len(group.traits)
-        t[:, group.traits], hist[group.traits] = found.t, found.hist
+        t[group.traits if groups > 1 else slice(None)] = found.t.T
+        if groups > 1:
+            hist[group.traits] = found.hist
+        else:
+            hist = found.hist
         n[:, number], freq[:, number], spread[:, number] = found.n, found.freq, found.spread
         if len(found.rows):
             hits.append(recompute(source, group, found.rows, found.columns))

@@ -270,7 +270,7 @@ def glrlm(levels: Levels) -> dict[str, float]:
     offsets = levels.offsets((1,))
     n, padded = levels.n_levels, levels.padded(1)
     counts = np.zeros((1, len(offsets), n + 1, max(padded.shape) + 1), np.uint32)
-    _image.glrlm(padded, offsets, n, 0, counts)
+    _image.glrlm(padded, offsets, n, 0, None, counts)
     matrices = counts[0][:, 1:, 1:].astype(np.float64)
     lines = [
         matrix[:, 1:].any() or _is_line(levels, offset)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import polars as pl
 
 from radgen._core.naming import counted, require_choice
-from radgen.errors import AlignmentError, InputError, shown
+from radgen.errors import InputError, shown
+from radgen.phenotype.response._lesions import Lesion, checked, course, is_there, patients
 from radgen.phenotype.response.rules import (
     MEASURABLE_MM,
-    STATES,
     non_target_response,
     overall_response,
     target_response,
 )
 from radgen.phenotype.response.sequence import Visit, best_response, immune_responses
-from radgen.types import Result, to_polars
+from radgen.types import Result
 from radgen.types._frame import FrameLike
 
 __all__ = ["LESION_COLUMNS", "ResponseResult", "assess_response"]
 
-Criteria = Literal["RECIST 1.1", "iRECIST"]
+Criteria = Literal["RECIST 1.1", "iRECIST", "mRECIST"]
 LESION_COLUMNS = {
     "sample": pl.String, "lesion": pl.String, "role": pl.String, "visit": pl.Float64,
     "day": pl.Float64, "node": pl.Boolean, "diameter_mm": pl.Float64, "state": pl.String,
@@ -99,11 +99,14 @@ class ResponseResult(Result):
             if p["confirm"]
             else "responses were not confirmed"
         )
+        viable = p["criteria"] == "mRECIST"
+        what = "longest diameters of the enhancing part" if viable else "longest diameters"
+        growth = "20 %" if viable else "20 % and 5 mm"
         return (
-            f"Response was assessed by {p['criteria']} from measured lesions: sums of longest "
-            "diameters (short axes of lymph nodes), partial response from a fall of 30 % from "
-            "baseline, progression from growth of 20 % and 5 mm over the smallest sum on study, "
-            f"new lesions or unequivocal growth of others; {confirmed}, and stable disease lasted "
+            f"Response was assessed by {p['criteria']} from measured lesions: sums of {what} "
+            "(short axes of lymph nodes), partial response from a fall of 30 % from baseline, "
+            f"progression from growth of {growth} over the smallest sum on study, new lesions or "
+            f"unequivocal growth of others; {confirmed}, and stable disease lasted "
             f"{p['stable_days']:g} days or more."
         )
 
@@ -136,8 +139,11 @@ def assess_response(
         lymph nodes (``node``) the short axis, 0 = gone, NaN = not assessed; ``state``: one of
         `radgen.phenotype.response.STATES`, of lesions that are not measured; a target lesion with
         the state "absent" is 0 mm. ``day``: from baseline, NaN = unknown.
-    criteria : {"RECIST 1.1", "iRECIST"}
-        By iRECIST progression counts once confirmed.
+    criteria : {"RECIST 1.1", "iRECIST", "mRECIST"}
+        By iRECIST progression counts once confirmed. By mRECIST (liver cell cancer) the diameters
+        are of the part that enhances in the arterial phase, and growth by 20 % is progression
+        however small in millimetres. Gliomas: `assess_glioma_response`; PET:
+        `assess_metabolic_response`.
     confirm : bool, default True
         Best responses must be confirmed, see `best_response`.
     stable_days : float, default 42
@@ -160,8 +166,8 @@ def assess_response(
     A target lesion of baseline without a row at a visit was not assessed there. Equivocal new
     lesions are no progression; they are counted once a later visit calls them present.
     """
-    require_choice(criteria, ("RECIST 1.1", "iRECIST"), what="criteria")
-    table = _checked(to_polars(lesions, what="table of lesions"))
+    require_choice(criteria, get_args(Criteria), what="criteria")
+    table = _checked(lesions)
     visits: list[tuple[Any, ...]] = []
     people: list[tuple[Any, ...]] = []
     faults: list[str] = []
@@ -169,21 +175,16 @@ def assess_response(
     for row in table.iter_rows(named=True):
         cohort.setdefault(row["sample"], []).append(row)
     for sample, own in cohort.items():
-        rows, targets = _patient(sample, own, criteria == "iRECIST", faults)
+        rows, targets = _patient(sample, own, criteria, faults)
         visits += rows
         best, onset = _best(rows, criteria == "iRECIST", confirm, stable_days)
-        people.append((sample, *best, *_course(rows, onset), len(rows), targets))
-    frame = pl.DataFrame(
-        people,
-        schema={
-            "sample": pl.String, "best": pl.String, "best_unconfirmed": pl.String,
-            "best_change": pl.Float64, "progressed": pl.Boolean, "progression_day": pl.Float64,
-            "last_day": pl.Float64, "visits": pl.Int64, "targets": pl.Int64,
-        },
-        orient="row",
-    )  # fmt: skip
+        told, changes, days = ([row[k] for row in rows] for k in (11, 6, 2))
+        people.append(
+            (sample, *best, *course(told, changes, days, onset=onset), len(rows), targets)
+        )
+    frame = patients(people)
     return ResponseResult(
-        frame=frame.with_columns(pl.col(pl.Float64).fill_nan(None)),
+        frame=frame,
         params={"criteria": criteria, "confirm": confirm, "stable_days": stable_days},
         n_used=frame.height,
         warnings=_warnings(faults),
@@ -194,44 +195,17 @@ def assess_response(
     )
 
 
-def _checked(table: pl.DataFrame) -> pl.DataFrame:
-    lost = [name for name in ("sample", "lesion", "role", "visit") if name not in table.columns]
-    if lost:
-        raise InputError(
-            f"The table of lesions lacks {shown(lost)}; it has {shown(table.columns)}."
-        )
-    missing = [name for name in LESION_COLUMNS if name not in table.columns]
-    table = table.with_columns(pl.lit(None).alias(name) for name in missing)
-    table = table.select(pl.col(name).cast(kind) for name, kind in LESION_COLUMNS.items())
-    for name, known in (("role", _ROLES), ("state", STATES)):
-        odd = table[name].drop_nulls().unique().sort().to_list()
-        odd = [item for item in odd if item not in known]
-        if odd:
-            raise InputError(f"Unknown {name} {shown(odd)}; known: {shown(known)}.")
-    blank = table.filter(pl.any_horizontal(pl.col("sample", "lesion", "role", "visit").is_null()))
-    if blank.height:
-        raise InputError(f"{counted(blank.height, 'row')} without patient, lesion, role or visit.")
-    keys = ["sample", "lesion", "visit"]
-    twice = table.filter(table.select(keys).is_duplicated()).select(keys).unique().sort(keys)
-    if twice.height:
-        texts = [f"{s} {lesion} visit {v:g}" for s, lesion, v in twice.iter_rows()]
-        raise AlignmentError(f"Lesions measured twice in a visit: {shown(texts)}.", repeated=texts)
-    return table.with_columns(
-        pl.col("node").fill_null(False),
-        pl.col("diameter_mm").fill_nan(None),
-    ).with_columns(
-        pl.when(pl.col("diameter_mm").is_null() & (pl.col("state") == "absent"))
-        .then(0.0)
-        .otherwise(pl.col("diameter_mm"))
-        .alias("diameter_mm")
+def _checked(lesions: FrameLike) -> pl.DataFrame:
+    gone = pl.col("diameter_mm").is_null() & (pl.col("state") == "absent")
+    return (
+        checked(lesions, LESION_COLUMNS)
+        .with_columns(pl.col("node").fill_null(False), pl.col("diameter_mm").fill_nan(None))
+        .with_columns(pl.when(gone).then(0.0).otherwise("diameter_mm").alias("diameter_mm"))
     )
 
 
-Lesion = Mapping[str, Any]
-
-
 def _patient(
-    sample: str, own: Sequence[Lesion], immune: bool, faults: list[str]
+    sample: str, own: Sequence[Lesion], criteria: str, faults: list[str]
 ) -> tuple[list[tuple[Any, ...]], int]:
     visits: dict[float, dict[str, Lesion]] = {}
     for row in own:
@@ -252,10 +226,15 @@ def _patient(
         now = visits[visit]
         d = np.array([_size(now.get(name)) for name in names])
         target, reason = target_response(
-            d, nodes, baseline_mm=baseline, nadir_mm=nadir, after_complete=complete
-        )
+            d, nodes, baseline_mm=baseline, nadir_mm=nadir, after_complete=complete,
+            grows_mm=0.0 if criteria == "mRECIST" else 5.0,
+        )  # fmt: skip
         non_target = non_target_response([now[k]["state"] if k in now else None for k in others])
-        fresh |= {name for name, row in now.items() if row["role"] == "new" and _is_there(row)}
+        fresh |= {
+            name
+            for name, row in now.items()
+            if row["role"] == "new" and is_there(row, row["diameter_mm"])
+        }
         overall = overall_response(target, non_target, new_lesion=bool(fresh))
         reason += f"; {counted(len(fresh), 'new lesion')}" if fresh else ""
         if non_target == "PD":
@@ -273,19 +252,13 @@ def _patient(
         )  # fmt: skip
         nadir = min(nadir, total) if whole else nadir
         complete = complete or target == "CR"
+    immune = criteria == "iRECIST"
     words = immune_responses([_visit(row) for row in rows]) if immune else ("",) * len(rows)
     return [(*row[:12], word, row[13]) for row, word in zip(rows, words, strict=True)], len(names)
 
 
 def _size(row: Lesion | None) -> float:
     return float("nan") if row is None or row["diameter_mm"] is None else row["diameter_mm"]
-
-
-def _is_there(row: Lesion) -> bool:
-    """Return whether a new lesion is unequivocal: called so, or measured and not in doubt."""
-    if row["state"] in ("present", "progression"):
-        return True
-    return row["state"] is None and _size(row) > 0
 
 
 def _share(now: float, before: float) -> float:
@@ -348,12 +321,3 @@ def _best(
         words = [plain.get(item, item.removeprefix("i")) for item in marks]
     options = {"stable_days": stable_days}
     return [best_response(words, days, confirm=c, **options) for c in (confirm, False)], onset
-
-
-def _course(rows: Sequence[tuple[Any, ...]], onset: int | None) -> tuple[Any, ...]:
-    """Return best change, whether and when progression began, and the last day."""
-    until = rows if onset is None else rows[: onset + 1]
-    known = [row[6] for row in until if np.isfinite(row[6])]
-    seen = [row[2] for row in rows if np.isfinite(row[2])]
-    when = None if onset is None else rows[onset][2]
-    return min(known, default=None), onset is not None, when, max(seen, default=None)

@@ -30,7 +30,7 @@ STATES = ("absent", "present", "progression", "equivocal", "not evaluable")
 NODE_NORMAL_MM = 10.0
 """A lymph node with a shorter axis below this is normal."""
 MEASURABLE_MM = {"lesion": 10.0, "node": 15.0}
-_SHRINKS, _GROWS, _GROWS_MM = 0.30, 0.20, 5.0
+_SHRINKS, _GROWS = 0.30, 0.20
 _TIE = 1e-9
 
 
@@ -41,6 +41,7 @@ def target_response(
     baseline_mm: float,
     nadir_mm: float,
     after_complete: bool = False,
+    grows_mm: float = 5.0,
 ) -> tuple[str, str]:
     """Return the response of the target lesions and why.
 
@@ -55,6 +56,8 @@ def target_response(
         Sum at baseline, and the smallest sum before this visit, baseline included.
     after_complete : bool, default False
         All were gone at an earlier visit: a lesion that comes back is progression.
+    grows_mm : float, default 5
+        Least growth of progression beside 20 %; mRECIST asks for none.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def target_response(
     lost = int(np.isnan(d).sum())
     grown = total - nadir_mm
     share = grown / nadir_mm if nadir_mm > 0 else np.inf if grown > 0 else 0.0
-    worse = grown >= _GROWS_MM - _TIE and share >= _GROWS - _TIE
+    worse = grown > 0 and grown >= grows_mm - _TIE and share >= _GROWS - _TIE
     told = f"{grown:+.1f} mm ({share:+.1%}) from the nadir of {nadir_mm:.1f} mm"
     if lost:
         some = f"{lost} of {len(d)} target lesions not assessed"

@@ -32,14 +32,32 @@ class ResponseSettings(Section):
     )
     evaluator: str | None = Field(default=None, description="Reader of the SDTM tables.")
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
-    criteria: Literal["RECIST 1.1", "iRECIST"] = Field(
-        default="RECIST 1.1", description="By iRECIST progression must be confirmed."
+    criteria: Literal["RECIST 1.1", "iRECIST", "mRECIST", "RANO", "PERCIST"] = Field(
+        default="RECIST 1.1",
+        description="By iRECIST progression must be confirmed; mRECIST is for liver cell cancer, "
+        "RANO for gliomas, PERCIST for PET.",
+    )
+    visits: str | None = Field(
+        default=None,
+        description="Of RANO: table with a row a visit (T2/FLAIR, steroids, clinical state).",
+    )
+    volumes: bool = Field(
+        default=False, description="Of RANO: volumes in place of products of diameters."
+    )
+    unsure_days: float = Field(
+        default=0.0,
+        ge=0,
+        description="Of RANO: until this day growth counts only where a later scan bears it out "
+        "(84 after radiotherapy).",
     )
     unconfirmed: bool = Field(
         default=False, description="Count responses that no later scan confirmed."
     )
-    stable_days: float = Field(
-        default=42.0, ge=0, description="Shortest days from baseline for stable disease."
+    stable_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="Shortest days from baseline for stable disease; default 42, of RANO and "
+        "PERCIST 0.",
     )
     not_evaluable: Literal["missing", "no"] = Field(
         default="missing",
@@ -56,6 +74,8 @@ class ResponseSettings(Section):
             )
         if (self.sdtm_tr is None) != (self.sdtm_tu is None):
             raise ValueError("sdtm_tr and sdtm_tu go together")
+        if self.criteria != "RANO" and (self.visits or self.volumes or self.unsure_days):
+            raise ValueError('visits, volumes and unsure_days belong to criteria = "RANO"')
         return self
 
 
