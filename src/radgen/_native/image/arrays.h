@@ -20,6 +20,19 @@
 #define CLONES
 #endif
 
+static inline int lowest_bit(uint64_t bits)
+{
+#if defined(__GNUC__)
+    return __builtin_ctzll(bits);
+#else
+    int at = 0;
+    while (!(bits >> at & 1)) {
+        at++;
+    }
+    return at;
+#endif
+}
+
 typedef struct {
     Py_buffer view;
     int held;
