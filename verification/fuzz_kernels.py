@@ -219,7 +219,8 @@ def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     weights = np.ones((x, z, 2, -(-y // (2 * lanes)) * lanes), dtype)
     ends = f.number(0, 2), f.number(0, blocks + 1)
     if what == "lanes":
-        return f.spoil(mask), f.spoil(values), *ends, f.spoil(side), f.spoil(beside)
+        given = f.spoil(mask), f.spoil(values), f.rng.normal(), f.rng.normal()
+        return *given, *ends, f.spoil(side), f.spoil(beside)
     if what == "weights":
         spacing = f.rng.uniform(0.5, 2.0, 3)
         ends = f.number(0, 2), f.number(0, z + 1)
@@ -272,6 +273,12 @@ def axis_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     return *given, f.spoil(at), f.spoil(weights), outer, size, inner, n_out
 
 
+def level_call(f: Fuzzer) -> tuple[Any, ...]:
+    top, dtype = f.number(1, 300), np.uint8 if f.chance(0.5) else np.uint16
+    levels = f.rng.integers(0, max(1, top) % 1000 + 1, int(f.rng.integers(0, 900))).astype(dtype)
+    return f.spoil(levels), f.spoil(np.zeros(max(0, top) % 1000 + 1, np.int64))
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm": lambda f: glcm_call(f, runs=False),
     "glrlm": lambda f: glcm_call(f, runs=True),
@@ -294,6 +301,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "pair_sums": lambda f: pair_call(f, what="sums"),
     "power_sums": lambda f: number_call(f, levels=False),
     "whole_counts": whole_call,
+    "level_counts": level_call,
     "number_levels": lambda f: number_call(f, levels=True),
     "correlate_axis": lambda f: axis_call(f, what="correlate"),
     "gather_axis": lambda f: axis_call(f, what="gather"),
