@@ -60,18 +60,21 @@ static int NAME(recursive)(const REAL *in, REAL *out, const struct axis *a, Py_s
     double *x = room + 4 * LINES, *forth = x + rows, *back = forth + rows;
     for (Py_ssize_t line = 0; line < n_lines; line += LINES) {
         const Py_ssize_t count = n_lines - line < LINES ? n_lines - line : LINES;
+        Py_ssize_t from[LINES], to[LINES];
         for (Py_ssize_t l = 0; l < count; l++) {
-            const REAL *from = in + (line + l) / inner * n * inner + (line + l) % inner;
-            for (Py_ssize_t i = 0; i < n; i++) {
-                x[i * LINES + l] = from[i * inner];
+            from[l] = (line + l) / inner * n * inner + (line + l) % inner;
+            to[l] = (line + l) / inner * a->n_out * inner + (line + l) % inner;
+        }
+        for (Py_ssize_t i = 0; i < n; i++) {
+            for (Py_ssize_t l = 0; l < count; l++) {
+                x[i * LINES + l] = in[from[l] + i * inner];
             }
         }
         NAME(forth_and_back)(x, forth, back, a, r);
-        for (Py_ssize_t l = 0; l < count; l++) {
-            REAL *to = out + (line + l) / inner * a->n_out * inner + (line + l) % inner;
-            for (Py_ssize_t i = 0; i < a->n_out; i++) {
+        for (Py_ssize_t i = 0; i < a->n_out; i++) {
+            for (Py_ssize_t l = 0; l < count; l++) {
                 const Py_ssize_t at = (first + i) * LINES + l;
-                to[i * inner] = (REAL)(forth[at] + back[at]);
+                out[to[l] + i * inner] = (REAL)(forth[at] + back[at]);
             }
         }
     }
