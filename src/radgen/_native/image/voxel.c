@@ -19,6 +19,10 @@ typedef struct {
     uint16_t *rank;           /* level -> place among the window's levels, from 1 */
     int32_t *joint;           /* places x places */
     int *seen;                /* levels of the window */
+    int32_t *window, *pair;   /* steps to voxels of the window; pairs of their numbers */
+    int n_window;
+    int *level_at;            /* their levels, and the places of these */
+    uint16_t *place_at, *among; /* among: place of a level among those of a direction */
     ptrdiff_t places;
     int too_many;             /* set where a window holds more levels than places */
     Batch *batches;           /* by rows up to SMALL, [0] for more; NULL: no maximal correlation */
@@ -51,16 +55,16 @@ static uint16_t place_of(Work *w, int level, int *n_seen)
         w->seen[*n_seen] = level;
         w->rank[level] = (uint16_t)++*n_seen;
     }
-    return w->rank[level] - 1;
+    return (uint16_t)(w->rank[level] - 1);
 }
 
-/* Give each level of `n` pairs its place; return how many levels there are. */
-static int take_places(Work *w, int n)
+/* Look at the window of a voxel: give each level its place; return how many there are. */
+static int look(Work *w, const uint16_t *centre)
 {
     int n_seen = 0;
-    for (int k = 0; k < n; k++) {
-        w->place_a[k] = place_of(w, w->level_a[k], &n_seen);
-        w->place_b[k] = place_of(w, w->level_b[k], &n_seen);
+    for (int k = 0; k < w->n_window; k++) {
+        int level = w->level_at[k] = centre[w->window[k]];
+        w->place_at[k] = level ? place_of(w, level, &n_seen) : 0;
     }
     for (int k = 0; k < n_seen; k++) {
         w->rank[w->seen[k]] = 0;
@@ -114,8 +118,10 @@ static void features_of(Work *w, int n, int n_seen, int convention, double *f)
         sum_log += w->n_log_n[w->by_sum[a + b]];
         w->by_sum[a + b] = 0;
     }
+    int present = 0;
     for (int k = 0; k < n_seen; k++) {
         int level = w->seen[k];
+        present += w->by_level[level] != 0;
         level_log += w->n_log_n[w->by_level[level]];
         w->by_level[level] = 0;
     }
@@ -124,7 +130,7 @@ static void features_of(Work *w, int n, int n_seen, int convention, double *f)
     double log_total = w->n_log_n[2 * n] / total, log_n = n > 1 ? w->n_log_n[n] / n : 0.0;
     double joint = log_total - joint_log / total, single = log_total - level_log / total;
     double gap_mean = gap_sum / n, contrast = gap_square / n;
-    int flat = n_seen == 1;
+    int flat = present == 1;
     f[0] = top / total;
     f[1] = mean;
     f[2] = variance;
@@ -164,31 +170,39 @@ static void spread(const Work *w, const uint64_t *from, uint64_t *done, uint64_t
     }
 }
 
-/* Whether the m levels of `n` pairs hang together as a graph with an odd cycle: then each can be
+/* Whether the *m levels of `n` pairs (among n_seen places) hang together as a graph with an odd cycle: then each can be
  * reached from the first by an even and by an odd number of steps. Where they do not, some
  * function of the level is known of both partners of each pair alike (or opposite), so their
  * correlation is 1. */
-static int mixes(Work *w, int n, int m)
+static int mixes(Work *w, int n, int n_seen, int *m)
 {
     ptrdiff_t words = w->words;
     uint64_t *even = w->beside + w->places * words, *odd = even + words;
     uint64_t *even_done = odd + words, *odd_done = even_done + words;
-    memset(w->beside, 0, (size_t)(m * words) * sizeof *w->beside);
+    memset(w->beside, 0, (size_t)(n_seen * words) * sizeof *w->beside);
     memset(even, 0, (size_t)(4 * words) * sizeof *even);
     for (int k = 0; k < n; k++) {
         int a = w->place_a[k], b = w->place_b[k];
         w->beside[a * words + b / 64] |= UINT64_C(1) << b % 64;
         w->beside[b * words + a / 64] |= UINT64_C(1) << a % 64;
     }
-    even[0] = 1;
+    int first = w->place_a[0], reached = 1;
+    even[first / 64] = UINT64_C(1) << first % 64;
     for (int more = 1; more;) {
         more = 0;
         spread(w, even, even_done, odd, &more);
         spread(w, odd, odd_done, even, &more);
     }
-    int reached = 1;
-    for (int k = 0; k < m; k++) {
-        reached &= (int)((even[k / 64] & odd[k / 64]) >> k % 64 & 1);
+    *m = 0;
+    for (int k = 0; k < n_seen; k++) {
+        uint64_t neighbours = 0;
+        for (ptrdiff_t word = 0; word < words; word++) {
+            neighbours |= w->beside[k * words + word];
+        }
+        int found = neighbours != 0;
+        w->among[k] = (uint16_t)*m;
+        *m += found;
+        reached &= (!found) | (int)((even[k / 64] & odd[k / 64]) >> k % 64 & 1);
     }
     return reached;
 }
@@ -209,14 +223,15 @@ static void settle(Work *w, Batch *batch)
 /* The largest correlation of any two functions of the levels of a pair: the second largest
  * modulus of an eigenvalue of the counts scaled by the roots of their row sums. Added to its
  * voxel, at once or with others of its size. */
-static void add_correlation(Work *w, int n, int m, int convention, ptrdiff_t voxel)
+static void add_correlation(Work *w, int n, int n_seen, int convention, ptrdiff_t voxel)
 {
+    int m, mixed = mixes(w, n, n_seen, &m);
     if (m < 2) {
         w->correlated[voxel] += convention != 0; /* by convention 0 */
         return;
     }
     w->correlated[voxel]++;
-    if (!mixes(w, n, m)) {
+    if (!mixed) {
         w->correlation[voxel] += 1.0;
         return;
     }
@@ -225,7 +240,7 @@ static void add_correlation(Work *w, int n, int m, int convention, ptrdiff_t vox
     batch->total[batch->count] = 2.0 * n;
     batch->owner[batch->count] = voxel;
     for (int k = 0; k < n; k++) {
-        add_pair(batch, w->place_a[k], w->place_b[k]);
+        add_pair(batch, w->among[w->place_a[k]], w->among[w->place_b[k]]);
     }
     if (++batch->count == LANES || m > SMALL) {
         settle(w, batch);
@@ -242,20 +257,23 @@ static void finish_correlations(Work *w, ptrdiff_t n_voxels)
     }
 }
 
-/* Collect the pairs of one direction; `pair` holds steps from the centre voxel. */
-static int collect(const uint16_t *centre, const int32_t *pair, ptrdiff_t n_pairs, Work *w, int n)
+/* Collect the pairs of one direction, given as numbers of voxels of the window. */
+static int collect(Work *w, const int32_t *pair, ptrdiff_t n_pairs, int n)
 {
     for (ptrdiff_t k = 0; k < n_pairs; k++) {
-        int a = centre[pair[2 * k]], b = centre[pair[2 * k + 1]];
+        int32_t from = pair[2 * k], to = pair[2 * k + 1];
+        int a = w->level_at[from], b = w->level_at[to];
         w->level_a[n] = a;
         w->level_b[n] = b;
+        w->place_a[n] = w->place_at[from];
+        w->place_b[n] = w->place_at[to];
         n += (a != 0) & (b != 0);
     }
     return n;
 }
 
 static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxels,
-                 const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int flags,
+                 const int32_t *first, ptrdiff_t n_directions, int flags,
                  Work *w, double *out)
 {
     double f[N_FEATURES], sum[N_FEATURES];
@@ -264,17 +282,16 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
         const uint16_t *centre = levels + voxel[v];
         memset(sum, 0, sizeof sum);
         memset(used, 0, sizeof used);
-        int n = 0;
+        int n = 0, n_seen = look(w, centre);
         for (ptrdiff_t d = 0; d < n_directions; d++) {
-            n = collect(centre, pair + 2 * first[d], first[d + 1] - first[d], w, n);
+            n = collect(w, w->pair + 2 * first[d], first[d + 1] - first[d], n);
             if (n == 0 || (merged && d + 1 < n_directions)) {
                 continue;
             }
-            int m = take_places(w, n);
             if (w->batches) {
-                add_correlation(w, n, m, convention, v);
+                add_correlation(w, n, n_seen, convention, v);
             }
-            features_of(w, n, m, convention, f);
+            features_of(w, n, n_seen, convention, f);
             for (int i = 0; i < N_FEATURES; i++) {
                 if (!isnan(f[i])) {
                     sum[i] += f[i];
@@ -290,6 +307,39 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
     if (w->batches) {
         finish_correlations(w, n_voxels);
     }
+}
+
+static int by_step(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Number the voxels that pairs touch. */
+static int room_for_window(Work *w, const int32_t *pair, ptrdiff_t n_pairs)
+{
+    size_t n = (size_t)(2 * n_pairs), size = n + 1;
+    w->window = malloc(size * sizeof *w->window);
+    w->pair = malloc(size * sizeof *w->pair);
+    w->level_at = malloc(size * sizeof *w->level_at);
+    w->place_at = malloc(size * sizeof *w->place_at);
+    w->among = malloc((size_t)w->places * sizeof *w->among);
+    if (!w->window || !w->pair || !w->level_at || !w->place_at || !w->among) {
+        return -1;
+    }
+    memcpy(w->window, pair, n * sizeof *pair);
+    qsort(w->window, n, sizeof *w->window, by_step);
+    for (size_t k = 0; k < n; k++) {
+        if (k == 0 || w->window[k] != w->window[w->n_window - 1]) {
+            w->window[w->n_window++] = w->window[k];
+        }
+    }
+    for (size_t k = 0; k < n; k++) {
+        const int32_t *found = bsearch(pair + k, w->window, (size_t)w->n_window,
+                                       sizeof *w->window, by_step);
+        w->pair[k] = (int32_t)(found - w->window);
+    }
+    return 0;
 }
 
 /* Room for batches of LANES matrices, and sums that start at 0. */
@@ -358,6 +408,11 @@ static void drop_work(Work *w, double *tables)
     free(w->rank);
     free(w->joint);
     free(w->seen);
+    free(w->window);
+    free(w->pair);
+    free(w->level_at);
+    free(w->place_at);
+    free(w->among);
     free(w->beside);
     free(w->batches);
     free(w->cells);
@@ -419,14 +474,17 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
         Work work = {.places = places};
         double *tables = NULL;
         int ready = work_of(&work, n_levels, n_pairs, &tables) == 0;
+        if (ready && room_for_window(&work, a[2].view.buf, n_pairs) < 0) {
+            PyErr_NoMemory();
+            ready = 0;
+        }
         if (ready && with_mcc && room_for_correlations(&work, shape[1], a[4].view.buf) < 0) {
             PyErr_NoMemory();
             ready = 0;
         }
         if (ready) {
             Py_BEGIN_ALLOW_THREADS
-            maps(a[0].view.buf, a[1].view.buf, shape[1], a[2].view.buf, a[3].view.buf,
-                 n_directions, flags, &work, a[4].view.buf);
+            maps(a[0].view.buf, a[1].view.buf, shape[1], a[3].view.buf, n_directions, flags, &work, a[4].view.buf);
             Py_END_ALLOW_THREADS
             if (work.too_many) {
                 refuse("places: a window holds more than %zd levels.", (Py_ssize_t)work.places);
