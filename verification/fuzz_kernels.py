@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from radgen._native import _image
+from radgen._native import _image, _tracer
 
 DTYPES = (np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float64, np.int16, np.float32)
 
@@ -250,6 +250,15 @@ def whole_call(f: Fuzzer) -> tuple[Any, ...]:
     return f.spoil(values + low), low, f.spoil(np.zeros(f.number(1, 60) % 1000, np.int64))
 
 
+def fold_call(f: Fuzzer) -> tuple[Any, ...]:
+    n, rows = int(f.rng.integers(0, 40)), int(f.rng.integers(0, 9))
+    times = np.cumsum(f.rng.uniform(0.01, 1.0, n)) if f.chance(0.8) else f.rng.normal(size=n)
+    inputs = f.rng.normal(size=n if f.chance(0.5) else (rows, n))
+    rates = 10.0 ** f.rng.uniform(-9, 4, rows) * f.number(0, 1)
+    given = [f.spoil(item) for item in (times, inputs, rates, np.zeros((rows, n)))]
+    return tuple(given)
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm": lambda f: glcm_call(f, runs=False),
     "glrlm": lambda f: glcm_call(f, runs=True),
@@ -273,6 +282,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "power_sums": lambda f: number_call(f, levels=False),
     "whole_counts": whole_call,
     "number_levels": lambda f: number_call(f, levels=True),
+    "convolve": fold_call,
 }
 
 
@@ -291,7 +301,7 @@ def run(name: str, seed: int) -> str:
     for _ in range(2):
         given = [fresh(argument) for argument in arguments]
         try:
-            getattr(_image, name)(*given)
+            getattr(_tracer if name == "convolve" else _image, name)(*given)
         except (ValueError, OverflowError):
             return "refused"
         results.append([item for item in given if isinstance(item, np.ndarray)])
