@@ -557,3 +557,31 @@ def test_lattice_hull_is_the_hull_of_all_points(seed):
         np.testing.assert_array_equal(np.sort(out), np.sort(into))
     with pytest.raises(ValueError, match="in a plane"):
         lattice_hull((points * [1, 1, 0]).astype(np.int32), steps)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_level_counts_are_those_of_numpy(dtype):
+    levels = np.random.default_rng(15).integers(0, 200, 5001).astype(dtype)
+    out = np.zeros(260, np.int64)
+    _image.level_counts(levels, out)
+    np.testing.assert_array_equal(out, np.bincount(levels, minlength=260))
+    with pytest.raises(ValueError, match="not below"):
+        _image.level_counts(levels, np.zeros(150, np.int64))
+
+
+def test_statistics_of_counted_intensities_are_those_of_values():
+    from radgen.features.statistics import centre_and_spread, intensity_statistics
+
+    rng = np.random.default_rng(16)
+    values = rng.integers(-1000, 1500, (9, 10, 11)).astype(np.float64)
+    mask = Mask(rng.random(values.shape) < 0.7, Geometry.from_spacing(values.shape))
+    found, spread = [], []
+    for counted in (True, False):
+        view = View(Region(mask, mask), values, ExtractionSettings())
+        if not counted:
+            view.once("whole counts", lambda: None)
+        assert (view.whole_counts is not None) == counted
+        found.append(list(intensity_statistics(view)[""].values()))
+        spread.append(centre_and_spread(view))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+    np.testing.assert_allclose(spread[0], spread[1], rtol=1e-12)
