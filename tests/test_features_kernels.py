@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from radgen._native import _image
 from radgen.features._autocorrelation import PairSums, inverse_distance_sums
-from radgen.features._enclose import enclosing_ellipsoid, hull_of, oriented_box
+from radgen.features._enclose import enclosing_ellipsoid, hull_of, lattice_hull, oriented_box
 from radgen.features._mesh import cube_triangles, mesh_of
 from radgen.features._region import Region
 from radgen.features._view import View, directions
@@ -202,7 +202,8 @@ def test_outermost_vertices_span_the_hull_of_all():
         crossed[:, axis] += 0.5
         points.append(crossed - 1)
     every = np.concatenate(points) * spacing
-    hull, full = hull_of(mesh_of(mask, tuple(spacing)).vertices), ConvexHull(every)
+    mesh, full = mesh_of(mask, tuple(spacing)), ConvexHull(every)
+    hull = lattice_hull(mesh.places, mesh.half_mm)
     assert hull.volume == pytest.approx(full.volume)
     assert hull.area == pytest.approx(full.area)
     assert hull.diameter == pytest.approx(cdist(every, every).max())
@@ -344,8 +345,9 @@ def test_oriented_box_is_the_smallest_of_all_facets(seed):
     shape = tuple(int(n) for n in rng.integers(1, 12, 3))
     mask = rng.random(shape) < 0.4
     mask[tuple(n // 2 for n in shape)] = True
-    vertices = mesh_of(mask, tuple(rng.uniform(0.5, 3.0, 3))).vertices
-    hull = hull_of(vertices)
+    mesh = mesh_of(mask, tuple(rng.uniform(0.5, 3.0, 3)))
+    vertices, hull = mesh.places * mesh.half_mm, lattice_hull(mesh.places, mesh.half_mm)
+    assert np.prod(oriented_box(hull_of(vertices))) == pytest.approx(np.prod(oriented_box(hull)))
     assert hull.diameter == pytest.approx(cdist(vertices, vertices).max(), rel=1e-12)
     assert np.prod(oriented_box(hull)) == pytest.approx(boxes_by_definition(vertices), rel=1e-8)
     # The optimum: every vertex within, and the weights of those that touch hold it together.
@@ -528,3 +530,58 @@ def test_near_ball_sums_are_the_sums_but_for_rounding(shape):
     expected = values[tuple(np.moveaxis(places, 2, 0))].sum(axis=1, dtype=np.float64)
     # a rounding for each of some forty additions of sums below a hundred
     np.testing.assert_allclose(_near_sums(values, rows, mask), expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lattice_hull_is_the_hull_of_all_points(seed):
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, rng.choice([2, 4, 9, 200, 1 << 18]), (int(rng.integers(8, 400)), 3))
+    points = np.unique(points, axis=0).astype(np.int32)
+    rng.shuffle(points)
+    steps = tuple(rng.uniform(0.2, 3.0, 3))
+    found, full = lattice_hull(points, steps), ConvexHull(points * np.array(steps))
+    assert found.volume == pytest.approx(full.volume, rel=1e-9)
+    assert found.area == pytest.approx(full.area, rel=1e-9)
+    planes = np.unique(np.round(full.equations[:, :3], 8) + 0.0, axis=0)
+    assert len(found.planes) == len(planes)
+    # Nothing lies outside, every corner of the full hull is there, and edges close around planes.
+    reach = found.points @ found.planes.T
+    slack = 1e-12 * full.points.max()
+    assert (full.points @ found.planes.T <= reach.max(axis=0) + slack).all()
+    corners = {tuple(p) for p in found.points}
+    assert {tuple(p) for p in full.points[full.vertices]} <= corners
+    left, right, start, end = found.edges.T
+    for plane in range(len(found.planes)):
+        out = np.r_[start[left == plane], end[right == plane]]
+        into = np.r_[end[left == plane], start[right == plane]]
+        np.testing.assert_array_equal(np.sort(out), np.sort(into))
+    with pytest.raises(ValueError, match="in a plane"):
+        lattice_hull((points * [1, 1, 0]).astype(np.int32), steps)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_level_counts_are_those_of_numpy(dtype):
+    levels = np.random.default_rng(15).integers(0, 200, 5001).astype(dtype)
+    out = np.zeros(260, np.int64)
+    _image.level_counts(levels, out)
+    np.testing.assert_array_equal(out, np.bincount(levels, minlength=260))
+    with pytest.raises(ValueError, match="not below"):
+        _image.level_counts(levels, np.zeros(150, np.int64))
+
+
+def test_statistics_of_counted_intensities_are_those_of_values():
+    from radgen.features.statistics import centre_and_spread, intensity_statistics
+
+    rng = np.random.default_rng(16)
+    values = rng.integers(-1000, 1500, (9, 10, 11)).astype(np.float64)
+    mask = Mask(rng.random(values.shape) < 0.7, Geometry.from_spacing(values.shape))
+    found, spread = [], []
+    for counted in (True, False):
+        view = View(Region(mask, mask), values, ExtractionSettings())
+        if not counted:
+            view.once("whole counts", lambda: None)
+        assert (view.whole_counts is not None) == counted
+        found.append(list(intensity_statistics(view)[""].values()))
+        spread.append(centre_and_spread(view))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+    np.testing.assert_allclose(spread[0], spread[1], rtol=1e-12)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from radgen._native import _image
+from radgen._native import _filter, _image
 
 DTYPES = (np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float64, np.int16, np.float32)
 
@@ -197,6 +197,14 @@ def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
     return (*given, f.spoil(np.zeros(3)))
 
 
+def lattice_call(f: Fuzzer) -> tuple[Any, ...]:
+    n, top = int(f.rng.integers(0, 60)), int(f.rng.choice([1, 2, 5, 90, 1 << 18, 1 << 19]))
+    points = f.rng.integers(0, top + 1, (n, 3)).astype(np.int32)
+    triangles, neighbours = (np.zeros((2 * n, 3), np.int32) for _ in range(2))
+    normals = np.zeros((2 * n, 3), np.int64)
+    return tuple(f.spoil(item) for item in (points, triangles, neighbours, normals))
+
+
 def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     shape = f.shape()
     mask = f.rng.integers(0, 2, shape).astype(np.uint8)
@@ -211,7 +219,8 @@ def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     weights = np.ones((x, z, 2, -(-y // (2 * lanes)) * lanes), dtype)
     ends = f.number(0, 2), f.number(0, blocks + 1)
     if what == "lanes":
-        return f.spoil(mask), f.spoil(values), *ends, f.spoil(side), f.spoil(beside)
+        given = f.spoil(mask), f.spoil(values), f.rng.normal(), f.rng.normal()
+        return *given, *ends, f.spoil(side), f.spoil(beside)
     if what == "weights":
         spacing = f.rng.uniform(0.5, 2.0, 3)
         ends = f.number(0, 2), f.number(0, z + 1)
@@ -242,6 +251,34 @@ def whole_call(f: Fuzzer) -> tuple[Any, ...]:
     return f.spoil(values + low), low, f.spoil(np.zeros(f.number(1, 60) % 1000, np.int64))
 
 
+def axis_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
+    outer, size, inner = (int(n) for n in f.rng.integers(1, 40, 3))
+    dtype = np.float32 if f.chance(0.5) else np.float64
+    values = f.rng.normal(size=(outer, size, inner)).astype(dtype)
+    first = f.number(0, size)
+    n_out = f.number(1, size + 1) if f.chance(0.1) else max(1, size - max(0, min(first, size)))
+    out = np.zeros((outer, min(n_out, 100) if n_out > 0 else 1, inner), dtype)
+    given = f.spoil(values), f.spoil(out)
+    if what == "recursive":
+        weights = f.rng.normal(0, 0.2, 12)
+        return *given, f.spoil(weights), outer, size, inner, first, n_out
+    if what == "correlate":
+        weights = f.rng.normal(size=int(f.rng.integers(1, 30)))
+        ends = f.number(0, len(weights)), f.number(0, 4)
+        return *given, f.spoil(weights), outer, size, inner, first, n_out, *ends
+    if what == "spline":
+        return *given, outer, size, inner, n_out, f.number(-9, 9)
+    at = f.rng.integers(-9, size + 9, out.shape[1])
+    weights = f.rng.normal(size=(out.shape[1], int(f.rng.integers(1, 7))))
+    return *given, f.spoil(at), f.spoil(weights), outer, size, inner, n_out
+
+
+def level_call(f: Fuzzer) -> tuple[Any, ...]:
+    top, dtype = f.number(1, 300), np.uint8 if f.chance(0.5) else np.uint16
+    levels = f.rng.integers(0, max(1, top) % 1000 + 1, int(f.rng.integers(0, 900))).astype(dtype)
+    return f.spoil(levels), f.spoil(np.zeros(max(0, top) % 1000 + 1, np.int64))
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm": lambda f: glcm_call(f, runs=False),
     "glrlm": lambda f: glcm_call(f, runs=True),
@@ -258,12 +295,18 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "glcm_maps": maps_call,
     "diameter": lambda f: hull_call(f, box=False),
     "smallest_box": lambda f: hull_call(f, box=True),
+    "lattice_hull": lattice_call,
     "pair_lanes": lambda f: pair_call(f, what="lanes"),
     "pair_weights": lambda f: pair_call(f, what="weights"),
     "pair_sums": lambda f: pair_call(f, what="sums"),
     "power_sums": lambda f: number_call(f, levels=False),
     "whole_counts": whole_call,
+    "level_counts": level_call,
     "number_levels": lambda f: number_call(f, levels=True),
+    "correlate_axis": lambda f: axis_call(f, what="correlate"),
+    "gather_axis": lambda f: axis_call(f, what="gather"),
+    "spline_axis": lambda f: axis_call(f, what="spline"),
+    "recursive_axis": lambda f: axis_call(f, what="recursive"),
 }
 
 
@@ -279,12 +322,17 @@ def run(name: str, seed: int) -> str:
     """Return "refused" or "computed"; let any other exception pass."""
     arguments = CALLS[name](Fuzzer(seed))
     results = []
+    module = _filter if name.endswith("_axis") else _image
     for _ in range(2):
         given = [fresh(argument) for argument in arguments]
         try:
-            getattr(_image, name)(*given)
+            getattr(module, name)(*given)
         except (ValueError, OverflowError):
             return "refused"
+        except (TypeError, BufferError):
+            if module is _filter:  # what the buffer protocol raises
+                return "refused"
+            raise
         results.append([item for item in given if isinstance(item, np.ndarray)])
     for a, b in zip(*results, strict=True):
         if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):

@@ -14,6 +14,9 @@ ID_NAMES = (
 )  # fmt: skip
 """Small letters and figures of the names, the surest first."""
 
+_FREESURFER = re.compile(r"Measure:\w+|[lr]h\.[\w.]+\.\w+")
+"""Head of the ids in tables of aseg and aparc: "Measure:volume", "lh.aparc.thickness"."""
+
 FAMILY_NAMES = ("FID", "#FID", "fid")
 """Columns of family ids, which name nobody alone."""
 
@@ -29,8 +32,10 @@ def is_id_name(name: str) -> bool:
     --------
     >>> is_id_name("#IID"), is_id_name("Subject ID"), is_id_name("volume")
     (True, True, False)
+    >>> is_id_name("Measure:volume"), is_id_name("lh_insula_thickness")
+    (True, False)
     """
-    return _key(name) in ID_NAMES
+    return _key(name) in ID_NAMES or _FREESURFER.fullmatch(name) is not None
 
 
 def first_id_name(columns: Iterable[str]) -> str | None:
@@ -42,4 +47,5 @@ def first_id_name(columns: Iterable[str]) -> str | None:
     'IID'
     """
     found = [name for name in columns if is_id_name(name)]
-    return min(found, key=lambda name: ID_NAMES.index(_key(name)), default=None)
+    order = {name: place for place, name in enumerate(ID_NAMES)}
+    return min(found, key=lambda name: order.get(_key(name), len(order)), default=None)

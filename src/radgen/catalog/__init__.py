@@ -8,5 +8,17 @@ from radgen.catalog.checklists import (
     checklist,
     checklist_names,
 )
+from radgen.catalog.entries import DataSet, Paper, data_sets, papers
 
-__all__ = ["FACTS", "Checklist", "ChecklistItem", "Fill", "checklist", "checklist_names"]
+__all__ = [
+    "FACTS",
+    "Checklist",
+    "ChecklistItem",
+    "DataSet",
+    "Fill",
+    "Paper",
+    "checklist",
+    "checklist_names",
+    "data_sets",
+    "papers",
+]

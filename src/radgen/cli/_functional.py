@@ -24,6 +24,7 @@ __all__ = [
     "image",
     "map_or_number",
     "mask",
+    "measure_resting",
     "measure_uptake",
     "numbers",
     "read",
@@ -193,3 +194,78 @@ def measure_uptake(
     if region_out is not None:
         write_image(scan.with_array(labels, quantity="label", unit="1"), region_out)
     typer.echo(f"{len(rows)} lesions: {out}")
+
+
+def measure_resting(
+    series: Sequence[Path],
+    out: Path,
+    *,
+    mask_path: Path | None,
+    times: str,
+    confounds: Path | None,
+    regions: Path | None,
+    band: str,
+    neighbours: int,
+    suffix: str,
+    overlay: bool,
+) -> None:
+    """Write maps of a resting-state series, and the correlation of regions."""
+    from radgen.functional import resting_maps
+
+    scan = read(series, times=times)
+    limits = numbers(band)
+    if len(limits) != 2:
+        raise InputError(f"--band is two frequencies, 0.01,0.08 say; found {band!r}.")
+    columns = None if confounds is None else _confounds(confounds)
+    pair = (float(limits[0]), float(limits[1]))
+    found = resting_maps(
+        scan, mask(mask_path, scan), confounds=columns, band_hz=pair,
+        neighbours=neighbours,  # type: ignore[arg-type]
+    )  # fmt: skip
+    write(found, out, scan, suffix, overlay=overlay)
+    if regions is not None:
+        _correlate(scan, regions, columns, pair, found.settings["repetition_s"], out)
+
+
+def _confounds(path: Path) -> Floats:
+    """Return the columns of a table; the first row's gaps (derivatives) count as 0."""
+    from radgen.io.tables import read_table, to_numbers
+
+    table = read_table(path)
+    columns = [to_numbers(table[name])[0].fill_null(np.nan) for name in table.columns]
+    values = np.column_stack([column.to_numpy() for column in columns])
+    first = values[0]
+    first[np.isnan(first)] = 0.0
+    if np.isnan(values).any():
+        rows = np.flatnonzero(np.isnan(values).any(axis=1))[:5] + 1
+        raise InputError(f"{path}: rows {rows.tolist()} of the confounds are not all numbers.")
+    return values
+
+
+def _correlate(
+    scan: ImageVolume,
+    path: Path,
+    confounds: Floats | None,
+    band: tuple[float, float],
+    step: float,
+    out: Path,
+) -> None:
+    import polars as pl
+
+    from radgen.cli import _genetics
+    from radgen.functional import cleaned_curves, region_correlations
+    from radgen.io import read_masks
+
+    areas = read_masks(path, reference=scan)
+    means = []
+    for region, area in areas.items():
+        area.require_on(scan)
+        curves = scan.array[:, area.array].astype(np.float64)
+        if not np.isfinite(curves).all():
+            raise InputError(f"Region {region!r} holds voxels that are not measured throughout.")
+        means.append(curves.mean(axis=1))
+    clean = cleaned_curves(means, repetition_s=step, confounds=confounds, band_hz=band)
+    found = region_correlations(clean, tuple(areas))
+    rows = [{"pair": pair, "z": z, "r": float(np.tanh(z))} for pair, z in found.traits().items()]
+    _genetics.write_table(pl.DataFrame(rows), out / "correlations.csv")
+    typer.echo(f"{len(rows)} correlations of {len(areas)} regions: {out / 'correlations.csv'}")

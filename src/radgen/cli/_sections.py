@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["SECTIONS"]
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "A whole study": ("demo", "init", "check", "run", "schema"),
+    "A whole study": ("demo", "init", "check", "run", "schema", "catalog"),
     "Images": (
         "extract", "maps", "functional", "reliability", "harmonise", "change", "lesions", "groups",
     ),

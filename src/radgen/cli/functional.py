@@ -189,6 +189,33 @@ def diffusion(
 
 
 @app.command()
+def resting(
+    series: _Series,
+    *,
+    out: _Out,
+    mask: _Mask = None,
+    tr: Annotated[str, typer.Option(help="Seconds between frames; default: the scan's.")] = "",
+    confounds: Annotated[
+        Path | None, typer.Option(help="Table of what to regress out, a row a frame.")
+    ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(help="Label map: also correlate its regions.")
+    ] = None,
+    band: Annotated[str, typer.Option(help="Slow fluctuations, hertz.")] = "0.01,0.08",
+    neighbours: Annotated[int, typer.Option(help="Of regional homogeneity: 7, 19 or 27.")] = 27,
+    suffix: _Suffix = ".nii.gz",
+    overlay: _Overlay = True,
+) -> None:
+    """Map resting-state fMRI: ALFF, fALFF, ReHo; correlate regions."""
+    from radgen.cli import _functional as f
+
+    f.measure_resting(
+        series, out, mask_path=mask, times=tr, confounds=confounds, regions=regions, band=band,
+        neighbours=neighbours, suffix=suffix, overlay=overlay,
+    )  # fmt: skip
+
+
+@app.command()
 def vessels(
     gradient: Annotated[
         Path, typer.Argument(help="Map of the change of R2* (gradient echo), 1/s.")

@@ -52,10 +52,12 @@ class PairSums:
     ----------
     mask : ndarray of bool (n_z, n_y, n_x)
         Which voxels count.
-    deviations : ndarray of float64 (n_voxels,)
-        Value y of each, in the order of memory.
+    values : ndarray of float64 (n_voxels,)
+        Value of each, in the order of memory.
     spacing_mm : tuple of float (3,)
         Voxel size (z, y, x).
+    centre, scale : float
+        Sums are those of y = (value - centre) * scale.
 
     Notes
     -----
@@ -71,17 +73,24 @@ class PairSums:
     """
 
     def __init__(
-        self, mask: NDArray[np.bool_], deviations: Array, spacing_mm: tuple[float, float, float]
+        self,
+        mask: NDArray[np.bool_],
+        values: Array,
+        spacing_mm: tuple[float, float, float],
+        *,
+        centre: float = 0.0,
+        scale: float = 1.0,
     ) -> None:
         axes = [0, 1, 2]
         thin = int(np.argmin(mask.shape))
         if thin != 2 and mask.shape[thin] < 16:  # the kernel takes slices and rows by the dozen
             axes[thin], axes[2] = 2, thin
             box = np.zeros(mask.shape)
-            box[mask] = deviations
+            box[mask] = values
             mask = np.ascontiguousarray(mask.transpose(axes))
-            deviations = box.transpose(axes)[mask]
-        self._mask, self._values = mask.view(np.uint8), deviations
+            values = box.transpose(axes)[mask]
+        self._mask, self._values = mask.view(np.uint8), values
+        self._map = centre, scale
         spacing = np.array([spacing_mm[axis] for axis in axes], dtype=np.float64)
         self._unit_mm = float(np.sqrt(spacing.min() * spacing.max()))
         self._spacing = spacing / self._unit_mm
@@ -127,7 +136,7 @@ class PairSums:
                 for size in (self._half[0], self._blocks)
             ]
             _image.pair_weights(self._sizes, self._spacing, self._parts, *ends[0], self._weights())
-            _image.pair_lanes(self._mask, self._values, *ends[1], *self._side_by_side())
+            _image.pair_lanes(self._mask, self._values, *self._map, *ends[1], *self._side_by_side())
 
         self._once(f"first {share}", make)
 

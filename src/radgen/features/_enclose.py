@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from radgen._native import _image
 from radgen.errors import FitError
 
-__all__ = ["Hull", "diameter_of", "enclosing_ellipsoid", "hull_of", "oriented_box"]
+__all__ = ["Hull", "diameter_of", "enclosing_ellipsoid", "hull_of", "lattice_hull", "oriented_box"]
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-6
@@ -56,10 +56,62 @@ def hull_of(points: Array) -> Hull:
     _, first, plane = np.unique(
         np.round(normals, 9) + 0.0, axis=0, return_index=True, return_inverse=True
     )
-    edges = _edges(points, hull.simplices, hull.neighbors, normals, plane.ravel())
+    a, b, c = (points[hull.simplices[:, k]] for k in range(3))
+    flipped = np.einsum("ij,ij->i", np.cross(b - a, c - a), normals) < 0
+    order = np.where(flipped[:, None], [0, 2, 1], [0, 1, 2])
+    triangles = np.take_along_axis(hull.simplices, order, axis=1)
+    neighbours = np.take_along_axis(hull.neighbors, order, axis=1)
+    edges = _edges(triangles, neighbours, plane.ravel())
     edges[:, 2:] = number[edges[:, 2:]]
     volume, area = float(hull.volume), float(hull.area)
     return Hull(corners, normals[first], edges, volume, area, diameter_of(corners))
+
+
+def lattice_hull(places: NDArray[np.int32], spacing_mm: tuple[float, float, float]) -> Hull:
+    """Return the convex hull of points on a grid, found in whole numbers.
+
+    Parameters
+    ----------
+    places : ndarray of int32 (n, 3)
+        Points that do not lie in a plane, from 0 to 262,144 steps along each axis.
+    spacing_mm : tuple of float (3,)
+        Length of a step along each axis.
+
+    Returns
+    -------
+    Hull
+        In millimetres. Points on an edge or a facet between others can be among its vertices.
+
+    Raises
+    ------
+    ValueError
+        If the points lie in a plane.
+    """
+    triangles, neighbours = (np.empty((2 * len(places), 3), np.int32) for _ in range(2))
+    normals = np.empty((2 * len(places), 3), np.int64)
+    count = _image.lattice_hull(places, triangles, neighbours, normals)
+    triangles, neighbours, normals = triangles[:count], neighbours[:count], normals[:count]
+    spacing = np.array(spacing_mm)
+    across = normals * (np.prod(spacing) / spacing)  # twice the area of each triangle, in mm^2
+    middle = (places[triangles[:, 0]] - places.mean(axis=0)) * spacing
+    reduced = normals // np.gcd.reduce(normals, axis=1)[:, None]
+    order = np.lexsort(reduced.T)
+    differs = np.r_[True, (np.diff(reduced[order], axis=0) != 0).any(axis=1)]
+    plane = np.empty(count, np.intp)
+    plane[order] = np.cumsum(differs) - 1
+    planes = across[order[differs]]
+    edges = _edges(triangles, neighbours, plane)
+    corners, ends = np.unique(edges[:, 2:], return_inverse=True)
+    edges[:, 2:] = ends.reshape(-1, 2)
+    points = places[corners] * spacing
+    return Hull(
+        points,
+        planes / np.linalg.norm(planes, axis=1, keepdims=True),
+        edges,
+        volume=float(np.einsum("ij,ij->", middle, across)) / 6.0,
+        area=float(np.linalg.norm(across, axis=1).sum()) / 2.0,
+        diameter=diameter_of(points),
+    )
 
 
 def diameter_of(points: Array) -> float:
@@ -70,20 +122,16 @@ def diameter_of(points: Array) -> float:
 
 
 def _edges(
-    points: Array,
-    triangles: NDArray[np.int32],
-    neighbours: NDArray[np.int32],
-    normals: Array,
-    plane: NDArray[np.intp],
+    triangles: NDArray[np.int32], neighbours: NDArray[np.int32], plane: NDArray[np.intp]
 ) -> NDArray[np.int32]:
-    """Return edges between triangles of different planes, once each: see `Hull`."""
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    flipped = np.einsum("ij,ij->i", np.cross(b - a, c - a), normals) < 0
+    """Return edges between triangles of different planes, once each: see `Hull`.
+
+    Corners are counter-clockwise seen from outside; neighbours are across from each corner.
+    """
     found = []
     for k in range(3):
         other = neighbours[:, k]
         start, end = triangles[:, (k + 1) % 3], triangles[:, (k + 2) % 3]
-        start, end = np.where(flipped, end, start), np.where(flipped, start, end)
         keep = (np.arange(len(triangles)) < other) & (plane != plane[other])
         found.append(np.stack([plane, plane[other], start, end], axis=1)[keep])
     return np.concatenate(found).astype(np.int32)

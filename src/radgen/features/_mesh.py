@@ -23,16 +23,24 @@ class Mesh:
     ----------
     area_mm2, volume_mm3 : float
         Of the marching-cubes mesh at the level 0.5 (vertices halfway between voxels).
-    vertices : ndarray of float64 (n, 3)
-        Vertices (z, y, x) in millimetres from the crop's corner that can be extreme: first
-        or last along a grid line, and not between their neighbours. The convex hull of all
-        vertices is theirs.
+    places : ndarray of int32 (n, 3)
+        Vertices (z, y, x) in half voxels that can be extreme: first or last along a grid line,
+        and not between their neighbours. The convex hull of all vertices is theirs.
+    half_mm : tuple of float (3,)
+        Half of a voxel.
     """
 
-    def __init__(self, area_mm2: float, volume_mm3: float, vertices: Array) -> None:
+    def __init__(
+        self,
+        area_mm2: float,
+        volume_mm3: float,
+        places: NDArray[np.int32],
+        half_mm: tuple[float, float, float],
+    ) -> None:
         self.area_mm2 = area_mm2
         self.volume_mm3 = volume_mm3
-        self.vertices = vertices
+        self.places = places
+        self.half_mm = half_mm
 
 
 def _corner(bit: int) -> tuple[int, int, int]:
@@ -157,7 +165,8 @@ def _convex(ends: Array) -> NDArray[np.bool_]:
     return keep
 
 
-def _outermost(mask: NDArray[np.bool_], spacing: Array) -> Array:
+def _outermost(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return outermost vertices (n, 3) in half voxels from the corner of the first voxel."""
     nz, ny, nx = mask.shape
     ends = [np.empty((2, *size), np.int32) for size in ((ny, nx), (nz, nx), (nz, ny))]
     _image.line_ends(np.ascontiguousarray(mask).view(np.uint8), *ends)
@@ -168,9 +177,9 @@ def _outermost(mask: NDArray[np.bool_], spacing: Array) -> Array:
         high = np.where(used, last + 0.5, np.nan)
         for found, keep in ((low, _convex(low)), (high, _convex(-high))):
             a, b = np.nonzero(keep)
-            corners = np.stack([a, b], axis=1).astype(np.float64)
-            points.append(np.insert(corners, axis, found[a, b], axis=1))
-    return np.concatenate(points) * spacing
+            corners = np.stack([2 * a + 1, 2 * b + 1], axis=1)
+            points.append(np.insert(corners, axis, (2 * found[a, b] + 1).astype(int), axis=1))
+    return np.concatenate(points).astype(np.int32)
 
 
 @cache
@@ -227,4 +236,5 @@ def mesh_of(
     area = count @ np.linalg.norm(normal, axis=1)
     reach = count[:, None] * corners.mean(axis=1) + places[kinds] * spacing
     volume = np.einsum("ij,ij->", reach, normal) / 3.0
-    return Mesh(float(area), abs(float(volume)), _outermost(mask, spacing))
+    z, y, x = (0.5 * step for step in spacing_mm)
+    return Mesh(float(area), abs(float(volume)), _outermost(mask), (z, y, x))

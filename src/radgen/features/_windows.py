@@ -37,7 +37,7 @@ MAP_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "ngldm": ngldm.NAMES,
 }
 """Families that can be mapped, and their features."""
-_FAST_BLOCK = 16384
+_FAST_BLOCK = 4096
 _TILE_CELLS = 1 << 22
 
 

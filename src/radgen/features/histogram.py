@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from radgen._native import _image
 from radgen.features._cells import entropy
 from radgen.features._registry import FeatureSpec, Measured, add
-from radgen.features._view import View
+from radgen.features._view import Levels, View
 from radgen.features.statistics import moments, percentile
 
 __all__ = ["intensity_histogram"]
@@ -42,6 +44,15 @@ SPECS = (
 )
 
 
+def _counts(grey: Levels) -> NDArray[np.float64]:
+    """Return how many voxels have each level, from 1."""
+    if grey.levels.dtype.itemsize > 2 or grey.n_levels > 65535:
+        return np.bincount(grey.levels, minlength=grey.n_levels + 1)[1:].astype(np.float64)
+    out = np.zeros(grey.n_levels + 1, np.int64)
+    _image.level_counts(np.ascontiguousarray(grey.levels), out)
+    return out[1:].astype(np.float64)
+
+
 @add("intensity_histogram", version=1, specs=SPECS, ibsi_code="ZVCW")
 def intensity_histogram(view: View) -> Measured:
     """Return the 23 features of the histogram of grey levels.
@@ -66,7 +77,7 @@ def intensity_histogram(view: View) -> Measured:
     IBSI reference manual, section 3.4 (ZVCW).
     """
     grey = view.grey
-    counts = np.bincount(grey.levels, minlength=grey.n_levels + 1)[1:].astype(np.float64)
+    counts = _counts(grey)
     level = np.arange(1.0, counts.size + 1)
     n = int(counts.sum())
     running = np.cumsum(counts)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from radgen._native import _image
 from radgen.features._autocorrelation import PairSums
-from radgen.features._enclose import Hull, enclosing_ellipsoid, hull_of, oriented_box
+from radgen.features._enclose import Hull, enclosing_ellipsoid, lattice_hull, oriented_box
 from radgen.features._mesh import Mesh, mesh_of
 from radgen.features._registry import FeatureSpec, Measured, add
 from radgen.features._view import View
-from radgen.features.statistics import dot
+from radgen.features.statistics import centre_and_spread
 
 __all__ = ["morphology"]
 
@@ -133,12 +133,15 @@ def _pair_sums(view: View) -> PairSums | None:
 
     def make() -> PairSums | None:
         values = view.values
-        y = values - values.mean()
-        square, n = dot(y, y), values.size
-        if n < 2 or square <= n * (np.spacing(np.abs(values).max()) * 4) ** 2:
+        mean, square = centre_and_spread(view)
+        n = values.size
+        most = max(abs(float(values.min())), abs(float(values.max())))
+        if n < 2 or square <= n * (np.spacing(most) * 4) ** 2:
             return None
-        y /= np.sqrt(square / n)
-        return PairSums(view.region.intensity, y, view.region.spacing_mm)
+        scale = float(np.sqrt(n / square))
+        return PairSums(
+            view.region.intensity, values, view.region.spacing_mm, centre=mean, scale=scale
+        )
 
     return view.once("pair sums", make)
 
@@ -165,7 +168,7 @@ class _Bodies:
 def _bodies(view: View) -> _Bodies:
     def make() -> _Bodies:
         mesh = mesh_of(view.region.morphology, view.region.spacing_mm)
-        hull = hull_of(mesh.vertices)
+        hull = lattice_hull(mesh.places, mesh.half_mm)
         if not view.settings.enclosing_shapes:
             return _Bodies(mesh, hull)
         box, ellipsoid = oriented_box(hull), enclosing_ellipsoid(hull.points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +96,70 @@ def _shape(mean: float, variance: float, third: float, fourth: float) -> tuple[f
     return third / variance**1.5, fourth / variance**2 - 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What the statistics are made of: values, or whole values and how often each occurs."""
+
+    values: NDArray[np.float64]  # in ascending order
+    counts: NDArray[np.int64] | None
+    n: int
+    mean: float
+
+    def at(self, percent: float) -> float:
+        if self.counts is None:
+            return percentile(lambda k: float(self.values[k]), self.n, percent)
+        running = np.cumsum(self.counts)
+        return percentile(
+            lambda k: float(self.values[np.searchsorted(running, k, "right")]), self.n, percent
+        )
+
+    def robust(self, low: float, high: float) -> float:
+        """Return the mean absolute deviation of what lies from `low` to `high`."""
+        first, last = np.searchsorted(self.values, low), np.searchsorted(self.values, high, "right")
+        inner = self.values[first:last]
+        if self.counts is None:
+            return float(np.abs(inner - inner.mean()).mean()) if inner.size else float("nan")
+        weight = self.counts[first:last].astype(np.float64)
+        total = float(weight.sum())
+        if not total:
+            return float("nan")
+        return float(weight @ np.abs(inner - float(weight @ inner) / total)) / total
+
+
+def _sample(view: View) -> _Sample:
+    whole = view.whole_counts
+    if whole is None:
+        ordered = view.sorted_values
+        return _Sample(ordered, None, ordered.size, float(view.values.sum()) / ordered.size)
+    low, counts = whole
+    values, n = low + np.arange(counts.size), int(counts.sum())
+    return _Sample(values, counts, n, float(counts @ values) / n)
+
+
+def _power_sums(view: View, sample: _Sample, median: float) -> NDArray[np.float64]:
+    """Return means of |x - mean|, of its powers 2 to 4, of |x - median| and of x squared."""
+    if sample.counts is None:
+        sums = np.empty(6)
+        _image.power_sums(view.values, sample.mean, median, sums)
+        return sums / sample.n
+    x = sample.values
+    gap = x - sample.mean
+    terms = [np.abs(gap), gap**2, gap**3, gap**4, np.abs(x - median), x**2]
+    return np.array([float(sample.counts @ term) for term in terms]) / sample.n
+
+
+def centre_and_spread(view: View) -> tuple[float, float]:
+    """Return the mean of the intensities and the sum of their squared deviations."""
+    whole = view.whole_counts
+    if whole is None:
+        mean = float(view.values.mean())
+        gap = view.values - mean
+        return mean, dot(gap, gap)
+    values = whole[0] + np.arange(whole[1].size)
+    mean = float(whole[1] @ values) / float(whole[1].sum())
+    return mean, float(whole[1] @ (values - mean) ** 2)
+
+
 @add("intensity_statistics", version=1, specs=SPECS, ibsi_code="UHIW")
 def intensity_statistics(view: View) -> Measured:
     """Return the 18 statistics of the intensities of a region.
@@ -118,39 +183,32 @@ def intensity_statistics(view: View) -> Measured:
     ----------
     IBSI reference manual, section 3.3 (UHIW).
     """
-    values, ordered = view.values, view.sorted_values
-    n = ordered.size
-
-    def at(percent: float) -> float:
-        return percentile(lambda k: float(ordered[k]), n, percent)
-
-    p10, p25, median, p75, p90 = (at(q) for q in (10, 25, 50, 75, 90))
-    mean, sums = float(values.sum()) / n, np.empty(6)
-    _image.power_sums(values, mean, median, sums)
-    absolute, variance, third, fourth, from_median, _ = (sums / n).tolist()
+    sample = _sample(view)
+    n, mean = sample.n, sample.mean
+    p10, p25, median, p75, p90 = (sample.at(q) for q in (10, 25, 50, 75, 90))
+    means = _power_sums(view, sample, median)
+    absolute, variance, third, fourth, from_median, energy = means.tolist()
     skewness, kurtosis = _shape(mean, variance, third, fourth)
-    low, high = np.searchsorted(ordered, p10, "left"), np.searchsorted(ordered, p90, "right")
-    inner = ordered[low:high]
-    robust = float(np.abs(inner - inner.mean()).mean()) if inner.size else float("nan")
-    energy = float(sums[5])
+    low, high = float(sample.values[0]), float(sample.values[-1])
+    robust = sample.robust(p10, p90)
     found = (
         mean,
         variance,
         skewness,
         kurtosis,
         median,
-        float(ordered[0]),
+        low,
         p10,
         p90,
-        float(ordered[-1]),
+        high,
         p75 - p25,
-        float(ordered[-1] - ordered[0]),
+        high - low,
         absolute,
         robust,
         from_median,
         np.sqrt(variance) / mean if mean else float("nan"),
         (p75 - p25) / (p75 + p25) if p75 + p25 else float("nan"),
-        energy,
-        float(np.sqrt(energy / n)),
+        energy * n,
+        float(np.sqrt(energy)),
     )
     return {"": dict(zip((spec.name for spec in SPECS), found, strict=True))}

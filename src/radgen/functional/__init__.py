@@ -1,4 +1,4 @@
-"""Floor 5: functional imaging - perfusion, diffusion, relaxation and tracer uptake."""
+"""Floor 5: functional imaging - perfusion, diffusion, relaxation, uptake, resting-state fMRI."""
 
 from radgen.functional._voxels import ParameterMaps
 from radgen.functional.arterial import PopulationInput, bolus_arrival, population_input
@@ -13,6 +13,14 @@ from radgen.functional.dsc import dsc_maps
 from radgen.functional.enhancement import enhancement_traits
 from radgen.functional.maps import DiffusionModel, diffusion_maps, t1_maps, vessel_size_maps
 from radgen.functional.relaxation import concentration, spoiled_signal, variable_flip_t1
+from radgen.functional.resting import (
+    RegionCorrelation,
+    cleaned_curves,
+    fluctuation_amplitude,
+    region_correlations,
+    regional_homogeneity,
+    resting_maps,
+)
 from radgen.functional.susceptibility import (
     Deconvolution,
     DeconvolutionMethod,
@@ -33,12 +41,14 @@ __all__ = [
     "LeakageFit",
     "ParameterMaps",
     "PopulationInput",
+    "RegionCorrelation",
     "TracerFit",
     "TracerModel",
     "UptakeRule",
     "active_region",
     "apparent_diffusion",
     "bolus_arrival",
+    "cleaned_curves",
     "concentration",
     "correct_leakage",
     "dce_maps",
@@ -50,9 +60,13 @@ __all__ = [
     "enhancement_maps",
     "enhancement_traits",
     "fit_tracer",
+    "fluctuation_amplitude",
     "incoherent_motion",
     "population_input",
+    "region_correlations",
+    "regional_homogeneity",
     "relaxation_change",
+    "resting_maps",
     "spoiled_signal",
     "t1_maps",
     "tissue_curve",

@@ -223,9 +223,10 @@ class ComparisonResult(Result):
         """Return the methods paragraph."""
         p = self.params
         adjusted = ", ".join(p["adjusted_for"]) or "nothing"
+        repeated = "" if p["repeats"] == 1 else f"{p['repeats']} times repeated, "
         return (
             f"{self.frame.height} multivariate methods were compared on {p['n_x']} variants and "
-            f"{p['n_y']} phenotypes of {self.n_used} people by {p['repeats']} times {p['folds']}-"
+            f"{p['n_y']} phenotypes of {self.n_used} people by {repeated}{p['folds']}-"
             f"fold cross-validation; settings were chosen by {p['inner']} inner folds of the "
             f"training people. Adjusted for, with coefficients of the training people: {adjusted}. "
             "The figure of merit is the correlation of the first pair of scores in held-out "

@@ -15,6 +15,7 @@ from scipy.special import ndtr
 
 from radgen._core.rng import spawn
 from radgen.errors import InputError, shown
+from radgen.predict._words import repeated
 from radgen.predict.cutpoints import EFFECTS, group_effect, outcome_scores
 from radgen.predict.design import Design, build_design
 from radgen.predict.planning import strata_of
@@ -81,7 +82,7 @@ class CombinationResult(Result):
             f"All combinations of up to {p['size']} traits, each present or absent, shown by "
             f"{p['smallest']:g} samples or more were compared with all other samples; p is that of "
             f"the largest statistic in {p['permutations']} permutations. The whole search was "
-            f"repeated in the training folds of {p['repeats']} times {p['folds']}-fold validation."
+            f"repeated in the training folds of {repeated(p)}{p['folds']}-fold validation."
         )
 
 

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 
 from radgen._core.rng import spawn
 from radgen.errors import FitError, InputError
+from radgen.predict._words import repeated
 from radgen.predict.design import Design, build_design
 from radgen.predict.planning import strata_of
 from radgen.predict.splits import group_folds
@@ -73,7 +74,7 @@ class CutpointResult(Result):
             f"The cut-point of each variable maximised the standardised rank statistic over cuts "
             f"between the quantiles {p['smallest']:g} and {p['largest']:g}; p counts the search "
             f"by {how}. Effects were also estimated with cuts found in {p['folds']} training "
-            f"folds, {p['repeats']} times repeated, and applied to the patients left out."
+            f"folds, {repeated(p)}and applied to the patients left out."
         )
 
 

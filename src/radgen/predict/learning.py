@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from radgen._core.blocks import map_units
 from radgen._core.rng import spawn
 from radgen.errors import InputError
+from radgen.predict._words import repeated
 from radgen.predict.engine import FoldTask, run_fold
 from radgen.predict.planning import Setup, set_up
 from radgen.predict.result import MAIN_METRIC, METRIC_WORDS
@@ -65,7 +66,7 @@ class LearningCurve(Result):
         shares = ", ".join(f"{share:.0%}" for share in p["shares"])
         return (
             f"The model of {self.outcome} was trained on {shares} of the training patients of each "
-            f"of {p['folds']} folds, {p['repeats']} times repeated, drawn by class; test patients "
+            f"of {p['folds']} folds, {repeated(p)}drawn by class; test patients "
             "were the same for all sizes. Each size was tuned by itself."
         )
 

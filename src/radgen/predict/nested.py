@@ -15,6 +15,7 @@ from scipy.special import chdtrc
 from radgen._core.blocks import map_units
 from radgen._core.threads import one_blas_thread
 from radgen.errors import FitError, InputError
+from radgen.predict._words import repeated
 from radgen.predict.design import Design
 from radgen.predict.engine import FoldOutput, ModelPlan, run_fold
 from radgen.predict.horizon import mean_risk
@@ -81,7 +82,7 @@ class NestedResult(Result):
         return (
             f"Models of {self.outcome} were nested: {' → '.join(p['blocks'])}. Likelihood-ratio "
             "tests compare unpenalised models of the same complete cases; gains compare "
-            f"out-of-fold predictions of penalised models in {p['repeats']} times repeated, "
+            f"out-of-fold predictions of penalised models in {repeated(p)}"
             f"{p['folds']}-fold nested cross-validation, paired by patient. NRI and IDI are given "
             "for readers who ask for them and can be positive for useless markers."
         )

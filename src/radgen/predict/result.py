@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from radgen.errors import InputError
+from radgen.predict._words import repeated
 from radgen.types import Result
 
 __all__ = ["CHANCE", "MAIN_METRIC", "METRIC_WORDS", "PredictionResult"]
@@ -253,7 +254,7 @@ class PredictionResult(Result):
             )
         else:
             outer = (
-                f"{p['repeats']} times repeated, {p['folds']}-fold cross-validation, stratified by "
+                f"{repeated(p)}{p['folds']}-fold cross-validation, stratified by "
                 "the outcome and grouped by patient"
             )
         harmonise = ""

@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from radgen._core.blocks import map_units
 from radgen._core.naming import require_choice
 from radgen.errors import InputError, shown
+from radgen.predict._words import repeated
 from radgen.predict.design import Design, read_blocks
 from radgen.predict.engine import FoldOutput, FoldTask, run_fold
 from radgen.predict.planning import Setup, set_up
@@ -92,7 +93,7 @@ class RuleResult(Result):
         if p["confounders"]:
             chance = "estimated out of fold from confounders"
         return (
-            f"In {p['repeats']} times repeated, {p['folds']}-fold cross-validation one model of "
+            f"In {repeated(p)}{p['folds']}-fold cross-validation one model of "
             f"{self.outcome} was trained in each arm, and both were applied to the patients left "
             "out; the expected benefit is their difference. Policies were valued in the patients "
             "left out by augmented inverse-probability weights, the probability of treatment "

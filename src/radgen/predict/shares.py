@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from radgen._core.blocks import map_units
 from radgen.errors import InputError
+from radgen.predict._words import repeated
 from radgen.predict.engine import ModelPlan, run_fold
 from radgen.predict.planning import set_up
 from radgen.predict.scores import estimates, honest_error, std_error
@@ -79,7 +80,7 @@ class CommonalityResult(Result):
         p = self.params
         return (
             f"Models of {self.outcome} from every set of the tables {', '.join(p['blocks'])} were "
-            f"compared on the same folds ({p['repeats']} times {p['folds']}-fold, nested) by the "
+            f"compared on the same folds ({repeated(p)}{p['folds']}-fold, nested) by the "
             f"share of {_WORDS[self.loss]} that they explain. Commonality analysis divides the "
             "share of the fullest model into parts unique to a table and common to several; "
             "intervals are by patient."

@@ -15,6 +15,7 @@ from radgen._core.blocks import map_units
 from radgen._core.naming import require_choice
 from radgen._core.rng import derive_seed, spawn
 from radgen.errors import AlignmentError, FitError, InputError, shown
+from radgen.predict._words import repeated
 from radgen.predict.engine import run_fold
 from radgen.predict.evaluation import evaluate
 from radgen.predict.planning import set_up
@@ -86,7 +87,7 @@ class TargetsResult(Result):
         }[p["correction"]]
         return (
             f"{self.frame.height} targets were modelled from the same predictors, each by "
-            f"{p['repeats']} times repeated, {p['folds']}-fold nested cross-validation; one-sided "
+            f"{repeated(p)}{p['folds']}-fold nested cross-validation; one-sided "
             f"p of better than chance were adjusted over targets {how}."
         )
 

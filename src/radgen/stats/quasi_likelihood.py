@@ -15,6 +15,8 @@ __all__ = ["MixedLogistic", "mixed_logistic"]
 Array = NDArray[np.float64]
 _STEPS = 200
 _TOLERANCE = 1e-9
+_KEPT = 2
+"""Earlier points that the next one is told from."""
 _NOTHING = 1e-8
 """Variance of the random effect below which it is held to be 0."""
 
@@ -101,19 +103,37 @@ def mixed_logistic(
         raise InputError(f"y has {n} samples, x {len(x)}, kinship {kinship.shape}.")
     known = np.zeros(n) if offset is None else offset
     start = fit_null(y, x, known)
-    eta, tau = x @ start.beta + known, 0.0
+    point = np.append(x @ start.beta + known, 0.0)  # the predictor, and tau
+    past: list[tuple[Array, Array]] = []
     for _ in range(_STEPS):
+        eta, tau = point[:-1], float(point[-1])
         fit = _solve(y, x, kinship, (eta, known), tau)
-        new, tau_new = fit.eta, fit.next_tau
-        settled = np.abs(new - eta).max() < _TOLERANCE * (1.0 + np.abs(new).max())
-        if settled and abs(tau_new - tau) <= _TOLERANCE * (1.0 + tau):
-            return MixedLogistic(y, x, kinship, tau, fit.beta, sigmoid(new), fit.slope)
-        eta, tau = new, tau_new
+        move = np.append(fit.eta, fit.next_tau) - point
+        if np.abs(move).max() <= _TOLERANCE * (1.0 + np.abs(point).max()):
+            return MixedLogistic(y, x, kinship, tau, fit.beta, sigmoid(fit.eta), fit.slope)
+        past = [*past[-_KEPT:], (point, move)]
+        point = _ahead(past)
     raise FitError(
         "The logistic mixed model does not settle. Use a two-step ridge (loco) in place of the "
         "kinship, or leave out covariates that nearly separate the classes.",
-        diagnostics={"tau": tau, "n_samples": n, "n_cases": int(y.sum())},
+        diagnostics={"tau": float(point[-1]), "n_samples": n, "n_cases": int(y.sum())},
     )
+
+
+def _ahead(past: list[tuple[Array, Array]]) -> Array:
+    """Return the next point: where moves, linear in the points, would end (Anderson mixing).
+
+    Plain steps swing about the solution and come a fifth nearer each time.
+    """
+    point, move = past[-1]
+    plain = np.asarray(point + move)
+    if len(past) <= 1 or past[0][0][-1] <= 0.0:
+        return plain
+    points = np.diff([one for one, _ in past], axis=0).T
+    moves = np.diff([one for _, one in past], axis=0).T
+    share = np.linalg.lstsq(moves, move, rcond=1e-10)[0]
+    mixed = np.asarray(plain - (points + moves) @ share)
+    return mixed if mixed[-1] > 0.0 else plain
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -20,6 +20,19 @@
 #define CLONES
 #endif
 
+static inline int lowest_bit(uint64_t bits)
+{
+#if defined(__GNUC__)
+    return __builtin_ctzll(bits);
+#else
+    int at = 0;
+    while (!(bits >> at & 1)) {
+        at++;
+    }
+    return at;
+#endif
+}
+
 typedef struct {
     Py_buffer view;
     int held;
@@ -51,6 +64,7 @@ extern PyMethodDef shape_methods[];
 extern PyMethodDef ball_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
+extern PyMethodDef lattice_methods[];
 extern PyMethodDef pair_methods[];
 extern PyMethodDef number_methods[];
 

@@ -43,9 +43,11 @@ typedef struct {
     int32_t left, right, from, to; /* planes on both sides, seen from outside, and vertices */
 } Edge;
 
+enum { STAR = 8 };
+
 typedef struct {
-    int32_t left, right, from, to, next, end; /* ways next to end - 1 leave vertex `to` */
-} Way;
+    int32_t left[STAR], right[STAR], to[STAR]; /* ways from a vertex; left = right: none */
+} Star;
 
 typedef struct {
     const double *points, *planes; /* columns of n points and m outward unit normals */
@@ -53,9 +55,11 @@ typedef struct {
     ptrdiff_t n, m, n_edges;
     uint8_t *front;
     Side *sides;
-    double *place; /* points one after the other */
-    Way *ways;     /* edges both ways, by the vertex that they leave */
+    double *turn;   /* angles of the sides, and again a turn later */
+    double *place;  /* points one after the other */
+    Edge *ways;     /* edges both ways; ways[begin[v]] to ways[begin[v + 1] - 1] leave vertex v */
     int32_t *begin;
+    Star *stars;    /* the same of vertices that up to STAR ways leave */
 } Hull;
 
 static int by_angle(const void *a, const void *b)
@@ -161,19 +165,29 @@ static int side_of(double pu, double pv, double du, double dv, Side *side)
 }
 
 /* Whether a way is part of the outline and has the shadow to its left. */
-static int on_outline(const Hull *h, const Way *way)
+static int on_outline(const Hull *h, const Edge *way)
 {
     return h->front[way->left] & (h->front[way->right] ^ 1);
 }
 
-/* The only part of the outline that goes on where a way ends; -1 where there is none or another. */
-static int32_t only_way(const Hull *h, const Way *way)
+/* Where the only part of the outline that leaves a vertex goes; -1 where there is none or another.
+ * A star is looked through without a jump that processors could guess wrong. */
+static int32_t next_vertex(const Hull *h, int32_t vertex)
 {
-    int32_t found = -1, count = 0;
-    for (int32_t k = way->next; k < way->end; k++) {
-        int good = on_outline(h, &h->ways[k]);
-        found = good ? k : found;
-        count += good;
+    int32_t first = h->begin[vertex], end = h->begin[vertex + 1], found = 0, count = 0;
+    if (end - first <= STAR) {
+        const Star *star = &h->stars[vertex];
+        for (int i = 0; i < STAR; i++) {
+            int good = h->front[star->left[i]] & (h->front[star->right[i]] ^ 1);
+            found |= -good & star->to[i];
+            count += good;
+        }
+    } else {
+        for (int32_t k = first; k < end; k++) {
+            int good = on_outline(h, &h->ways[k]);
+            found |= -good & h->ways[k].to;
+            count += good;
+        }
     }
     return count == 1 ? found : -1;
 }
@@ -191,12 +205,17 @@ static ptrdiff_t followed(const Hull *h, const double *u, const double *v, int32
         return 0;
     }
     *hint = first;
-    const double *start = h->place + 3 * (ptrdiff_t)h->ways[first].from;
-    double pu = dot3(start, u), pv = dot3(start, v), turned = 0;
+    const int32_t start = h->ways[first].from;
+    int32_t vertex = start;
+    const double *from = h->place + 3 * (ptrdiff_t)start;
+    double pu = dot3(from, u), pv = dot3(from, v), turned = 0;
     ptrdiff_t count = 0, steps = 0;
-    int32_t way = first;
     do {
-        const double *to = h->place + 3 * (ptrdiff_t)h->ways[way].to;
+        vertex = next_vertex(h, vertex);
+        if (vertex < 0 || ++steps > h->n_edges) {
+            return 0;
+        }
+        const double *to = h->place + 3 * (ptrdiff_t)vertex;
         double qu = dot3(to, u), qv = dot3(to, v);
         if (side_of(pu, pv, qu - pu, qv - pv, &h->sides[count])) {
             if (count) {
@@ -210,11 +229,7 @@ static ptrdiff_t followed(const Hull *h, const double *u, const double *v, int32
         }
         pu = qu;
         pv = qv;
-        way = only_way(h, &h->ways[way]);
-        if (way < 0 || ++steps > h->n_edges) {
-            return 0;
-        }
-    } while (way != first);
+    } while (vertex != start);
     return turned > 2.0 && turned < 4.0 + 1e-6 ? count : 0;
 }
 
@@ -229,7 +244,7 @@ static ptrdiff_t outline(const Hull *h, const double *d, const double *u, const 
         return count;
     }
     for (ptrdiff_t k = 0; k < 2 * h->n_edges; k++) {
-        const Way *way = &h->ways[k];
+        const Edge *way = &h->ways[k];
         if (on_outline(h, way)) {
             const double *p = h->place + 3 * (ptrdiff_t)way->from;
             const double *q = h->place + 3 * (ptrdiff_t)way->to;
@@ -258,37 +273,58 @@ static void list_ways(const Hull *h)
     }
     for (ptrdiff_t e = 0; e < h->n_edges; e++) {
         const Edge *edge = &h->edges[e];
-        h->ways[--h->begin[edge->from]] = (Way){edge->left, edge->right, edge->from, edge->to, 0, 0};
-        h->ways[--h->begin[edge->to]] = (Way){edge->right, edge->left, edge->to, edge->from, 0, 0};
+        h->ways[--h->begin[edge->from]] = *edge;
+        h->ways[--h->begin[edge->to]] = (Edge){edge->right, edge->left, edge->to, edge->from};
     }
-    for (ptrdiff_t k = 0; k < 2 * h->n_edges; k++) {
-        h->ways[k].next = h->begin[h->ways[k].to];
-        h->ways[k].end = h->begin[h->ways[k].to + 1];
+    memset(h->stars, 0, (size_t)h->n * sizeof *h->stars);
+    for (ptrdiff_t v = 0; v < h->n; v++) {
+        for (int32_t i = 0; i < h->begin[v + 1] - h->begin[v] && i < STAR; i++) {
+            const Edge *way = &h->ways[h->begin[v] + i];
+            h->stars[v].left[i] = way->left;
+            h->stars[v].right[i] = way->right;
+            h->stars[v].to[i] = way->to;
+        }
     }
 }
 
-/* The smallest rectangle around a convex outline of n sides, by calipers that turn with them. The
- * sides are repeated, twice, behind themselves. */
-static double rectangle(Side *side, ptrdiff_t n, double *a, double *b)
+enum { AHEAD = 8 }; /* sides that are looked at at a time */
+
+/* The first side from one on whose angle is not below another. */
+static inline ptrdiff_t turned_to(const double *turn, ptrdiff_t at, ptrdiff_t end, double angle)
 {
-    double best = INFINITY;
+    int more = AHEAD;
+    while (more == AHEAD && at < end) {
+        more = 0;
+        for (int i = 0; i < AHEAD; i++) {
+            more += turn[at + i] < angle;
+        }
+        at += more;
+    }
+    return at < end ? at : end;
+}
+
+/* The smallest rectangle around a convex outline of n sides, by calipers that turn with them: a
+ * point is the farthest in a direction where the sides turn away from it. */
+CLONES static double rectangle(const Side *side, ptrdiff_t n, double *turn, double *a, double *b)
+{
+    double best = INFINITY, begun = 0;
     ptrdiff_t far[3] = {0, 0, 0};
-    memcpy(side + n, side, (size_t)n * sizeof *side);
-    memcpy(side + 2 * n, side, (size_t)n * sizeof *side);
+    for (ptrdiff_t k = 0; k < n; k++) {
+        begun += k && side[k].angle - side[k - 1].angle < -2.0 ? 4.0 : 0.0;
+        turn[k] = side[k].angle + begun;
+    }
+    for (ptrdiff_t k = n; n && k < 2 * n + AHEAD; k++) {
+        turn[k] = turn[k - n] + 4.0;
+    }
     for (ptrdiff_t k = 0; k < n; k++) {
         double c = side[k].c, s = side[k].s;
-        /* Farthest along the side, across it, and backwards. */
-        const double turn[3][2] = {{c, s}, {-s, c}, {-c, -s}};
+        /* Farthest along the side, across it, and backwards: after each quarter of a turn. */
+        const double way[3][2] = {{c, s}, {-s, c}, {-c, -s}};
         double reach[3];
-        ptrdiff_t at = k;
         for (int i = 0; i < 3; i++) {
-            double x = turn[i][0], y = turn[i][1];
-            at = far[i] > at ? far[i] : at;
-            while (at < k + n && side[at].c * x + side[at].s * y > 0) {
-                at++; /* the side at hand still goes that way */
-            }
-            far[i] = at;
-            reach[i] = along(&side[at], x, y);
+            ptrdiff_t from = far[i] > k ? far[i] : k;
+            far[i] = turned_to(turn, from, k + n, turn[k] + i + 1.0);
+            reach[i] = along(&side[far[i] < n ? far[i] : far[i] - n], way[i][0], way[i][1]);
         }
         double length = reach[0] + reach[2];
         double height = reach[1] - along(&side[k], -s, c);
@@ -311,7 +347,7 @@ static void smallest_box(const Hull *h, const int32_t *which, ptrdiff_t n_which,
             d[i] = h->planes[i * h->m + which[k]];
         }
         span(d, u, v);
-        double area = rectangle(h->sides, outline(h, d, u, v, &hint), &a, &b);
+        double area = rectangle(h->sides, outline(h, d, u, v, &hint), h->turn, &a, &b);
         double height = width_along(h->points, h->n, d);
         if (area * height < best) {
             best = area * height;
@@ -396,12 +432,14 @@ static PyObject *py_smallest_box(PyObject *self, PyObject *args)
             refuse("edges or which: out of range.");
         } else {
             h.front = malloc((size_t)h.m);
-            h.sides = malloc(3 * ((size_t)n_edges + 1) * sizeof *h.sides);
+            h.sides = malloc(((size_t)n_edges + 1) * sizeof *h.sides);
+            h.turn = malloc((2 * (size_t)n_edges + 2 + AHEAD) * sizeof *h.turn);
+            h.stars = malloc((size_t)h.n * sizeof *h.stars);
             h.begin = malloc(((size_t)h.n + 1) * sizeof *h.begin);
             h.ways = malloc((2 * (size_t)n_edges + 1) * sizeof *h.ways);
             h.place = malloc(3 * (size_t)h.n * sizeof *h.place);
             if (h.front == NULL || h.sides == NULL || h.begin == NULL || h.ways == NULL ||
-                h.place == NULL) {
+                h.place == NULL || h.turn == NULL || h.stars == NULL) {
                 PyErr_NoMemory();
             } else {
                 Py_BEGIN_ALLOW_THREADS
@@ -414,6 +452,8 @@ static PyObject *py_smallest_box(PyObject *self, PyObject *args)
             free(h.begin);
             free(h.ways);
             free(h.place);
+            free(h.turn);
+            free(h.stars);
         }
     }
     give_back(a, 5);

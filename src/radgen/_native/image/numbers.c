@@ -2,6 +2,7 @@
 #include "arrays.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define LANES 8
 #define PART 512 /* numbers whose sums are kept apart: the error of a sum stays that of a part */
@@ -170,6 +171,61 @@ static PyObject *py_whole_counts(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : PyBool_FromLong(whole);
 }
 
+enum { SIDE = 4 }; /* counts side by side, so that equal neighbours do not wait for each other */
+
+/* Count levels below n. Returns 0 where one is not. */
+#define COUNT(name, type)                                                                          \
+    static int name(const type *levels, ptrdiff_t count, ptrdiff_t n, int64_t *room)               \
+    {                                                                                              \
+        type most = 0;                                                                             \
+        for (ptrdiff_t i = 0; i < count; i++) {                                                    \
+            most = levels[i] > most ? levels[i] : most;                                            \
+        }                                                                                          \
+        for (ptrdiff_t i = 0; most < n && i < count; i++) {                                        \
+            room[i % SIDE * n + levels[i]]++;                                                      \
+        }                                                                                          \
+        return most < n;                                                                           \
+    }
+
+COUNT(count_1, uint8_t)
+COUNT(count_2, uint16_t)
+
+static PyObject *py_level_counts(PyObject *self, PyObject *args)
+{
+    static const Need needs[] = {{"levels", 'u', 0, 1, 0}, {"out", 'i', 8, 1, 1}};
+    PyObject *objects[2];
+    Array a[2];
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OO:level_counts", &objects[0], &objects[1]) ||
+        take_arrays(objects, needs, 2, a) < 0) {
+        return NULL;
+    }
+    const ptrdiff_t count = a[0].view.shape[0], n = a[1].view.shape[0];
+    int64_t *out = a[1].view.buf, *room = calloc((size_t)n * SIDE + 1, sizeof *room);
+    int good = 0;
+    if (room == NULL) {
+        PyErr_NoMemory();
+    } else if (n > 1 << 16 || n < 1) {
+        refuse("out: needed are from 1 to 65536 counts.");
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        good = a[0].view.itemsize == 1 ? count_1(a[0].view.buf, count, n, room)
+                                       : count_2(a[0].view.buf, count, n, room);
+        for (ptrdiff_t i = 0; good && i < n; i++) {
+            for (int k = 0; k < SIDE; k++) {
+                out[i] += room[k * n + i];
+            }
+        }
+        Py_END_ALLOW_THREADS
+        if (!good) {
+            refuse("levels: one is not below %zd.", (Py_ssize_t)n);
+        }
+    }
+    free(room);
+    give_back(a, 2);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
 PyMethodDef number_methods[] = {
     {"power_sums", py_power_sums, METH_VARARGS,
      "power_sums(values, mean, median, out): write the sums of |x - mean|, of its second, third "
@@ -177,6 +233,8 @@ PyMethodDef number_methods[] = {
     {"number_levels", py_number_levels, METH_VARARGS,
      "number_levels(values, count, low, high, out): write the level of each value among count "
      "bins from low to high, from 1; the highest value belongs to the last bin."},
+    {"level_counts", py_level_counts, METH_VARARGS,
+     "level_counts(levels, out): add the number of voxels of each level, from 0, to out."},
     {"whole_counts", py_whole_counts, METH_VARARGS,
      "whole_counts(values, low, out): add the number of values low, low + 1, … to out; return "
      "False, with out half done, where there is another value."},

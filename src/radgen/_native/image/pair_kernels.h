@@ -1,8 +1,10 @@
 /* Sums over pairs of voxels for one type of number: see line_kernels.h. */
 
-/* Put the mask and the values y of blocks of LANES slices side by side: [block][row][x][slice]. */
-static void KERNEL(lanes)(const uint8_t *mask, const double *values, const ptrdiff_t *shape,
-                          ptrdiff_t first, ptrdiff_t last, uint8_t *inside, REAL *y)
+/* Put the mask and y = (value - centre) * scale of blocks of LANES slices side by side:
+ * [block][row][x][slice]. */
+static void KERNEL(lanes)(const uint8_t *mask, const double *values, double centre, double scale,
+                          const ptrdiff_t *shape, ptrdiff_t first, ptrdiff_t last,
+                          uint8_t *inside, REAL *y)
 {
     ptrdiff_t slice = shape[1] * shape[2], end = last * LANES < shape[0] ? last * LANES : shape[0];
     values += count_of(mask, (first * LANES < end ? first * LANES : end) * slice);
@@ -12,7 +14,7 @@ static void KERNEL(lanes)(const uint8_t *mask, const double *values, const ptrdi
         for (ptrdiff_t i = 0; i < slice; i++) {
             if (plane[i]) {
                 inside[to + i * LANES] = 1;
-                y[to + i * LANES] = (REAL)*values++;
+                y[to + i * LANES] = (REAL)((*values++ - centre) * scale);
             }
         }
     }

@@ -197,8 +197,9 @@ static PyObject *py_pair_lanes(PyObject *self, PyObject *args)
     (void)self;
     PyObject *given[4];
     long first, last;
-    if (!PyArg_ParseTuple(args, "OOllOO", &given[0], &given[1], &first, &last, &given[2],
-                          &given[3])) {
+    double centre, scale;
+    if (!PyArg_ParseTuple(args, "OOddllOO", &given[0], &given[1], &centre, &scale, &first, &last,
+                          &given[2], &given[3])) {
         return NULL;
     }
     const int size = real_size(given[3]);
@@ -221,9 +222,11 @@ static PyObject *py_pair_lanes(PyObject *self, PyObject *args)
                shares_ok(first, last, blocks)) {
         Py_BEGIN_ALLOW_THREADS
         if (size == 4) {
-            lanes_single(mask, a[1].view.buf, shape, first, last, a[2].view.buf, a[3].view.buf);
+            lanes_single(mask, a[1].view.buf, centre, scale, shape, first, last, a[2].view.buf,
+                         a[3].view.buf);
         } else {
-            lanes_double(mask, a[1].view.buf, shape, first, last, a[2].view.buf, a[3].view.buf);
+            lanes_double(mask, a[1].view.buf, centre, scale, shape, first, last, a[2].view.buf,
+                         a[3].view.buf);
         }
         Py_END_ALLOW_THREADS
     }
@@ -328,9 +331,9 @@ static PyObject *py_pair_sums(PyObject *self, PyObject *args)
 
 PyMethodDef pair_methods[] = {
     {"pair_lanes", py_pair_lanes, METH_VARARGS,
-     "pair_lanes(mask, values, first, last, inside, out): put the mask and the values of blocks "
-     "first to last - 1 of slices side by side, into zeros (blocks, rows, columns, lanes); a "
-     "block has 16 lanes in single and 8 in double precision."},
+     "pair_lanes(mask, values, centre, scale, first, last, inside, out): put the mask and (value - "
+     "centre) * scale of blocks first to last - 1 of slices side by side, into zeros (blocks, "
+     "rows, columns, lanes); a block has 16 lanes in single and 8 in double precision."},
     {"pair_weights", py_pair_weights, METH_VARARGS,
      "pair_weights(sizes, spacing, parts, first, last, out): write the spectrum along x and y of "
      "the inverse distance, for distances first to last - 1 along z, to out (frequencies x, "

@@ -13,35 +13,47 @@ static inline void from_row(const uint16_t *restrict before, uint16_t *restrict 
     }
 }
 
-/* City-block distance to the outside, exact after a pass each way along each axis. */
+/* Distances along a row, run by run. */
+static inline void along_row(const uint8_t *mask, ptrdiff_t n, uint16_t *restrict out)
+{
+    memset(out, 0, (size_t)n * sizeof *out);
+    for (ptrdiff_t x = 0; x < n;) {
+        uint64_t eight;
+        if (!mask[x]) {
+            x++;
+            while (x + 8 <= n && (memcpy(&eight, mask + x, sizeof eight), eight == 0)) {
+                x += 8;
+            }
+            continue;
+        }
+        const uint8_t *stop = memchr(mask + x, 0, (size_t)(n - x));
+        ptrdiff_t start = x, end = stop ? stop - mask : n;
+        for (; x < end; x++) {
+            uint16_t left = (uint16_t)(x - start + 1), right = (uint16_t)(end - x);
+            out[x] = left < right ? left : right;
+        }
+    }
+}
+
+/* City-block distance to the outside, exact after a pass each way along each axis: all but the
+ * way back along z are done while a slice is at hand. */
 CLONES static void distance_passes(const uint8_t *mask, const Grid *g, int in_plane, uint16_t *out)
 {
-    ptrdiff_t row = g->nx, plane = g->ny * g->nx, rows = g->nz * g->ny;
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const uint8_t *here = mask + r * row;
-        uint16_t *to = out + r * row, far = 0;
-        for (ptrdiff_t x = 0; x < row; x++) {
-            far = here[x] ? (uint16_t)(far + 1) : 0;
-            to[x] = far;
+    ptrdiff_t row = g->nx, plane = g->ny * g->nx;
+    for (ptrdiff_t z = 0; z < g->nz; z++) {
+        uint16_t *slice = out + z * plane;
+        for (ptrdiff_t y = 0; y < g->ny; y++) {
+            along_row(mask + z * plane + y * row, row, slice + y * row);
+            if (y) {
+                from_row(slice + (y - 1) * row, slice + y * row, row);
+            }
         }
-        far = 0;
-        for (ptrdiff_t x = row - 1; x >= 0; x--) {
-            far = here[x] ? (uint16_t)(far + 1) : 0;
-            to[x] = far < to[x] ? far : to[x];
+        for (ptrdiff_t y = g->ny - 2; y >= 0; y--) {
+            from_row(slice + (y + 1) * row, slice + y * row, row);
         }
-    }
-    for (ptrdiff_t r = 1; r < rows; r++) {
-        if (r % g->ny) {
-            from_row(out + (r - 1) * row, out + r * row, row);
+        if (z && !in_plane) {
+            from_row(slice - plane, slice, plane);
         }
-    }
-    for (ptrdiff_t r = rows - 2; r >= 0; r--) {
-        if ((r + 1) % g->ny) {
-            from_row(out + (r + 1) * row, out + r * row, row);
-        }
-    }
-    for (ptrdiff_t z = 1; z < g->nz && !in_plane; z++) {
-        from_row(out + (z - 1) * plane, out + z * plane, plane);
     }
     for (ptrdiff_t z = g->nz - 2; z >= 0 && !in_plane; z--) {
         from_row(out + (z + 1) * plane, out + z * plane, plane);
@@ -93,44 +105,53 @@ static PyObject *py_distance_map(PyObject *self, PyObject *args)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+/* Types of the cubes between four rows; returns how many lie inside, with all corners. */
+static inline ptrdiff_t row_types(const uint8_t *restrict near, const uint8_t *restrict far,
+                                  ptrdiff_t n, uint8_t *restrict column, uint8_t *restrict type)
+{
+    for (ptrdiff_t x = 0; x < n; x++) {
+        column[x] = (uint8_t)((near[x] != 0) | (near[x + n] != 0) << 1 | (far[x] != 0) << 2 |
+                              (far[x + n] != 0) << 3);
+    }
+    ptrdiff_t inside = 0;
+    for (ptrdiff_t x = 0; x + 1 < n; x++) {
+        type[x] = (uint8_t)(column[x] | column[x + 1] << 4);
+        inside += type[x] == 255;
+    }
+    return inside;
+}
+
 /* Count the 256 types of cubes between eight voxels, and add up where they lie. Bit 0 of a
  * type is voxel (z, y, x), bit 1 (z, y+1, x), bit 2 (z+1, y, x), bit 3 (z+1, y+1, x), and
  * bits 4 to 7 the same four at x+1. */
 CLONES static void cube_types(const uint8_t *mask, const Grid *g, uint64_t *counts, uint64_t *sums,
-                       uint8_t *column)
+                              uint8_t *room)
 {
+    ptrdiff_t nx = g->nx, n = nx > 1 ? nx - 1 : 0;
+    uint8_t *type = room + nx;
+    memset(type, 0, (size_t)nx + 8); /* the last eight may go beyond the row */
     for (ptrdiff_t z = 0; z + 1 < g->nz; z++) {
         for (ptrdiff_t y = 0; y + 1 < g->ny; y++) {
-            const uint8_t *near = mask + (z * g->ny + y) * g->nx, *far = near + g->ny * g->nx;
-            int any = 0;
-            for (ptrdiff_t x = 0; x < g->nx; x++) {
-                column[x] = (uint8_t)((near[x] != 0) | (near[x + g->nx] != 0) << 1 |
-                                      (far[x] != 0) << 2 | (far[x + g->nx] != 0) << 3);
-                any |= column[x];
-            }
-            if (!any) {
-                counts[0] += (uint64_t)(g->nx - 1);
-                continue;
-            }
-            for (ptrdiff_t x = 0; x + 1 < g->nx; x++) {
+            const uint8_t *near = mask + (z * g->ny + y) * nx;
+            ptrdiff_t inside = row_types(near, near + g->ny * nx, nx, room, type), mixed = 0;
+            for (ptrdiff_t from = 0; from < n; from += 8) {
                 uint64_t eight;
-                while (x + 9 <= g->nx && (memcpy(&eight, column + x, sizeof eight), 1) &&
-                       column[x + 8] == column[x] && eight == column[x] * UINT64_C(0x0101010101010101) &&
-                       (column[x] == 0 || column[x] == 15)) {
-                    counts[column[x] * 17] += 8;
-                    x += 8;
+                memcpy(&eight, type + from, sizeof eight);
+                if (eight == 0 || eight == ~UINT64_C(0)) {
+                    continue;
                 }
-                if (x + 1 >= g->nx) {
-                    break;
-                }
-                int type = column[x] | column[x + 1] << 4;
-                counts[type]++;
-                if (type != 0 && type != 255) {
-                    sums[3 * type] += (uint64_t)z;
-                    sums[3 * type + 1] += (uint64_t)y;
-                    sums[3 * type + 2] += (uint64_t)x;
+                for (ptrdiff_t x = from; x < from + 8; x++) {
+                    if (type[x] != 0 && type[x] != 255) {
+                        mixed++;
+                        counts[type[x]]++;
+                        sums[3 * type[x]] += (uint64_t)z;
+                        sums[3 * type[x] + 1] += (uint64_t)y;
+                        sums[3 * type[x] + 2] += (uint64_t)x;
+                    }
                 }
             }
+            counts[255] += (uint64_t)inside;
+            counts[0] += (uint64_t)(n - inside - mixed);
         }
     }
 }
@@ -152,7 +173,7 @@ static PyObject *py_cube_types(PyObject *self, PyObject *args)
     ptrdiff_t n_types = 256, shape[2] = {256, 3};
     if (grid_of(&a[0], 0, 0, 0, &grid) == 0 && need_shape(&a[1], "counts", &n_types) == 0 &&
         need_shape(&a[2], "sums", shape) == 0) {
-        uint8_t *column = malloc((size_t)grid.nx);
+        uint8_t *column = malloc(2 * (size_t)grid.nx + 8);
         if (column == NULL) {
             PyErr_NoMemory();
         } else {

@@ -64,19 +64,6 @@ static ptrdiff_t merged(int32_t *parent, int32_t n_labels, const Zones *zones)
     return n_zones;
 }
 
-static inline int lowest_bit(uint64_t bits)
-{
-#if defined(__GNUC__)
-    return __builtin_ctzll(bits);
-#else
-    int at = 0;
-    while (!(bits >> at & 1)) {
-        at++;
-    }
-    return at;
-#endif
-}
-
 /* Which neighbours met before a voxel is joined to, given which of them (bits) share its level:
  * few[bits] lists one of each group that is connected already, four bits each; 15s follow, and
  * lead to the voxel itself: step[15] = 0. */

@@ -1,18 +1,19 @@
 /* Co-occurrence features in a window around each voxel. A window holds few pairs, so counts
  * are kept in small tables whose touched cells alone are read and cleared. */
-#include "arrays.h"
+#include "eigen.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_FEATURES = 25, N_WITH_MCC = 26 };
+enum { N_FEATURES = 25, N_WITH_MCC = 26, SMALL = 32 };
 
 typedef struct {
     int n_levels, most;       /* highest level; most pairs in one matrix */
     const double *n_log_n;    /* n log2 n, up to 2 * most */
     const double *weights;    /* by gap: inverse difference and its kin, 5 a gap */
     int *level_a, *level_b;   /* the pairs */
+    uint16_t *place_a, *place_b; /* and where their levels stand among those of the window */
     int32_t *by_level;        /* counts of levels, gaps, sums: (1 + 1 + 2) * (n_levels + 1) */
     int32_t *by_gap, *by_sum;
     uint16_t *rank;           /* level -> place among the window's levels, from 1 */
@@ -20,8 +21,12 @@ typedef struct {
     int *seen;                /* levels of the window */
     ptrdiff_t places;
     int too_many;             /* set where a window holds more levels than places */
-    double *dense;            /* places x (places + 3), or NULL: no maximal correlation */
-    int *parent;              /* trees of levels, 2 x places */
+    Batch *batches;           /* by rows up to SMALL, [0] for more; NULL: no maximal correlation */
+    Many *cells;              /* their matrices */
+    double *correlation;      /* sum over directions by voxel */
+    int32_t *correlated;      /* and number of directions with a value */
+    uint64_t *beside;         /* bits of the levels met beside each, places + 4 rows of words */
+    ptrdiff_t words;
 } Work;
 
 static void gap_weights(double *weights, int n_levels)
@@ -36,7 +41,7 @@ static void gap_weights(double *weights, int n_levels)
     }
 }
 
-static int place_of(Work *w, int level, int *n_seen)
+static uint16_t place_of(Work *w, int level, int *n_seen)
 {
     if (w->rank[level] == 0) {
         if (*n_seen == w->places) {
@@ -49,40 +54,53 @@ static int place_of(Work *w, int level, int *n_seen)
     return w->rank[level] - 1;
 }
 
-/* The 25 features of `n` pairs, in the order of the family's specs; the three correlations of a
- * window of one level are undefined, or 1, 0 and 0 by convention. */
-static void features_of(Work *w, int n, int convention, double *f)
+/* Give each level of `n` pairs its place; return how many levels there are. */
+static int take_places(Work *w, int n)
 {
     int n_seen = 0;
-    double total = 2.0 * n, mean = 0, auto_sum = 0, gap_sum = 0, gap_square = 0;
+    for (int k = 0; k < n; k++) {
+        w->place_a[k] = place_of(w, w->level_a[k], &n_seen);
+        w->place_b[k] = place_of(w, w->level_b[k], &n_seen);
+    }
+    for (int k = 0; k < n_seen; k++) {
+        w->rank[w->seen[k]] = 0;
+    }
+    return n_seen;
+}
+
+/* The 25 features of `n` pairs, in the order of the family's specs; the three correlations of a
+ * window of one level are undefined, or 1, 0 and 0 by convention. */
+static void features_of(Work *w, int n, int n_seen, int convention, double *f)
+{
+    int64_t level_sum = 0, product_sum = 0, gap_total = 0, gap_squares = 0;
     double joint_log = 0, joint_square = 0, level_log = 0, gap_log = 0, sum_log = 0, top = 0;
     double means[5] = {0, 0, 0, 0, 0};
     for (int k = 0; k < n; k++) {
         int a = w->level_a[k], b = w->level_b[k], d = a > b ? a - b : b - a;
-        int pa = place_of(w, a, &n_seen), pb = place_of(w, b, &n_seen);
+        int pa = w->place_a[k], pb = w->place_b[k];
         w->joint[pa < pb ? pa * w->places + pb : pb * w->places + pa]++;
         w->by_level[a]++;
         w->by_level[b]++;
         w->by_gap[d]++;
         w->by_sum[a + b]++;
-        mean += a + b;
-        auto_sum += (double)a * b;
-        gap_sum += d;
-        gap_square += (double)d * d;
+        level_sum += a + b;
+        product_sum += (int64_t)a * b;
+        gap_total += d;
+        gap_squares += (int64_t)d * d;
         for (int i = 0; i < 5; i++) {
             means[i] += w->weights[5 * d + i];
         }
     }
-    mean /= total;
-    double variance = 0, second = 0, third = 0, fourth = 0;
+    double total = 2.0 * n, mean = (double)level_sum / total, auto_sum = (double)product_sum;
+    double gap_sum = (double)gap_total, gap_square = (double)gap_squares;
+    double second = 0, third = 0, fourth = 0;
     for (int k = 0; k < n; k++) {
         int a = w->level_a[k], b = w->level_b[k], d = a > b ? a - b : b - a;
         double away = a + b - 2.0 * mean, square = away * away;
         second += square;
         third += square * away;
         fourth += square * square;
-        variance += (a - mean) * (a - mean) + (b - mean) * (b - mean);
-        int pa = w->rank[a] ? w->rank[a] - 1 : 0, pb = w->rank[b] ? w->rank[b] - 1 : 0;
+        int pa = w->place_a[k], pb = w->place_b[k];
         int32_t *cell = &w->joint[pa < pb ? pa * w->places + pb : pb * w->places + pa];
         if (*cell) {
             int count = pa == pb ? 2 * *cell : *cell, times = pa == pb ? 1 : 2;
@@ -100,9 +118,9 @@ static void features_of(Work *w, int n, int convention, double *f)
         int level = w->seen[k];
         level_log += w->n_log_n[w->by_level[level]];
         w->by_level[level] = 0;
-        w->rank[level] = 0;
     }
-    variance /= total;
+    /* (a - m)^2 + (b - m)^2 = ((a + b - 2 m)^2 + (a - b)^2) / 2 */
+    double variance = 0.5 * (second + gap_square) / total;
     double log_total = w->n_log_n[2 * n] / total, log_n = n > 1 ? w->n_log_n[n] / n : 0.0;
     double joint = log_total - joint_log / total, single = log_total - level_log / total;
     double gap_mean = gap_sum / n, contrast = gap_square / n;
@@ -131,161 +149,97 @@ static void features_of(Work *w, int n, int convention, double *f)
     f[24] = shared > 1e-12 ? sqrt(1.0 - exp(-2.0 * shared)) : 0.0;
 }
 
-/* Whether the levels of `n` pairs hang together as a graph with an odd cycle; places of levels
- * go to `rank`, their number to *m. Where they do not, some function of the level is known of
- * both partners of each pair alike (or opposite), so their correlation is 1. */
-static int mixes(Work *w, int n, int *m)
+/* Mark with `to` what lies beside the levels that are marked in `from` and new there. */
+static void spread(const Work *w, const uint64_t *from, uint64_t *done, uint64_t *to, int *more)
 {
-    int *parent = w->parent, *side = parent + w->places, parts = 0, odd = 0;
-    *m = 0;
+    for (ptrdiff_t word = 0; word < w->words; word++) {
+        for (uint64_t bits = from[word] & ~done[word]; bits; bits &= bits - 1) {
+            const uint64_t *row = w->beside + (word * 64 + lowest_bit(bits)) * w->words;
+            for (ptrdiff_t k = 0; k < w->words; k++) {
+                to[k] |= row[k];
+            }
+            *more = 1;
+        }
+        done[word] = from[word];
+    }
+}
+
+/* Whether the m levels of `n` pairs hang together as a graph with an odd cycle: then each can be
+ * reached from the first by an even and by an odd number of steps. Where they do not, some
+ * function of the level is known of both partners of each pair alike (or opposite), so their
+ * correlation is 1. */
+static int mixes(Work *w, int n, int m)
+{
+    ptrdiff_t words = w->words;
+    uint64_t *even = w->beside + w->places * words, *odd = even + words;
+    uint64_t *even_done = odd + words, *odd_done = even_done + words;
+    memset(w->beside, 0, (size_t)(m * words) * sizeof *w->beside);
+    memset(even, 0, (size_t)(4 * words) * sizeof *even);
     for (int k = 0; k < n; k++) {
-        int root[2], away[2], before = *m;
-        int at[2] = {place_of(w, w->level_a[k], m), place_of(w, w->level_b[k], m)};
-        for (int i = before; i < *m; i++) {
-            parent[i] = i;
-            side[i] = 0;
-            parts++;
-        }
-        for (int i = 0; i < 2; i++) {
-            int v = at[i], turn = 0;
-            while (parent[v] != v) {
-                turn ^= side[v];
-                v = parent[v];
-            }
-            root[i] = v;
-            away[i] = turn;
-        }
-        if (root[0] != root[1]) {
-            parent[root[0]] = root[1];
-            side[root[0]] = !(away[0] ^ away[1]);
-            parts--;
-        } else {
-            odd |= away[0] == away[1];
-        }
+        int a = w->place_a[k], b = w->place_b[k];
+        w->beside[a * words + b / 64] |= UINT64_C(1) << b % 64;
+        w->beside[b * words + a / 64] |= UINT64_C(1) << a % 64;
     }
-    return parts == 1 && odd;
+    even[0] = 1;
+    for (int more = 1; more;) {
+        more = 0;
+        spread(w, even, even_done, odd, &more);
+        spread(w, odd, odd_done, even, &more);
+    }
+    int reached = 1;
+    for (int k = 0; k < m; k++) {
+        reached &= (int)((even[k / 64] & odd[k / 64]) >> k % 64 & 1);
+    }
+    return reached;
 }
 
-/* Add `n` pairs up in a symmetric m x m matrix with row sums behind it. */
-static void dense_counts(Work *w, int n, int m)
+static void settle(Work *w, Batch *batch)
 {
-    double *s = w->dense, *sums = s + (ptrdiff_t)m * m;
-    memset(s, 0, ((size_t)m * (size_t)m + (size_t)m) * sizeof *s);
-    for (int k = 0; k < n; k++) {
-        int a = w->rank[w->level_a[k]] - 1, b = w->rank[w->level_b[k]] - 1;
-        s[a * m + b]++;
-        s[b * m + a]++;
-        sums[a]++;
-        sums[b]++;
+    double found[LANES];
+    int count = batch->count;
+    if (count == 0) {
+        return;
     }
-}
-
-/* Make a symmetric matrix tridiagonal by Householder's reflections. */
-static void tridiagonal(double *s, int m, double *diagonal, double *beside)
-{
-    for (int k = m - 1; k > 0; k--) {
-        double *v = s + (ptrdiff_t)k * m, rest = 0, dot = 0;
-        for (int i = 0; i < k - 1; i++) {
-            rest += v[i] * v[i];
-        }
-        diagonal[k] = v[k];
-        beside[k] = v[k - 1];
-        if (rest <= 1e-30) {
-            continue;
-        }
-        double norm = rest + v[k - 1] * v[k - 1];
-        double head = v[k - 1] > 0 ? -sqrt(norm) : sqrt(norm), half = norm - head * v[k - 1];
-        beside[k] = head;
-        v[k - 1] -= head;
-        for (int i = 0; i < k; i++) {
-            const double *row = s + (ptrdiff_t)i * m;
-            double sum = 0;
-            for (int j = 0; j < k; j++) {
-                sum += row[j] * v[j];
-            }
-            diagonal[i] = sum / half;
-            dot += diagonal[i] * v[i];
-        }
-        dot /= 2.0 * half;
-        for (int i = 0; i < k; i++) {
-            diagonal[i] -= dot * v[i];
-        }
-        for (int i = 0; i < k; i++) {
-            double *row = s + (ptrdiff_t)i * m, a = v[i], b = diagonal[i];
-            for (int j = 0; j < k; j++) {
-                row[j] -= a * diagonal[j] + b * v[j];
-            }
-        }
+    solve_batch(batch, found);
+    for (int k = 0; k < count; k++) {
+        w->correlation[batch->owner[k]] += found[k];
     }
-    diagonal[0] = s[0];
-}
-
-/* The largest root of det(x - sign T) for a tridiagonal T, by Laguerre's method from above,
- * which falls towards the largest root of a polynomial whose roots are all real. */
-static double largest_root(const double *diagonal, const double *beside, int m, double sign)
-{
-    double x = 1.0 + 1e-12;
-    for (int step = 0; step < 100; step++) {
-        double p = x - sign * diagonal[0], slope = 1.0, bend = 0.0;
-        double before = 1.0, slope_before = 0.0, bend_before = 0.0;
-        for (int i = 1; i < m; i++) {
-            double gap = x - sign * diagonal[i], square = beside[i] * beside[i];
-            double next = gap * p - square * before;
-            double next_slope = p + gap * slope - square * slope_before;
-            double next_bend = 2.0 * slope + gap * bend - square * bend_before;
-            before = p;
-            slope_before = slope;
-            bend_before = bend;
-            p = next;
-            slope = next_slope;
-            bend = next_bend;
-        }
-        if (p <= 0 || slope <= 0) {
-            break; /* rounding carried x past the root */
-        }
-        double spread = (m - 1) * ((m - 1) * slope * slope - m * p * bend);
-        double fall = m * p / (slope + (spread > 0 ? sqrt(spread) : 0.0));
-        x -= fall;
-        if (fall < 1e-13) {
-            break;
-        }
-    }
-    return x;
 }
 
 /* The largest correlation of any two functions of the levels of a pair: the second largest
- * modulus of an eigenvalue of the counts scaled by the roots of their row sums. */
-static double maximal_correlation(Work *w, int n)
+ * modulus of an eigenvalue of the counts scaled by the roots of their row sums. Added to its
+ * voxel, at once or with others of its size. */
+static void add_correlation(Work *w, int n, int m, int convention, ptrdiff_t voxel)
 {
-    int m, mixed = mixes(w, n, &m);
-    if (mixed && m > 1 && !w->too_many) {
-        dense_counts(w, n, m);
+    if (m < 2) {
+        w->correlated[voxel] += convention != 0; /* by convention 0 */
+        return;
     }
-    for (int k = 0; k < m; k++) {
-        w->rank[w->seen[k]] = 0;
+    w->correlated[voxel]++;
+    if (!mixes(w, n, m)) {
+        w->correlation[voxel] += 1.0;
+        return;
     }
-    if (m < 2 || !mixed || w->too_many) {
-        return m < 2 ? NAN : 1.0;
+    Batch *batch = w->batches + (m <= SMALL ? m : 0);
+    batch->m = m;
+    batch->total[batch->count] = 2.0 * n;
+    batch->owner[batch->count] = voxel;
+    for (int k = 0; k < n; k++) {
+        add_pair(batch, w->place_a[k], w->place_b[k]);
     }
-    double *s = w->dense, *sums = s + (ptrdiff_t)m * m, *diagonal = sums + m;
-    double *beside = diagonal + m;
-    for (int i = 0; i < m; i++) {
-        sums[i] = sqrt(sums[i]);
+    if (++batch->count == LANES || m > SMALL) {
+        settle(w, batch);
     }
-    for (int i = 0; i < m; i++) {
-        for (int j = 0; j <= i; j++) {
-            /* The first eigenvector, the roots of the row sums, is taken away. */
-            double both = sums[i] * sums[j], value = s[(ptrdiff_t)i * m + j] / both;
-            value -= both / (2.0 * n);
-            s[(ptrdiff_t)i * m + j] = value;
-            s[(ptrdiff_t)j * m + i] = value;
-        }
+}
+
+static void finish_correlations(Work *w, ptrdiff_t n_voxels)
+{
+    for (int m = 0; m <= SMALL; m++) {
+        settle(w, w->batches + m);
     }
-    tridiagonal(s, m, diagonal, beside);
-    double up = largest_root(diagonal, beside, m, 1.0);
-    double down = largest_root(diagonal, beside, m, -1.0);
-    double most = up > down ? up : down;
-    return most < 0.0 ? 0.0 : most < 1.0 ? most : 1.0;
+    for (ptrdiff_t v = 0; v < n_voxels; v++) {
+        w->correlation[v] = w->correlated[v] ? w->correlation[v] / w->correlated[v] : NAN;
+    }
 }
 
 /* Collect the pairs of one direction; `pair` holds steps from the centre voxel. */
@@ -304,9 +258,8 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
                  const int32_t *pair, const int32_t *first, ptrdiff_t n_directions, int flags,
                  Work *w, double *out)
 {
-    double f[N_WITH_MCC], sum[N_WITH_MCC];
-    int used[N_WITH_MCC], n_features = w->dense ? N_WITH_MCC : N_FEATURES;
-    int merged = flags & 1, convention = flags & 2;
+    double f[N_FEATURES], sum[N_FEATURES];
+    int used[N_FEATURES], merged = flags & 1, convention = flags & 2;
     for (ptrdiff_t v = 0; v < n_voxels; v++) {
         const uint16_t *centre = levels + voxel[v];
         memset(sum, 0, sizeof sum);
@@ -317,14 +270,12 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             if (n == 0 || (merged && d + 1 < n_directions)) {
                 continue;
             }
-            if (w->dense) {
-                f[N_FEATURES] = maximal_correlation(w, n);
-                if (convention && isnan(f[N_FEATURES])) {
-                    f[N_FEATURES] = 0.0;
-                }
+            int m = take_places(w, n);
+            if (w->batches) {
+                add_correlation(w, n, m, convention, v);
             }
-            features_of(w, n, convention, f);
-            for (int i = 0; i < n_features; i++) {
+            features_of(w, n, m, convention, f);
+            for (int i = 0; i < N_FEATURES; i++) {
                 if (!isnan(f[i])) {
                     sum[i] += f[i];
                     used[i]++;
@@ -332,13 +283,42 @@ static void maps(const uint16_t *levels, const int64_t *voxel, ptrdiff_t n_voxel
             }
             n = 0;
         }
-        for (int i = 0; i < n_features; i++) {
+        for (int i = 0; i < N_FEATURES; i++) {
             out[i * n_voxels + v] = used[i] ? sum[i] / used[i] : NAN;
         }
     }
+    if (w->batches) {
+        finish_correlations(w, n_voxels);
+    }
 }
 
-static int work_of(Work *w, long n_levels, ptrdiff_t most, int with_mcc, double **tables)
+/* Room for batches of LANES matrices, and sums that start at 0. */
+static int room_for_correlations(Work *w, ptrdiff_t n_voxels, double *out)
+{
+    ptrdiff_t places = w->places, most = places < SMALL ? places : SMALL, size = 0;
+    for (ptrdiff_t m = 1; m <= most; m++) {
+        size += m * (m + 3);
+    }
+    ptrdiff_t large = places > SMALL ? places * (places + 3) : 0;
+    w->words = (places + 63) / 64;
+    w->beside = malloc((size_t)((places + 4) * w->words) * sizeof *w->beside);
+    w->batches = calloc(SMALL + 1, sizeof *w->batches);
+    w->cells = calloc((size_t)(size + large), sizeof *w->cells);
+    w->correlated = calloc((size_t)n_voxels + 1, sizeof *w->correlated);
+    if (!w->beside || !w->batches || !w->cells || !w->correlated) {
+        return -1;
+    }
+    Many *next = w->cells;
+    for (ptrdiff_t m = 1; m <= most; next += m * (m + 3), m++) {
+        w->batches[m].cells = next;
+    }
+    w->batches[0].cells = next;
+    w->correlation = out + N_FEATURES * n_voxels;
+    memset(w->correlation, 0, (size_t)n_voxels * sizeof *w->correlation);
+    return 0;
+}
+
+static int work_of(Work *w, long n_levels, ptrdiff_t most, double **tables)
 {
     ptrdiff_t places = w->places;
     size_t levels = (size_t)n_levels + 1, pairs = (size_t)most + 1;
@@ -346,19 +326,18 @@ static int work_of(Work *w, long n_levels, ptrdiff_t most, int with_mcc, double 
     w->most = (int)most;
     *tables = malloc((2 * pairs + 5 * levels) * sizeof **tables);
     w->level_a = malloc(2 * pairs * sizeof *w->level_a);
+    w->place_a = malloc(2 * pairs * sizeof *w->place_a);
     w->by_level = calloc(4 * levels + 2, sizeof *w->by_level);
     w->rank = calloc(levels, sizeof *w->rank);
     w->joint = calloc((size_t)(places * places), sizeof *w->joint);
     w->seen = malloc((size_t)places * sizeof *w->seen);
-    if (with_mcc) {
-        w->dense = malloc((size_t)(places * (places + 3)) * sizeof *w->dense);
-        w->parent = malloc((size_t)places * 2 * sizeof *w->parent);
-    }
-    if ((with_mcc && (!w->dense || !w->parent)) || !*tables || !w->level_a || !w->by_level || !w->rank || !w->joint || !w->seen) {
+    if (!*tables || !w->level_a || !w->place_a || !w->by_level || !w->rank || !w->joint ||
+        !w->seen) {
         PyErr_NoMemory();
         return -1;
     }
     w->level_b = w->level_a + pairs;
+    w->place_b = w->place_a + pairs;
     w->by_gap = w->by_level + levels;
     w->by_sum = w->by_gap + levels;
     w->n_log_n = *tables;
@@ -374,12 +353,15 @@ static void drop_work(Work *w, double *tables)
 {
     free(tables);
     free(w->level_a);
+    free(w->place_a);
     free(w->by_level);
     free(w->rank);
     free(w->joint);
     free(w->seen);
-    free(w->dense);
-    free(w->parent);
+    free(w->beside);
+    free(w->batches);
+    free(w->cells);
+    free(w->correlated);
 }
 
 /* Steps and voxels must stay within the volume, and levels within the tables. */
@@ -436,7 +418,12 @@ static PyObject *py_glcm_maps(PyObject *self, PyObject *args)
     } else if (need_shape(&a[4], "out", shape) == 0) {
         Work work = {.places = places};
         double *tables = NULL;
-        if (work_of(&work, n_levels, n_pairs, with_mcc, &tables) == 0) {
+        int ready = work_of(&work, n_levels, n_pairs, &tables) == 0;
+        if (ready && with_mcc && room_for_correlations(&work, shape[1], a[4].view.buf) < 0) {
+            PyErr_NoMemory();
+            ready = 0;
+        }
+        if (ready) {
             Py_BEGIN_ALLOW_THREADS
             maps(a[0].view.buf, a[1].view.buf, shape[1], a[2].view.buf, a[3].view.buf,
                  n_directions, flags, &work, a[4].view.buf);

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen.errors import InputError
-from radgen.features._enclose import diameter_of, hull_of
+from radgen.features._enclose import diameter_of, lattice_hull
 from radgen.features._mesh import mesh_of
 from radgen.features.pyradiomics.images import Crop
 
@@ -92,7 +92,7 @@ def shape(crop: Crop) -> dict[str, float]:
         "Maximum2DDiameterColumn": _widest_plane(points, 1),
         "Maximum2DDiameterRow": _widest_plane(points, 2),
         "Maximum2DDiameterSlice": _widest_plane(points, 0),
-        "Maximum3DDiameter": hull_of(mesh.vertices).diameter,
+        "Maximum3DDiameter": lattice_hull(mesh.places, mesh.half_mm).diameter,
         "MeshVolume": volume,
         "MinorAxisLength": minor,
         "Sphericity": float(np.cbrt(36.0 * np.pi * volume**2) / area),
