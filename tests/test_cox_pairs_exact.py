@@ -47,7 +47,8 @@ def test_pairs_equal_full_fits(step, robust):
             if row in (3, 4):
                 with pytest.raises(FitError):
                     fit_cox(design, time[keep], event[keep])
-                assert np.isnan(beta[row]).all() and np.isnan(covariance[row]).all()
+                assert np.isnan(beta[row]).all()
+                assert np.isnan(covariance[row]).all()
                 continue
             want = fit_cox(design, time[keep], event[keep], robust=robust)
             np.testing.assert_allclose(beta[row], want.beta[2:], rtol=1e-9, atol=1e-11)
@@ -62,7 +63,8 @@ def test_a_pair_that_separates_the_events_has_no_estimate():
     a[1] = rng.normal(size=80)
     b = a * x[:, 1]
     beta, covariance = CoxPairs.of(x, time, event).fit(a, b, None, robust=False)
-    assert np.isnan(beta[0]).all() and np.isnan(covariance[0]).all()
+    assert np.isnan(beta[0]).all()
+    assert np.isnan(covariance[0]).all()
     assert np.isfinite(beta[1]).all()
 
 
