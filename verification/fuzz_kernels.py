@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from radgen._native import _image
+from radgen._native import _filter, _image, _tracer
 
 DTYPES = (np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float64, np.int16, np.float32)
 
@@ -251,6 +251,37 @@ def whole_call(f: Fuzzer) -> tuple[Any, ...]:
     return f.spoil(values + low), low, f.spoil(np.zeros(f.number(1, 60) % 1000, np.int64))
 
 
+def fold_call(f: Fuzzer) -> tuple[Any, ...]:
+    n, rows = int(f.rng.integers(0, 40)), int(f.rng.integers(0, 9))
+    times = np.cumsum(f.rng.uniform(0.01, 1.0, n)) if f.chance(0.8) else f.rng.normal(size=n)
+    inputs = f.rng.normal(size=n if f.chance(0.5) else (rows, n))
+    rates = 10.0 ** f.rng.uniform(-9, 4, rows) * f.number(0, 1)
+    given = [f.spoil(item) for item in (times, inputs, rates, np.zeros((rows, n)))]
+    return tuple(given)
+
+
+def axis_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
+    outer, size, inner = (int(n) for n in f.rng.integers(1, 40, 3))
+    dtype = np.float32 if f.chance(0.5) else np.float64
+    values = f.rng.normal(size=(outer, size, inner)).astype(dtype)
+    first = f.number(0, size)
+    n_out = f.number(1, size + 1) if f.chance(0.1) else max(1, size - max(0, min(first, size)))
+    out = np.zeros((outer, min(n_out, 100) if n_out > 0 else 1, inner), dtype)
+    given = f.spoil(values), f.spoil(out)
+    if what == "recursive":
+        weights = f.rng.normal(0, 0.2, 12)
+        return *given, f.spoil(weights), outer, size, inner, first, n_out
+    if what == "correlate":
+        weights = f.rng.normal(size=int(f.rng.integers(1, 30)))
+        ends = f.number(0, len(weights)), f.number(0, 4)
+        return *given, f.spoil(weights), outer, size, inner, first, n_out, *ends
+    if what == "spline":
+        return *given, outer, size, inner, n_out, f.number(-9, 9)
+    at = f.rng.integers(-9, size + 9, out.shape[1])
+    weights = f.rng.normal(size=(out.shape[1], int(f.rng.integers(1, 7))))
+    return *given, f.spoil(at), f.spoil(weights), outer, size, inner, n_out
+
+
 def level_call(f: Fuzzer) -> tuple[Any, ...]:
     top, dtype = f.number(1, 300), np.uint8 if f.chance(0.5) else np.uint16
     levels = f.rng.integers(0, max(1, top) % 1000 + 1, int(f.rng.integers(0, 900))).astype(dtype)
@@ -281,6 +312,11 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "whole_counts": whole_call,
     "level_counts": level_call,
     "number_levels": lambda f: number_call(f, levels=True),
+    "convolve": fold_call,
+    "correlate_axis": lambda f: axis_call(f, what="correlate"),
+    "gather_axis": lambda f: axis_call(f, what="gather"),
+    "spline_axis": lambda f: axis_call(f, what="spline"),
+    "recursive_axis": lambda f: axis_call(f, what="recursive"),
 }
 
 
@@ -296,12 +332,18 @@ def run(name: str, seed: int) -> str:
     """Return "refused" or "computed"; let any other exception pass."""
     arguments = CALLS[name](Fuzzer(seed))
     results = []
+    homes = (_image, _filter, _tracer)
+    module = next(home for home in homes if hasattr(home, name))
     for _ in range(2):
         given = [fresh(argument) for argument in arguments]
         try:
-            getattr(_image, name)(*given)
+            getattr(module, name)(*given)
         except (ValueError, OverflowError):
             return "refused"
+        except (TypeError, BufferError):
+            if module is _filter:  # what the buffer protocol raises
+                return "refused"
+            raise
         results.append([item for item in given if isinstance(item, np.ndarray)])
     for a, b in zip(*results, strict=True):
         if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):

@@ -125,7 +125,9 @@ def _measure(unit: ScanUnit, settings: AnySettings) -> pl.DataFrame:
         )
     from radgen.features.pyradiomics import extract_pyradiomics
 
-    return extract_pyradiomics(image, masks, parameters=settings, sample=unit.sample)
+    return extract_pyradiomics(
+        image, masks, parameters=settings, sample=unit.sample, threads=unit.threads
+    )
 
 
 def _failed(unit: ScanUnit, reason: str) -> dict[str, list[Any]]:

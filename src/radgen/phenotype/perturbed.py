@@ -258,4 +258,6 @@ def _features(
         return extract(image, masks, settings=settings, sample=scan.sample, threads=scan.threads)
     from radgen.features.pyradiomics import extract_pyradiomics
 
-    return extract_pyradiomics(image, masks, parameters=settings, sample=scan.sample)
+    return extract_pyradiomics(
+        image, masks, parameters=settings, sample=scan.sample, threads=scan.threads
+    )

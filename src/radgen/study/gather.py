@@ -13,8 +13,9 @@ import polars as pl
 
 from radgen._core.naming import did_you_mean
 from radgen.errors import AlignmentError, FormatError, RadgenError, shown
-from radgen.io import read_feature_table, read_genes, read_table
+from radgen.io import read_feature_table, read_table
 from radgen.study._toml import Location, line_of
+from radgen.study.gene_places import read_places
 from radgen.study.layers import (
     link_specimens,
     read_genotypes,
@@ -24,7 +25,7 @@ from radgen.study.layers import (
 from radgen.study.losses import Losses
 from radgen.study.matrix import repeated_tables
 from radgen.study.problems import Problem
-from radgen.study.responding import assessed, response_sheet
+from radgen.study.responding import read_response
 from radgen.study.scans import Scan, ScanList, choose_scans, find_scans
 from radgen.study.schema import StudySettings
 from radgen.study.schema.sources import ColumnSettings, FeatureTableSettings
@@ -166,11 +167,11 @@ def gather(settings: StudySettings, path: Path, lines: Mapping[Location, int]) -
         _read_scans(found)
     elif settings.features.table is not None:
         _read_features(found, settings.features.table)
-    _read_response(found)
+    read_response(found)
     _read_layers(found)
     _read_genotypes(found)
     _read_repeats(found)
-    _read_places(found)
+    read_places(found)
     if not found.problems:
         _match_people(found)
     return found
@@ -358,38 +359,6 @@ def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable
     return table
 
 
-def _read_response(found: Gathered) -> None:
-    """Judge the lesions, and put what they say beside the clinical columns."""
-    settings = found.settings.response
-    if settings is None:
-        return
-    paths = {}
-    for key in ("lesions", "sdtm_tr", "sdtm_tu", "visits"):
-        text = getattr(settings, key)
-        if text is None:
-            continue
-        path = found.find(text, "response", key)
-        if path is None:
-            return
-        paths[key] = path
-    if found.settings.clinical is None and not found.sheet.frame.height:
-        samples = pl.DataFrame({"sample": found.image_samples}, schema={"sample": pl.String})
-        found.sheet = Sheet(samples)
-    with found.noting(("response",), next(iter(paths.values()))):
-        result = assessed(settings, paths)
-        made = response_sheet(result, settings.not_evaluable)
-        twice = [name for name in made.names() if name in found.sheet.names()]
-        if twice:
-            found.complain(
-                ("response",),
-                f"[response] makes {shown(twice)}, which [clinical] has, too.",
-                'Give the clinical column another name: recist = { column = "responder", … }.',
-            )
-            return
-        found.response = result
-        found.sheet = beside(found.sheet, made)
-
-
 def _read_layers(found: Gathered) -> None:
     known = {*found.image_samples, *found.sheet.samples}
     scans: dict[str, list[Scan]] = {}
@@ -456,19 +425,6 @@ def _read_repeats(found: Gathered) -> None:
             continue
         with found.noting(at, path):
             found.repeats |= repeated_tables(settings, path)
-
-
-def _read_places(found: Gathered) -> None:
-    """Read each gene annotation once, whatever analyses name it."""
-    for section in ("associate", "gwas"):
-        for place, item in enumerate(getattr(found.settings, section)):
-            if item.genes is None or item.genes in found.places:
-                continue
-            path = found.find(item.genes, section, place, "genes")
-            if path is None:
-                continue
-            with found.noting((section, place, "genes"), path):
-                found.places[item.genes] = read_genes(path)
 
 
 def _match_people(found: Gathered) -> None:

@@ -7,18 +7,52 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from radgen.errors import shown
 from radgen.study.schema.sources import ColumnSettings
 from radgen.study.schema.treatment import RESPONSE_TIME, ResponseSettings
-from radgen.study.sheet import Sheet, clean_ids
+from radgen.study.sheet import Sheet, beside, clean_ids
 
 if TYPE_CHECKING:
     from radgen.phenotype.response import ResponseResult
+    from radgen.study.gather import Gathered
 
-__all__ = ["assessed", "response_sheet"]
+__all__ = ["assessed", "read_response", "response_sheet"]
 
 _RESPONDED = ("CR", "PR", "CMR", "PMR")
 _CONTROLLED = (*_RESPONDED, "SD", "Non-CR/Non-PD", "SMD")
 _ORDER = ("PD", "Non-CR/Non-PD", "SD", "PR", "CR", "PMD", "SMD", "PMR", "CMR")
+
+
+def read_response(found: Gathered) -> None:
+    """Judge the lesions, and put what they say beside the clinical columns."""
+    settings = found.settings.response
+    if settings is None:
+        return
+    paths = {}
+    for key in ("lesions", "sdtm_tr", "sdtm_tu", "visits"):
+        text = getattr(settings, key)
+        if text is None:
+            continue
+        path = found.find(text, "response", key)
+        if path is None:
+            return
+        paths[key] = path
+    if found.settings.clinical is None and not found.sheet.frame.height:
+        samples = pl.DataFrame({"sample": found.image_samples}, schema={"sample": pl.String})
+        found.sheet = Sheet(samples)
+    with found.noting(("response",), next(iter(paths.values()))):
+        result = assessed(settings, paths)
+        made = response_sheet(result, settings.not_evaluable)
+        twice = [name for name in made.names() if name in found.sheet.names()]
+        if twice:
+            found.complain(
+                ("response",),
+                f"[response] makes {shown(twice)}, which [clinical] has, too.",
+                'Give the clinical column another name: recist = { column = "responder", … }.',
+            )
+            return
+        found.response = result
+        found.sheet = beside(found.sheet, made)
 
 
 def assessed(settings: ResponseSettings, paths: dict[str, Path]) -> ResponseResult:

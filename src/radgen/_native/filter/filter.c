@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define CHUNK 256
+#define LINES 16
 
 /* AVX2 without FMA: the same roundings on every machine. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
@@ -28,6 +29,11 @@ struct pass {
 
 struct axis {
     Py_ssize_t n_outer, n_in, n_inner, n_out, n_taps;
+};
+
+/* Weights of x now and before, of x after, and of the response before (or after). */
+struct recursion {
+    double n[4], m[4], d[4];
 };
 
 /* Index of the voxel that stands for index `at` beyond the ends; -1 = zero. */
@@ -53,12 +59,14 @@ static Py_ssize_t edge(Py_ssize_t at, Py_ssize_t n, int boundary) {
 #define NAME(name) name##_f32
 #include "convolve.h"
 #include "resample.h"
+#include "recursive.h"
 #undef REAL
 #undef NAME
 #define REAL double
 #define NAME(name) name##_f64
 #include "convolve.h"
 #include "resample.h"
+#include "recursive.h"
 #undef REAL
 #undef NAME
 
@@ -266,6 +274,43 @@ static PyObject *spline_axis(PyObject *self, PyObject *args) {
     return finish(views, held, 2, wrong, 0);
 }
 
+static PyObject *recursive_axis(PyObject *self, PyObject *args) {
+    PyObject *objects[3];
+    Py_buffer views[3];
+    struct axis a;
+    Py_ssize_t first;
+    const char *wrong = NULL;
+    int status = 0;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOnnnnn", &objects[0], &objects[1], &objects[2], &a.n_outer,
+                          &a.n_in, &a.n_inner, &first, &a.n_out)) {
+        return NULL;
+    }
+    const int held = take(objects, views, 3);
+    if (held == 3) {
+        wrong = axis_problem(&views[0], &views[1], &a);
+        if (wrong == NULL && (first < 0 || a.n_out > a.n_in - first)) {
+            wrong = "first and n_out must lie within n_in";
+        }
+        if (wrong == NULL && (views[2].format == NULL || strcmp(views[2].format, "d") != 0 ||
+                              views[2].len != sizeof(struct recursion))) {
+            wrong = "weights must be a float64 array of 12 values";
+        }
+        if (wrong == NULL) {
+            struct recursion r;
+            memcpy(&r, views[2].buf, sizeof r);
+            Py_BEGIN_ALLOW_THREADS
+            if (strcmp(views[0].format, "f") == 0) {
+                status = recursive_f32(views[0].buf, views[1].buf, &a, first, &r);
+            } else {
+                status = recursive_f64(views[0].buf, views[1].buf, &a, first, &r);
+            }
+            Py_END_ALLOW_THREADS
+        }
+    }
+    return finish(views, held, 3, wrong, status);
+}
+
 static PyMethodDef methods[] = {
     {"correlate_axis", correlate_axis, METH_VARARGS,
      "correlate_axis(in, out, weights, n_outer, n_in, n_inner, first, n_out, before, boundary)\n"
@@ -277,6 +322,10 @@ static PyMethodDef methods[] = {
     {"spline_axis", spline_axis, METH_VARARGS,
      "spline_axis(in, out, n_outer, n_in, n_inner, n_out, low)\n"
      "Cubic B-spline coefficients of rows low .. low + n_out - 1, the ends repeated for ever."},
+    {"recursive_axis", recursive_axis, METH_VARARGS,
+     "recursive_axis(in, out, weights, n_outer, n_in, n_inner, first, n_out)\n"
+     "Rows first .. first + n_out - 1 of a recursive filter of fourth order, the ends repeated for "
+     "ever; weights: four of the values from here back, four of those ahead, four of the response."},
     {NULL, NULL, 0, NULL},
 };
 

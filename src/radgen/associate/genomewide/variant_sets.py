@@ -231,20 +231,9 @@ def burden(
         raise InputError("kinship and loco stand for the same background: give one of them.")
     genotypes, strangers = _with_kin(genotypes, kinship)
     data = coded_missing(prepare(genotypes, phenotypes, covariates, traits), model)
-    ids = data.genotypes.variants["id"].to_list()
-    wanted = {name for members in sets.values() for name in members}
-    place: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        if name in wanted and name in place:
-            raise InputError(f"The genotypes hold two variants called {name!r}: make ids unique.")
-        if name in wanted:
-            place[name] = row
     nulls = SetNulls(data, model, variance, kinship=kinship, loco=loco)
     options = SetOptions(bounds, allele, weights, beta, min_mac, quadrature)
-    members = {
-        name: sorted({place[item] for item in items if item in place})
-        for name, items in sets.items()
-    }
+    members = _members(data.genotypes, sets)
     rows: list[dict[str, Any]] = []
     saddled, shares = False, {}
     with progress("Testing sets", len(sets)) as tick:
@@ -296,6 +285,27 @@ def _with_kin(
     names = shown([genotypes.samples[row] for row in lost])
     note = f"{len(lost)} samples are not in the kinship and were left out: {names}."
     return genotypes.take_samples(rows), (note,)
+
+
+def _members(genotypes: GenotypeMatrix, sets: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
+    """Return the rows of the variants of each set that the genotypes have.
+
+    Raises
+    ------
+    InputError
+        If two variants of a set have one id.
+    """
+    wanted = {name for items in sets.values() for name in items}
+    place: dict[str, int] = {}
+    for row, name in enumerate(genotypes.variants["id"].to_list()):
+        if name in wanted and name in place:
+            raise InputError(f"The genotypes hold two variants called {name!r}: make ids unique.")
+        if name in wanted:
+            place[name] = row
+    return {
+        name: sorted({place[item] for item in items if item in place})
+        for name, items in sets.items()
+    }
 
 
 def _by_place(members: Mapping[str, list[int]], nulls: SetNulls) -> dict[str | None, list[str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from radgen.errors import InputError
 from radgen.features.extraction import LONG_SCHEMA, named_masks
 from radgen.features.pyradiomics.classes import CLASSES, FEATURES, Levels
 from radgen.features.pyradiomics.images import (
+    Crop,
     crop_to,
     label_mask,
     prepare,
@@ -37,12 +41,13 @@ from radgen.types import Geometry, ImageVolume, Mask
 __all__ = ["RadiomicsFeatureExtractor", "extract_pyradiomics"]
 
 Value = float | str | tuple[float, ...] | dict[str, Any] | sitk.Image
+Row = tuple[str, str, str, float]
 _DEFAULT_CLASSES = tuple(name for name in FEATURES if name != "shape2D")
 
 
 def _measure(
-    image: sitk.Image, mask: sitk.Image, parameters: Parameters
-) -> Iterator[tuple[str, str, str, float]]:
+    image: sitk.Image, mask: sitk.Image, parameters: Parameters, threads: int | None = None
+) -> Iterator[Row]:
     """Yield (image type, class, feature, value) in PyRadiomics' order."""
     settings = parameters.settings
     mask = label_mask(mask, settings)
@@ -62,11 +67,23 @@ def _measure(
         if name in features:
             levels = Levels(crop_to(values, shaped, shape_box, spacing), settings)
             yield from _wanted("original", name, levels, features[name])
-    for title, array, own in responses(image, inside, parameters.image_types, settings):
-        levels = Levels(crop_to(array, inside, box, spacing), own)
-        for name, wanted in features.items():
-            if not name.startswith("shape"):
-                yield from _wanted(title, name, levels, wanted)
+    mask_part = np.ascontiguousarray(inside[box])
+
+    def rows_of(title: str, part: Any, own: Mapping[str, Any]) -> list[Row]:
+        levels = Levels(Crop(part, mask_part, spacing), own)
+        names = [name for name in features if not name.startswith("shape")]
+        return [row for name in names for row in _wanted(title, name, levels, features[name])]
+
+    waiting: deque[Future[list[Row]]] = deque()
+    n_threads = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(n_threads) as pool:
+        types = parameters.image_types
+        for response in responses(image, inside, types, settings, box, threads=n_threads):
+            waiting.append(pool.submit(rows_of, *response))
+            if len(waiting) > 2 * n_threads:  # few responses are held in memory
+                yield from waiting.popleft().result()
+        for rows in waiting:
+            yield from rows.result()
 
 
 def _maps(
@@ -84,8 +101,10 @@ def _maps(
     start = [part.start for part in box][::-1]
     region = inside if settings.get("maskedKernel", True) else np.ones_like(inside)
     features = parameters.features or dict.fromkeys(_DEFAULT_CLASSES, ())
-    for title, array, own in responses(image, inside, parameters.image_types, settings):
-        voxels = Voxels(Levels(crop_to(array, region, box, spacing), own), inside[box])
+    region_part = np.ascontiguousarray(region[box])
+    types, threads = parameters.image_types, os.cpu_count() or 1
+    for title, part, own in responses(image, inside, types, settings, box, threads=threads):
+        voxels = Voxels(Levels(Crop(part, region_part, spacing), own), inside[box])
         for name, wanted in features.items():
             if name.startswith("shape"):
                 continue
@@ -97,9 +116,7 @@ def _maps(
                 yield title, name, feature, found
 
 
-def _wanted(
-    title: str, name: str, levels: Levels, wanted: tuple[str, ...]
-) -> Iterator[tuple[str, str, str, float]]:
+def _wanted(title: str, name: str, levels: Levels, wanted: tuple[str, ...]) -> Iterator[Row]:
     found = CLASSES[name](levels)
     for feature in wanted or FEATURES[name]:
         yield title, name, feature, found[feature]
@@ -301,6 +318,7 @@ def extract_pyradiomics(
     *,
     parameters: Parameters | None = None,
     sample: str = "",
+    threads: int | None = None,
 ) -> pl.DataFrame:
     """Return PyRadiomics' features of every region of a scan as a long table.
 
@@ -314,6 +332,8 @@ def extract_pyradiomics(
         As read by `read_parameters`; None = PyRadiomics' defaults.
     sample : str
         Id of the sample.
+    threads : int or None
+        Threads that share the image types; None = as many as there are processors.
 
     Returns
     -------
@@ -332,7 +352,7 @@ def extract_pyradiomics(
     rows: list[tuple[Any, ...]] = []
     for region, mask in named_masks(masks):
         try:
-            found = list(_measure(scan, _to_itk(mask), chosen))
+            found = list(_measure(scan, _to_itk(mask), chosen, threads))
         except InputError as error:
             rows.append((sample, region, *[""] * 5, float("nan"), "", "failed", str(error)))
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from radgen.errors import GeometryError, InputError, shown
 from radgen.features.pyradiomics.patterns import patterns_2d, patterns_3d
+from radgen.features.pyradiomics.recursive import recursive_laplacian
 from radgen.image.grid import bounding_box
 
 __all__ = ["Crop", "crop_to", "label_mask", "prepare", "resegment_mask", "responses", "roi_box"]
@@ -205,49 +207,62 @@ def responses(
     inside: Array,
     types: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, Any],
-) -> Iterator[tuple[str, sitk.Image | Array, Mapping[str, Any]]]:
-    """Yield (name, image or array, settings) of each enabled image type."""
+    box: Box,
+    *,
+    threads: int,
+) -> Iterator[tuple[str, Array, Mapping[str, Any]]]:
+    """Yield (name, values within the box, settings) of each enabled image type."""
     for kind, own in types.items():
         merged = {**settings, **own}
-        if kind == "Original":
-            yield "original", sitk.GetArrayViewFromImage(image), merged
-        elif kind == "LoG":
-            yield from _laplacians(image, merged)
-        elif kind == "Wavelet":
-            yield from _wavelets(sitk.GetArrayFromImage(image), merged)
-        elif kind == "Gradient":
-            gradient = sitk.GradientMagnitudeImageFilter()
-            gradient.SetUseImageSpacing(merged.get("gradientUseSpacing", True))
-            yield "gradient", sitk.GetArrayFromImage(gradient.Execute(image)), merged
-        elif kind == "LBP2D":
-            yield "lbp-2D", patterns_2d(sitk.GetArrayFromImage(image), merged), merged
-        elif kind == "LBP3D":
-            for name, array in patterns_3d(sitk.GetArrayFromImage(image), inside, merged):
-                yield name, array, merged
-        else:
-            array = sitk.GetArrayFromImage(image).astype(np.float64)
-            yield kind.lower(), _POINTWISE[kind](array), merged
+        if kind == "LoG":
+            yield from _laplacians(image, merged, box, threads)
+            continue
+        for name, array in _whole(kind, image, inside, merged):
+            yield name, array[box], merged
+
+
+def _whole(
+    kind: str, image: sitk.Image, inside: Array, settings: Mapping[str, Any]
+) -> Iterator[tuple[str, Array]]:
+    """Yield (name, array) of an image type that is computed everywhere."""
+    if kind == "Original":
+        yield "original", sitk.GetArrayViewFromImage(image)
+    elif kind == "Wavelet":
+        yield from _wavelets(sitk.GetArrayFromImage(image), settings)
+    elif kind == "Gradient":
+        gradient = sitk.GradientMagnitudeImageFilter()
+        gradient.SetUseImageSpacing(settings.get("gradientUseSpacing", True))
+        yield "gradient", sitk.GetArrayFromImage(gradient.Execute(image))
+    elif kind == "LBP2D":
+        yield "lbp-2D", patterns_2d(sitk.GetArrayFromImage(image), settings)
+    elif kind == "LBP3D":
+        yield from patterns_3d(sitk.GetArrayFromImage(image), inside, settings)
+    else:
+        array = sitk.GetArrayFromImage(image).astype(np.float64)
+        yield kind.lower(), _POINTWISE[kind](array)
 
 
 def _laplacians(
-    image: sitk.Image, settings: Mapping[str, Any]
+    image: sitk.Image, settings: Mapping[str, Any], box: Box, threads: int
 ) -> Iterator[tuple[str, Array, Mapping[str, Any]]]:
     size, spacing = np.array(image.GetSize()), np.array(image.GetSpacing())
-    for sigma in settings.get("sigma") or ():
+    sigmas = settings.get("sigma") or ()
+    for sigma in sigmas:
         if not sigma > 0:
             raise InputError(f"A LoG sigma is positive, not {sigma}.")
         if size.min() < 4 or (size < np.ceil(sigma / spacing) + 1).any():
             raise InputError(f"The image is too small for a LoG of {sigma} mm.")
-        laplacian = sitk.LaplacianRecursiveGaussianImageFilter()
-        laplacian.SetNormalizeAcrossScale(True)
-        laplacian.SetSigma(sigma)
-        name = f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D"
-        yield name, sitk.GetArrayFromImage(laplacian.Execute(image)), settings
+    array = sitk.GetArrayViewFromImage(image)
+
+    def filtered(sigma: float) -> NDArray[np.float32]:
+        return recursive_laplacian(array, spacing[::-1].tolist(), sigma, box)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for sigma, response in zip(sigmas, pool.map(filtered, sigmas), strict=True):
+            yield f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", response, settings
 
 
-def _wavelets(
-    array: Array, settings: Mapping[str, Any]
-) -> Iterator[tuple[str, Array, Mapping[str, Any]]]:
+def _wavelets(array: Array, settings: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
     """Yield the bands of a periodic stationary transform, levels and letters as PyRadiomics."""
     from radgen.features.pyradiomics.wavelet import stationary_bands
 
@@ -265,8 +280,8 @@ def _wavelets(
         number = step - start + 1
         prefix = "wavelet" if number == 1 else f"wavelet{number}"
         for name, band in bands.items():
-            yield f"{prefix}-{name}", band[inner], settings
-    yield f"wavelet{level if level > 1 else ''}-{low}", data[inner], settings
+            yield f"{prefix}-{name}", band[inner]
+    yield f"wavelet{level if level > 1 else ''}-{low}", data[inner]
 
 
 def _square(x: Array) -> Array:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from radgen.image.filters._engine import convolve_axis
 from radgen.image.filters.wavelet import wavelet_kernels
 
 __all__ = ["stationary_bands"]
-
-
-def _along(array: NDArray[Any], kernel: tuple[float, ...], axis: int) -> NDArray[Any]:
-    """Return the circular convolution whose centre is the kernel's middle tap."""
-    from scipy.ndimage import convolve1d
-
-    return np.asarray(convolve1d(array, kernel, axis=axis, mode="wrap"))
 
 
 def stationary_bands(array: NDArray[Any], wavelet: str, axes: list[int]) -> dict[str, NDArray[Any]]:
@@ -40,7 +33,7 @@ def stationary_bands(array: NDArray[Any], wavelet: str, axes: list[int]) -> dict
     bands = {"": array}
     for axis in axes:
         bands = {
-            name + letter: _along(band, kernels[letter], axis)
+            name + letter: convolve_axis(band, kernels[letter], axis, "periodic")
             for name, band in bands.items()
             for letter in "LH"
         }
