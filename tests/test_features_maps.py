@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
 
+from radgen._native import _image
 from radgen.errors import InputError
 from radgen.features import Discretisation, ExtractionSettings, extract, feature_maps
 from radgen.features._view import directions
+from radgen.features._windows import window_pairs
 from radgen.features.maps import MAP_FAMILIES, chosen_maps
 from radgen.types import Geometry, ImageVolume, Mask
 
@@ -176,6 +180,32 @@ def test_maximal_correlation_map(top: int) -> None:
         expected = second_root(padded[z : z + 3, y : y + 3, x : x + 3], steps)
         # eigvals of a matrix that is not symmetric has half the digits
         assert array[z, y, x] == pytest.approx(expected, abs=2e-7, nan_ok=True)
+
+
+@pytest.mark.parametrize(("size", "top"), [((3, 3, 3), 30), ((5, 5, 5), 60), ((1, 9, 9), 60)])
+def test_maximal_correlation_kernel_is_its_definition(size, top) -> None:
+    """Windows of few and of many levels: eigenvalues of the symmetric form, to nine digits."""
+    levels = np.random.default_rng(4).integers(0, top + 1, size).astype(np.uint16)
+    levels = np.where(levels % 3 == 0, levels % 7, levels).astype(np.uint16)
+    steps = directions(in_plane=size[0] == 1)
+    pairs, first = window_pairs(size, size, steps)
+    centre = np.full(9, levels.size // 2, np.int64)
+    for merged in (0, 1):
+        out = np.empty((26, 9))
+        _image.glcm_maps(levels.ravel(), centre, pairs, first, top, levels.size, merged, out)
+        matrices = np.zeros((len(steps), top, top))
+        for d, (start, stop) in enumerate(itertools.pairwise(first)):
+            for a, b in levels.ravel()[levels.size // 2 + pairs[start:stop]]:
+                if a and b:
+                    matrices[d, a - 1, b - 1] += 1
+                    matrices[d, b - 1, a - 1] += 1
+        roots = []
+        for p in [matrices.sum(axis=0)] if merged else matrices:
+            filled = p.any(axis=0)
+            root = np.sqrt(p.sum(axis=0)[filled])
+            moduli = np.abs(np.linalg.eigvalsh(p[filled][:, filled] / np.outer(root, root)))
+            roots.append(np.sort(moduli)[-2])
+        np.testing.assert_allclose(out[25], np.mean(roots), rtol=0, atol=1e-9)
 
 
 def test_maps_lie_on_the_grid_of_the_image() -> None:
