@@ -89,6 +89,8 @@ def test_the_kernel_of_folds_refuses_shapes_that_disagree() -> None:
         given = [*good[:at], bad, *good[at + 1 :]]
         with pytest.raises(ValueError, match="shapes disagree"):
             _tracer.convolve(*given)
+    with pytest.raises(ValueError, match="float64"):
+        _tracer.convolve(np.zeros(10, np.float32), *good[1:])
 
 
 def test_standard_errors_are_those_of_repeated_noise() -> None:

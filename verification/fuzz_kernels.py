@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from radgen._native import _filter, _image
+from radgen._native import _filter, _image, _tracer
 
 DTYPES = (np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float64, np.int16, np.float32)
 
@@ -251,6 +251,15 @@ def whole_call(f: Fuzzer) -> tuple[Any, ...]:
     return f.spoil(values + low), low, f.spoil(np.zeros(f.number(1, 60) % 1000, np.int64))
 
 
+def fold_call(f: Fuzzer) -> tuple[Any, ...]:
+    n, rows = int(f.rng.integers(0, 40)), int(f.rng.integers(0, 9))
+    times = np.cumsum(f.rng.uniform(0.01, 1.0, n)) if f.chance(0.8) else f.rng.normal(size=n)
+    inputs = f.rng.normal(size=n if f.chance(0.5) else (rows, n))
+    rates = 10.0 ** f.rng.uniform(-9, 4, rows) * f.number(0, 1)
+    given = [f.spoil(item) for item in (times, inputs, rates, np.zeros((rows, n)))]
+    return tuple(given)
+
+
 def axis_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     outer, size, inner = (int(n) for n in f.rng.integers(1, 40, 3))
     dtype = np.float32 if f.chance(0.5) else np.float64
@@ -303,6 +312,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "whole_counts": whole_call,
     "level_counts": level_call,
     "number_levels": lambda f: number_call(f, levels=True),
+    "convolve": fold_call,
     "correlate_axis": lambda f: axis_call(f, what="correlate"),
     "gather_axis": lambda f: axis_call(f, what="gather"),
     "spline_axis": lambda f: axis_call(f, what="spline"),
@@ -322,7 +332,8 @@ def run(name: str, seed: int) -> str:
     """Return "refused" or "computed"; let any other exception pass."""
     arguments = CALLS[name](Fuzzer(seed))
     results = []
-    module = _filter if name.endswith("_axis") else _image
+    homes = (_image, _filter, _tracer)
+    module = next(home for home in homes if hasattr(home, name))
     for _ in range(2):
         given = [fresh(argument) for argument in arguments]
         try:

@@ -6,6 +6,14 @@ from typing import TYPE_CHECKING, Any
 from radgen.image.agreement import ContourAgreement, contour_agreement, dice
 from radgen.image.bias import correct_bias_field
 from radgen.image.discretise import Discretised, discretise
+from radgen.image.dose import (
+    DoseVolume,
+    complication_probability,
+    dose_change,
+    dose_volume,
+    equivalent_dose,
+    equivalent_uniform_dose,
+)
 from radgen.image.filters import FilterSettings, apply_filter, apply_filters
 from radgen.image.grid import bounding_box, crop, crop_geometry, pad, to_canonical
 from radgen.image.normalise import normalise
@@ -56,6 +64,7 @@ _LAZY = {
 __all__ = [
     "ContourAgreement",
     "Discretised",
+    "DoseVolume",
     "FilterSettings",
     "HabitatMap",
     "HabitatModel",
@@ -69,6 +78,7 @@ __all__ = [
     "bounding_box",
     "closing",
     "combine",
+    "complication_probability",
     "components",
     "contour_agreement",
     "correct_bias_field",
@@ -77,6 +87,10 @@ __all__ = [
     "depth_mm",
     "dice",
     "discretise",
+    "dose_change",
+    "dose_volume",
+    "equivalent_dose",
+    "equivalent_uniform_dose",
     "fill_holes",
     "grow",
     "heterogeneity",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ def frames_of(header: Any, path: Path) -> list[Frame]:
     """
     number = int(header.get("NumberOfFrames", 1) or 1)
     groups = header.get("PerFrameFunctionalGroupsSequence")
+    if groups is None and header.get("GridFrameOffsetVector") is not None:
+        return _dose_planes(header, path, number)
     if groups is None:
         if number > 1:
             raise FormatError(
@@ -109,6 +111,31 @@ def stack(
     except (InputError, GeometryError) as error:
         raise FormatError(f"The grid is unusable: {error}", path=path) from error
     return geometry, ordered, times
+
+
+def _dose_planes(header: Any, path: Path, number: int) -> list[Frame]:
+    """Return the planes of an RTDOSE: one position, and how far the others lie along the normal."""
+    try:
+        offsets = np.array([float(x) for x in header.GridFrameOffsetVector])
+        scaling = float(header.DoseGridScaling)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise FormatError(
+            "The planes or the scaling of the dose cannot be read. Export it again.", path=path
+        ) from error
+    if len(offsets) != number or not np.isfinite([*offsets, scaling]).all() or scaling <= 0:
+        raise FormatError(
+            f"The dose has {number} planes, {len(offsets)} offsets and the scaling {scaling:g}. "
+            "Export it again.",
+            path=path,
+        )
+    first = _frame([header], header, path, 0)
+    normal = np.cross(first.row, first.column)
+    # The first offset is 0, or the place of the first plane itself (axial grids).
+    along = offsets - offsets[0]
+    return [
+        replace(first, index=k, position=first.position + step * normal, slope=scaling)
+        for k, step in enumerate(along)
+    ]
 
 
 def _frame(places: list[Any], header: Any, path: Path, index: int) -> Frame:

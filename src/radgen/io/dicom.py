@@ -235,6 +235,9 @@ def _quantity(header: Any, as_suv: bool) -> tuple[str, str]:
         return "SUV", "g/mL"
     if modality == "CT":
         return "HU", "HU"
+    if modality == "RTDOSE":
+        gray = str(header.get("DoseUnits", "")).upper() == "GY"
+        return "dose", "Gy" if gray else "relative"
     if modality == "PT":
         unit = {"BQML": "Bq/mL", "GML": "g/mL", "CNTS": "counts"}.get(
             str(header.get("Units", "")), "a.u."

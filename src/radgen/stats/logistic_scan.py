@@ -164,7 +164,16 @@ def wald_block(g: Array, null: NullLogistic, *, known: NDArray[np.bool_] | None 
     BlockFit
         ``converged`` is False under separation.
     """
-    return _newton(g, null, known, firth=False)
+    fit = _newton(g, null, known, firth=False)
+    rest = np.flatnonzero(~fit.converged)
+    if not len(rest):
+        return fit
+    # Plain steps may swing to and fro about a maximum, where few carriers hold it. Such rows, and
+    # those without a maximum, set out again with steps that may not lose likelihood.
+    again = _newton(g[rest], null, None if known is None else known[rest], firth=False, slow=True)
+    beta, se, done = fit.beta.copy(), fit.se.copy(), fit.converged.copy()
+    beta[rest], se[rest], done[rest] = again.beta, again.se, again.converged
+    return BlockFit(beta, se, fit.deviance_drop, done)
 
 
 def firth_block(
@@ -294,8 +303,12 @@ def _newton(  # noqa: PLR0915 - one loop whose steps share their arrays
     *,
     firth: bool,
     held: bool = False,
+    slow: bool = False,
 ) -> BlockFit:
-    """Fit a block; with `held` the variant's coefficient stays 0 but counts in the penalty."""
+    """Fit a block; with `held` the variant's coefficient stays 0 but counts in the penalty.
+
+    Steps of Firth's fit, and all steps where `slow` is set, may not lose likelihood.
+    """
     m, c = len(g), null.x.shape[1]
     pairs, place = _pairs(null.x)
     g = g if known is None else np.where(known, g, 0.0)
@@ -305,7 +318,7 @@ def _newton(  # noqa: PLR0915 - one loop whose steps share their arrays
     damp, before = np.ones(m), np.full(m, np.inf)
     done = np.zeros(m, bool)
     active = np.arange(m)
-    for _ in range(_STEPS * (5 if firth else 1)):
+    for _ in range(_STEPS * (5 if firth else 2 if slow else 1)):
         mask = None if known is None else known[active]
         ga, ba = g[active], beta[active]
         mu = sigmoid(ba[:, :c] @ null.x.T + ba[:, c:] * ga + null.offset)
@@ -317,11 +330,14 @@ def _newton(  # noqa: PLR0915 - one loop whose steps share their arrays
         good = _invertible(information)
         information[~good] = np.eye(c + 1)
         inverse: Array = np.asarray(np.linalg.inv(information), np.float64)
-        worse = ~good if firth else np.zeros(len(active), bool)
-        if firth:
-            value = _penalised(null, mu, mask, information)
+        worse = ~good if firth or slow else np.zeros(len(active), bool)
+        if firth or slow:
+            value = _likelihood(null, mu, mask)
+            if firth:
+                value += 0.5 * np.linalg.slogdet(information)[1]
             worse |= value < best[active] - 1e-10 * np.abs(value)
             best[active] = np.where(worse, best[active], value)
+        if firth:
             hat = _leverage(np.asarray(w, np.float64), ga, null.x, inverse)
             residual = residual + hat * (0.5 - mu)
         score = np.column_stack([residual @ null.x, np.einsum("mn,mn->m", residual, ga)])
@@ -379,12 +395,9 @@ def _leverage(w: Array, g: Array, x: Array, inverse: Array) -> Array:
     return out * w
 
 
-def _penalised(
-    null: NullLogistic, mu: Array, mask: NDArray[np.bool_] | None, information: Array
-) -> Array:
-    """Return log likelihood plus half the log determinant of the information."""
-    likely = np.maximum(np.where(null.y > 0.5, mu, 1.0 - mu), 1e-300)
-    each = np.log(likely)
+def _likelihood(null: NullLogistic, mu: Array, mask: NDArray[np.bool_] | None) -> Array:
+    """Return the log likelihood of each variant's fit."""
+    each = np.log(np.maximum(np.where(null.y > 0.5, mu, 1.0 - mu), 1e-300))
     if mask is not None:
         each = each * mask
-    return np.asarray(each.sum(axis=1) + 0.5 * np.linalg.slogdet(information)[1])
+    return np.asarray(each.sum(axis=1))

@@ -126,7 +126,7 @@ static PyObject *py_number_levels(PyObject *self, PyObject *args)
 
 /* Count values low, low + 1, … up to n of them. Returns 0 at the first block with another value. */
 CLONES static int count_whole(const double *values, ptrdiff_t count, double low, ptrdiff_t n,
-                              int64_t *out)
+                              uint64_t *out)
 {
     for (ptrdiff_t from = 0; from < count; from += PART) {
         int32_t at[PART], good = 1;
@@ -175,7 +175,7 @@ enum { SIDE = 4 }; /* counts side by side, so that equal neighbours do not wait 
 
 /* Count levels below n. Returns 0 where one is not. */
 #define COUNT(name, type)                                                                          \
-    static int name(const type *levels, ptrdiff_t count, ptrdiff_t n, int64_t *room)               \
+    static int name(const type *levels, ptrdiff_t count, ptrdiff_t n, uint64_t *room)               \
     {                                                                                              \
         type most = 0;                                                                             \
         for (ptrdiff_t i = 0; i < count; i++) {                                                    \
@@ -201,7 +201,7 @@ static PyObject *py_level_counts(PyObject *self, PyObject *args)
         return NULL;
     }
     const ptrdiff_t count = a[0].view.shape[0], n = a[1].view.shape[0];
-    int64_t *out = a[1].view.buf, *room = calloc((size_t)n * SIDE + 1, sizeof *room);
+    uint64_t *out = a[1].view.buf, *room = calloc((size_t)n * SIDE + 1, sizeof *room);
     int good = 0;
     if (room == NULL) {
         PyErr_NoMemory();

@@ -7,6 +7,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <math.h>
+#include <string.h>
 
 #define SMALL 1e-3
 #define SAME 1e-12
@@ -43,6 +44,18 @@ static void fold(const double *times, const double *input, double rate, Py_ssize
     }
 }
 
+static int take(PyObject *object, Py_buffer *view, int writable)
+{
+    const int flags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0);
+    const int held = PyObject_GetBuffer(object, view, flags) == 0;
+    if (held && view->format != NULL && strcmp(view->format, "d") == 0)
+        return 0;
+    if (held)
+        PyBuffer_Release(view);
+    PyErr_SetString(PyExc_ValueError, "convolve: needed are float64 arrays, contiguous");
+    return -1;
+}
+
 PyDoc_STRVAR(convolve_doc,
              "convolve(times, inputs, rates, out)\n\n"
              "Fill out (n_rows, n_times), float64, with the folds of inputs (1 or n_rows, n_times)\n"
@@ -57,10 +70,8 @@ static PyObject *convolve(PyObject *self, PyObject *args)
     (void)self;
     if (!PyArg_ParseTuple(args, "OOOO", &objects[0], &objects[1], &objects[2], &objects[3]))
         return NULL;
-    for (; taken < 4; taken++)
-        if (PyObject_GetBuffer(objects[taken], &views[taken],
-                               PyBUF_C_CONTIGUOUS | (taken == 3 ? PyBUF_WRITABLE : 0)) < 0)
-            break;
+    while (taken < 4 && take(objects[taken], &views[taken], taken == 3) == 0)
+        taken++;
     if (taken == 4) {
         const Py_ssize_t n = views[0].len / word, rows = views[2].len / word;
         const int shared = views[1].len == n * word;

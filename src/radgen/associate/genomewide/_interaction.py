@@ -19,9 +19,9 @@ from radgen.associate.genomewide._input import GwasInput
 from radgen.associate.genomewide._logistic import binary
 from radgen.associate.genomewide._rows import TestRows, join_rows
 from radgen.associate.genomewide._score import known_mask, narrow, people_of
-from radgen.errors import FitError, InputError, shown
+from radgen.errors import InputError, shown
 from radgen.genome._blocks import BlockSource, CentredBlock
-from radgen.stats.cox import fit_cox
+from radgen.stats.cox_pairs import CoxPairs
 from radgen.stats.firth import firth
 from radgen.stats.interaction_scan import PairFit, linear_pairs, logistic_pairs
 from radgen.stats.logistic_scan import NullLogistic, fit_null
@@ -62,13 +62,11 @@ def modifier_column(data: GwasInput, name: str) -> int:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Trait:
-    """A binary or survival trait: who is used, the null or design, and times with events."""
+    """A binary or survival trait: who is used, and the model of one of them without a variant."""
 
     used: NDArray[np.int64]
     null: NullLogistic | None
-    x: Array
-    time: Array
-    event: NDArray[np.bool_]
+    survival: CoxPairs | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -134,7 +132,7 @@ class InteractionScan:
                 if known is not None and np.isnan(known).any():
                     raise InputError(f"Trait {name!r} has no prediction; leave it out (traits).")
                 null = fit_null(binary(name, y[used]), basis(x[used]), known)
-                traits.append(_Trait(used, null, null.x, y[used], y[used] > 0))
+                traits.append(_Trait(used, null, None))
                 continue
             event = events[:, number]
             used = np.flatnonzero(np.isfinite(y) & np.isfinite(event))
@@ -144,7 +142,8 @@ class InteractionScan:
                     f"Trait {name!r} has {int(event[used].sum())} events beside "
                     f"{design.shape[1]} covariates; needed are at least three more."
                 )
-            traits.append(_Trait(used, None, design, y[used], event[used] > 0))
+            survival = CoxPairs.of(design, y[used], event[used] > 0)
+            traits.append(_Trait(used, None, survival))
         return cls(shared[0], (), tuple(traits), *shared[1:])
 
     @property
@@ -213,8 +212,11 @@ class InteractionScan:
                 _penalised(fit, a, b, what.null, mask)
                 beta[some], cov[some] = fit.beta, fit.covariance
             else:
-                fit = _cox(a, b, what, mask, robust=self.robust)
-                beta[some], cov[some] = fit.beta, fit.covariance
+                assert what.survival is not None
+                found = what.survival.fit(a, b, mask, robust=self.robust)
+                beta[some, 0], cov[some, 0] = found
+                df[some] = np.inf
+                continue
             df[some] = fit.df
         return PairFit(beta, cov, df)
 
@@ -271,28 +273,3 @@ def _penalised(
             scale = 1.0 / length
             fit.beta[row, 0] = found.coef[-2:] * scale
             fit.covariance[row, 0] = found.cov[-2:, -2:] * scale[:, None] * scale
-
-
-def _cox(
-    a: Array, b: Array, trait: _Trait, known: NDArray[np.bool_] | None, *, robust: bool
-) -> PairFit:
-    """Return partial-likelihood fits; NaN where one does not converge or events are separated."""
-    m = len(a)
-    beta, cov = np.full((m, 1, 2), np.nan), np.full((m, 1, 2, 2), np.nan)
-    for row in range(m):
-        keep = np.ones(len(trait.time), bool) if known is None else known[row]
-        terms = np.column_stack([a[row], b[row]])[keep]
-        x = np.column_stack([trait.x[keep], terms])
-        centred = x - x.mean(axis=0)
-        length = np.sqrt((centred * centred).sum(axis=0))
-        if (length[-2:] <= _FLAT).any():
-            continue
-        unit = centred / np.where(length > 0, length, 1.0)
-        if np.linalg.svd(unit, compute_uv=False)[-1] < 1e-6:
-            continue
-        try:
-            found = fit_cox(x, trait.time[keep], trait.event[keep], robust=robust)
-        except FitError:
-            continue
-        beta[row, 0], cov[row, 0] = found.beta[-2:], found.covariance[-2:, -2:]
-    return PairFit(beta, cov, np.full(m, np.inf))
