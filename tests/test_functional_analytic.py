@@ -305,6 +305,27 @@ def test_maps_of_a_dynamic_series_give_the_kinetics_of_its_tissue() -> None:
     assert found.n_failed == 0
 
 
+@pytest.mark.parametrize("falls", [False, True])
+def test_the_artery_is_found_among_veins_and_tissue(falls: bool) -> None:
+    rng = np.random.default_rng(6)
+    artery, vein = (fn.population_input("parker", TIMES, arrival_s=t) for t in (14.0, 22.0))
+    kinds = {
+        "artery": artery, "vein": 0.9 * vein,
+        "tissue": fn.tissue_curve("extended-tofts", TIMES, artery, Ktrans=0.3, ve=0.4, vp=0.08),
+        "quiet": fn.tissue_curve("extended-tofts", TIMES, artery, Ktrans=0.01, ve=0.2, vp=0.02),
+    }  # fmt: skip
+    which = np.full((4, 30, 30), 3)
+    which[:, 2:4, 2:4], which[:, 10:13, 2:5], which[:, 15:25, 15:25] = 0, 1, 2
+    change = np.stack(list(kinds.values()))[which] + rng.normal(scale=0.02, size=(4, 30, 30, 150))
+    signal = 500 * np.exp(-0.1 * change) if falls else 100 + 20 * change
+    series = ImageVolume(
+        np.moveaxis(signal, -1, 0), Geometry.from_spacing((4, 30, 30)), modality="MR", times_s=TIMES
+    )
+    found = fn.find_artery(series, falls=falls)
+    assert found.n_voxels >= 5
+    assert (which[found.array] == 0).all()
+
+
 def test_a_mask_on_another_grid_and_impossible_numbers_are_refused() -> None:
     series, artery, tissue = _phantom()
     common: dict[str, Any] = {"flip_deg": 20.0, "repetition_s": 0.004, "t1": 1.2}

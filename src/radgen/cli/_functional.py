@@ -126,13 +126,24 @@ def map_or_number(text: str, option: str) -> ImageVolume | float:
     return volume
 
 
-def artery(text: str, scan: ImageVolume) -> Any:
-    """Return a population's name, a mask, or concentrations of a file of numbers."""
-    from radgen.functional import PopulationInput
+def artery(text: str, scan: ImageVolume, out: Path, *, falls: bool = False) -> Any:
+    """Return a population's name, a mask, or concentrations of a file of numbers.
+
+    "auto" looks for an artery and writes its mask into the folder of the maps.
+    """
+    from radgen.functional import PopulationInput, find_artery
     from radgen.functional.files import SUFFIXES
 
     if text in get_args(PopulationInput):
         return text
+    if text == "auto":
+        from radgen.io import write_mask
+
+        found = find_artery(scan, falls=falls)
+        out.mkdir(parents=True, exist_ok=True)
+        write_mask(found, out / "artery.nii.gz")
+        typer.echo(f"Artery of {found.n_voxels} voxels, look at it: {out / 'artery.nii.gz'}")
+        return found
     path = Path(text)
     if path.is_dir() or path.name.lower().endswith((*SUFFIXES, ".nhdr", ".mhd", ".dcm")):
         return mask(path, scan, "artery")

@@ -74,7 +74,7 @@ def dce(
     artery: Annotated[
         str,
         typer.Option(
-            help="Mask of an artery; a file of blood concentrations (mM); or parker, georgiou."
+            help="Mask of an artery; auto; a file of blood concentrations (mM); parker, georgiou."
         ),
     ],
     flip: Annotated[float, typer.Option(help="Flip angle, degrees.")],
@@ -101,8 +101,8 @@ def dce(
 
     scan = f.read(series, times=times)
     found = dce_maps(
-        scan, f.mask(mask, scan), arterial=f.artery(artery, scan), flip_deg=flip, repetition_s=tr,
-        t1=f.map_or_number(t1, "--t1"), t1_blood_s=t1_blood, b1=f.image(b1), relaxivity=relaxivity,
+        scan, f.mask(mask, scan), arterial=f.artery(artery, scan, out), flip_deg=flip,
+        repetition_s=tr, t1=f.map_or_number(t1, "--t1"), t1_blood_s=t1_blood, b1=f.image(b1), relaxivity=relaxivity,
         haematocrit=haematocrit, baseline=f.frames(baseline), model=model, delay_s=f.delay(delay),
     )  # fmt: skip
     f.write(found, out, scan, suffix, overlay=overlay)
@@ -142,7 +142,7 @@ def dsc(
     normal: Annotated[
         Path | None, typer.Option(help="Mask: normal-appearing white matter.")
     ] = None,
-    artery: Annotated[str, typer.Option(help="Mask of an artery, for CBF and MTT.")] = "",
+    artery: Annotated[str, typer.Option(help="Mask of an artery, or auto: for CBF and MTT.")] = "",
     intact: Annotated[Path | None, typer.Option(help="Mask: tissue that does not leak.")] = None,
     leakage: Annotated[bool, typer.Option(help="Correct for leaking contrast.")] = True,
     times: _Times = "",
@@ -158,7 +158,8 @@ def dsc(
     scan = f.read(series, times=times)
     found = dsc_maps(
         scan, f.mask(mask, scan), echo_s=te, baseline=f.frames(baseline),
-        arterial=f.artery(artery, scan) if artery else None, normal=f.mask(normal, scan, "normal"),
+        arterial=f.artery(artery, scan, out, falls=True) if artery else None,
+        normal=f.mask(normal, scan, "normal"),
         intact=f.mask(intact, scan, "intact"), leakage=leakage, method=method,
     )  # fmt: skip
     f.write(found, out, scan, suffix, overlay=overlay)

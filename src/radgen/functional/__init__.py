@@ -2,6 +2,7 @@
 
 from radgen.functional._voxels import ParameterMaps
 from radgen.functional.arterial import PopulationInput, bolus_arrival, population_input
+from radgen.functional.artery import find_artery
 from radgen.functional.dce import dce_maps, enhancement_maps
 from radgen.functional.diffusion import (
     apparent_diffusion,
@@ -59,6 +60,7 @@ __all__ = [
     "dsc_maps",
     "enhancement_maps",
     "enhancement_traits",
+    "find_artery",
     "fit_tracer",
     "fluctuation_amplitude",
     "incoherent_motion",
