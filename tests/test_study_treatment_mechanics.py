@@ -200,6 +200,35 @@ def test_what_cannot_be_is_told_before_the_run(
 
 
 @pytest.mark.parametrize(
+    ("criteria", "size", "words"),
+    [
+        ('criteria = "RANO"\nvolumes = true\nvisits = "visits.csv"', "volume (ml)", ("PR", "PD")),
+        ('criteria = "PERCIST"', "sulpeak", ("PMR", "PMD")),
+    ],
+)
+def test_gliomas_and_pet_of_a_study_become_outcomes(
+    folder: Path, criteria: str, size: str, words: tuple[str, str]
+) -> None:
+    lesions = pl.read_csv(folder / "lesions.csv")
+    changed = pl.col("diameter") * 0.2
+    small = pl.when(pl.col("diameter") < 30).then(changed * 0.5).otherwise(changed)
+    lesions.with_columns(small.alias(size)).drop("diameter").write_csv(folder / "lesions.csv")
+    lesions.select("patient", "visit", pl.lit("stable").alias("clinical")).unique(
+        maintain_order=True
+    ).write_csv(folder / "visits.csv")
+    text = RESPONSE + criteria + "\n" + TREATMENT.replace('"overall"', '"responder"')
+    study = _study(folder, text)
+    assert study.check() == []
+    run = study.run(folder / "out")
+    assert run.complete
+    best = run.results["Response to treatment"].frame["best"].to_list()
+    assert set(words) <= set(best)
+    assert run.results["Whom does the drug help?"].frame.height > 0
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert criteria.split('"')[1] in page
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ('lesions = "lesions.csv"', 'lesions = "none.csv"', "There is no file"),

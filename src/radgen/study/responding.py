@@ -77,12 +77,10 @@ def assessed(settings: ResponseSettings, paths: dict[str, Path]) -> ResponseResu
         table = read_lesions(paths["lesions"])
     else:
         table = read_sdtm_lesions(paths["sdtm_tr"], paths["sdtm_tu"], evaluator=settings.evaluator)
-    ids = table["sample"].unique(maintain_order=True).to_list()
-    names = clean_ids(ids, settings.id_rule, what="The table of lesions")
-    table = table.with_columns(pl.col("sample").replace_strict(ids, names))
     visits = None
     if "visits" in paths:
-        visits = read_lesion_visits(paths["visits"]).with_columns(pl.col("sample").replace(names))
+        visits = _renamed(read_lesion_visits(paths["visits"]), settings, "The table of visits")
+    table = _renamed(table, settings, "The table of lesions")
     return assess_by(
         settings.criteria,
         table,
@@ -92,6 +90,13 @@ def assessed(settings: ResponseSettings, paths: dict[str, Path]) -> ResponseResu
         volumes=settings.volumes,
         unsure_days=settings.unsure_days,
     )
+
+
+def _renamed(table: pl.DataFrame, settings: ResponseSettings, what: str) -> pl.DataFrame:
+    """Return a table with the ids of the study."""
+    ids = table["sample"].unique(maintain_order=True).to_list()
+    names = clean_ids(ids, settings.id_rule, what=what)
+    return table.with_columns(pl.col("sample").replace_strict(ids, names))
 
 
 def response_sheet(result: ResponseResult, not_evaluable: str) -> Sheet:
