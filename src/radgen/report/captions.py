@@ -22,8 +22,8 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
     ),
     "waterfall": (
         "Waterfall plot",
-        "Best change of the sum of diameters of each patient until progression, coloured by best "
-        "response; lines at +20 % and −30 % of baseline.",
+        "Best change of the measured size of each patient until progression, coloured by best "
+        "response; dashed lines where progression and partial response begin.",
         _WIDE,
     ),
     "parts": (
