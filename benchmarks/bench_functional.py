@@ -3,8 +3,8 @@
     python benchmarks/bench_functional.py [voxels]
 
 The peer gets the true parameters as its start, which no user has. Prints the time a voxel, the
-ratio, the median relative difference of the leading parameter, and how many residuals of ours are
-larger than the peer's (where the flow is not determined, the peer runs to infinity).
+ratio and the median relative difference of the leading parameter; exit 1 where a residual of ours
+is larger than the peer's.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ TRUTH = {
     "extended-tofts": ("Ktrans", "ve", "vp"),
     "exchange": ("Fp", "PS", "vp", "ve"),
 }
+LARGEST = {"Fp": 600.0, "ve": 100.0}
+"""Where the curve does not determine flow or volume, the peer would run to infinity."""
 RANGES = {
     "Ktrans": (0.02, 0.4), "ve": (0.1, 0.6), "vp": (0.01, 0.1), "Fp": (10.0, 80.0),
     "PS": (0.02, 0.3),
@@ -52,7 +54,14 @@ def main(n_voxels: int) -> int:
 
         start = perf_counter()
         peers = [
-            least_squares(loss, np.log(row), args=(data, model, names), xtol=1e-10, ftol=1e-12)
+            least_squares(
+                loss,
+                np.log(row),
+                bounds=(-np.inf, np.log([LARGEST.get(n, np.inf) for n in names])),
+                args=(data, model, names),
+                xtol=1e-10,
+                ftol=1e-12,
+            )
             for row, data in zip(truth[:PEER_VOXELS], curves[:PEER_VOXELS], strict=True)
         ]
         theirs = (perf_counter() - start) / PEER_VOXELS
@@ -67,7 +76,7 @@ def main(n_voxels: int) -> int:
             f"{np.median(apart):11.1e}"
         )
     print(f"{worse} residuals larger than the peer's")
-    return 1 if worse > len(TRUTH) * PEER_VOXELS // 50 else 0
+    return 1 if worse else 0
 
 
 if __name__ == "__main__":

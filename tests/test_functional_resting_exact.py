@@ -104,11 +104,16 @@ def test_maps_and_correlations_from_files(tmp_path: Path) -> None:
              tmp_path / "out", "--no-overlay"]  # fmt: skip
     run = CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
     assert run.exit_code == 0, run.output
+    assert "taken as 0: dvars" in run.output
     falff = read_image(tmp_path / "out" / "fALFF.nii.gz").array
     homogeneity = read_image(tmp_path / "out" / "ReHo.nii.gz").array
     assert np.nanmin(falff[:, :, :3]) > np.nanmax(falff[:, :, 3:])
     assert np.nanmedian(homogeneity[:, :, :3]) > 2 * np.nanmedian(homogeneity[:, :, 3:])
     assert pl.read_csv(tmp_path / "out" / "correlations.csv").height == 1
+    table = (tmp_path / "confounds.tsv").read_text("utf-8")
+    (tmp_path / "confounds.tsv").write_text(table.replace("n/a", "#NAME?", 1), encoding="utf-8")
+    bad = CliRunner().invoke(app, [str(w) for w in words])
+    assert "#NAME? in dvars" in str(bad.exception)
 
 
 def test_bands_and_counts_that_cannot_be_are_refused() -> None:

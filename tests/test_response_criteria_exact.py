@@ -155,6 +155,11 @@ def test_steroids_are_judged_against_baseline() -> None:
     assert found.visits["overall"].to_list() == ["SD", "PR", "CR"]
     assert found.visits["steroids"].to_list() == ["worse", "stable", "better"]
     assert found.warnings == ()
+    other = visits.with_columns(pl.lit("A").alias("sample"))
+    assert (
+        "4 visits of the table of visits without lesions"
+        in assess_glioma_response(_gliomas(1000, 400, 400, 0), other).warnings[-1]
+    )
 
 
 def test_patients_keep_apart_and_errors_name_what_is_wrong() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from radgen.errors import InputError
+from radgen.errors import InputError, shown
 
 if TYPE_CHECKING:
     from radgen.functional import ParameterMaps
@@ -115,15 +115,12 @@ def delay(text: str) -> float | Literal["fit"]:
     return found
 
 
-def map_or_number(text: str, option: str) -> ImageVolume | float:
+def map_or_number(text: str) -> ImageVolume | float:
     """Return a number, or the map of a file."""
+    from radgen.io import read_image
+
     found = _number(text)
-    if found is not None:
-        return found
-    volume = image(Path(text))
-    if volume is None:
-        raise InputError(f"{option} needs a map or a number.")
-    return volume
+    return read_image(text, modality="MR") if found is None else found
 
 
 def artery(text: str, scan: ImageVolume, out: Path, *, falls: bool = False) -> Any:
@@ -132,7 +129,7 @@ def artery(text: str, scan: ImageVolume, out: Path, *, falls: bool = False) -> A
     "auto" looks for an artery and writes its mask into the folder of the maps.
     """
     from radgen.functional import PopulationInput, find_artery
-    from radgen.functional.files import SUFFIXES
+    from radgen.io.images import ITK, NIFTI
 
     if text in get_args(PopulationInput):
         return text
@@ -145,7 +142,7 @@ def artery(text: str, scan: ImageVolume, out: Path, *, falls: bool = False) -> A
         typer.echo(f"Artery of {found.n_voxels} voxels, look at it: {out / 'artery.nii.gz'}")
         return found
     path = Path(text)
-    if path.is_dir() or path.name.lower().endswith((*SUFFIXES, ".nhdr", ".mhd", ".dcm")):
+    if path.is_dir() or path.name.lower().endswith((*NIFTI, *ITK, ".dcm")):
         return mask(path, scan, "artery")
     return numbers(text)
 
@@ -239,17 +236,23 @@ def measure_resting(
 
 
 def _confounds(path: Path) -> Floats:
-    """Return the columns of a table; the first row's gaps (derivatives) count as 0."""
+    """Return the columns of a table; blanks of the first row (derivatives have one) count as 0."""
     from radgen.io.tables import read_table, to_numbers
 
     table = read_table(path)
-    columns = [to_numbers(table[name])[0].fill_null(np.nan) for name in table.columns]
-    values = np.column_stack([column.to_numpy() for column in columns])
-    first = values[0]
-    first[np.isnan(first)] = 0.0
-    if np.isnan(values).any():
-        rows = np.flatnonzero(np.isnan(values).any(axis=1))[:5] + 1
-        raise InputError(f"{path}: rows {rows.tolist()} of the confounds are not all numbers.")
+    read = {name: to_numbers(table[name]) for name in table.columns}
+    dirty = [f"{text} in {name}" for name, (_, cells) in read.items() for *_, text in cells]
+    if dirty:
+        raise InputError(f"{path}: confounds that are no numbers: {shown(dirty)}.")
+    values = np.column_stack([c.fill_null(np.nan).to_numpy() for c, _ in read.values()])
+    gaps = np.isnan(values)
+    if gaps[0].any():
+        names = [name for name, gap in zip(read, gaps[0], strict=True) if gap]
+        typer.echo(f"Note: blank in the first frame, taken as 0: {shown(names)}.", err=True)
+        values[0, gaps[0]] = 0.0
+    if gaps[1:].any():
+        rows = np.flatnonzero(gaps[1:].any(axis=1))[:5] + 2
+        raise InputError(f"{path}: rows {rows.tolist()} of the confounds have blanks.")
     return values
 
 

@@ -102,7 +102,7 @@ def dce(
     scan = f.read(series, times=times)
     found = dce_maps(
         scan, f.mask(mask, scan), arterial=f.artery(artery, scan, out), flip_deg=flip,
-        repetition_s=tr, t1=f.map_or_number(t1, "--t1"), t1_blood_s=t1_blood, b1=f.image(b1),
+        repetition_s=tr, t1=f.map_or_number(t1), t1_blood_s=t1_blood, b1=f.image(b1),
         relaxivity=relaxivity, haematocrit=haematocrit, baseline=f.frames(baseline),
         model=model, delay_s=f.delay(delay),
     )  # fmt: skip

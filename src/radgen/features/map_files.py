@@ -19,12 +19,10 @@ from radgen.features.extraction import named_masks
 from radgen.features.maps import chosen_maps, iter_feature_maps
 from radgen.features.responses import response_maps
 from radgen.features.settings import ExtractionSettings
+from radgen.io.images import WRITTEN
 from radgen.types import ImageVolume, Mask
 
 __all__ = ["MapOptions", "is_image_name", "write_maps", "write_response"]
-
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
-"""Formats of maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class MapOptions:
 
 def is_image_name(path: Path) -> bool:
     """Return whether a file name ends as images do that radgen writes."""
-    return Path(path).name.lower().endswith(SUFFIXES)
+    return Path(path).name.lower().endswith(WRITTEN)
 
 
 def write_response(
@@ -158,7 +156,7 @@ def write_maps(
     """
     wanted = chosen_maps(features) if features or not responses else {}
     options = how or MapOptions()
-    suffix = require_choice(options.suffix, SUFFIXES, what="image format")
+    suffix = require_choice(options.suffix, WRITTEN, what="image format")
     if wanted and mask is None:
         raise InputError("Maps of features need a mask: radgen maps IMAGE MASK --features glcm.")
     jobs: Iterator[tuple[str, str, ImageVolume, ImageVolume]]

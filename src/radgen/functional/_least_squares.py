@@ -56,7 +56,7 @@ def fit_curves(
     *,
     lower: Floats,
     upper: Floats,
-    max_steps: int = 100,
+    max_steps: int = 200,
     tolerance: float = 1e-9,
 ) -> CurveFit:
     """Return the bounded least-squares fit of a model to every row of the data.
@@ -112,11 +112,13 @@ def _fit_block(
     now = np.clip(start, lower, upper)
     fitted, slope = model(now, rows)
     loss = ((data - fitted) ** 2).sum(axis=1)
-    damping = np.full(len(rows), 1e-3)
+    damping, growth = np.full(len(rows), 1e-3), np.full(len(rows), 2.0)
     scale = (data**2).sum(axis=1) * 1e-30 + 1e-300
     live = np.arange(len(rows))
     for _ in range(max_steps):
-        step = _step(slope[live], data[live] - fitted[live], now[live], damping[live], bounds)
+        step, promised = _step(
+            slope[live], data[live] - fitted[live], now[live], damping[live], bounds
+        )
         trial = np.clip(now[live] + step, lower, upper)
         new_fitted, new_slope = model(trial, rows[live])
         new_loss = ((data[live] - new_fitted) ** 2).sum(axis=1)
@@ -127,7 +129,12 @@ def _fit_block(
         took = live[better]
         now[took], fitted[took], slope[took] = trial[better], new_fitted[better], new_slope[better]
         loss[took] = new_loss[better]
-        damping[live] = np.where(better, damping[live] * 0.2, damping[live] * 5.0).clip(1e-12, 1e12)
+        # Nielsen's rule: where a step kept less than it promised, the next is shorter, so that
+        # rows whose curvature the linear model underrates do not swing about their minimum.
+        kept = np.clip(gain / np.maximum(promised, 1e-300), -1.0, 1.0)
+        calmer = damping[live] * np.maximum(1.0 / 3.0, 1.0 - (2.0 * kept - 1.0) ** 3)
+        damping[live] = np.where(better, calmer, damping[live] * growth[live]).clip(1e-12, 1e12)
+        growth[live] = np.where(better, 2.0, 2.0 * growth[live]).clip(2.0, 64.0)
         live = live[~(still | (damping[live] >= 1e12))]
         if not len(live):
             break
@@ -144,7 +151,8 @@ def _held(now: Floats, gradient: Floats, bounds: tuple[Floats, Floats]) -> NDArr
 
 def _step(
     slope: Floats, rest: Floats, now: Floats, damping: Floats, bounds: tuple[Floats, Floats]
-) -> Floats:
+) -> tuple[Floats, Floats]:
+    """Return the damped step and by how much the linear model says that it lowers the loss."""
     gradient = (slope @ rest[:, :, None])[:, :, 0]
     normal = slope @ slope.transpose(0, 2, 1)
     held = _held(now, gradient, bounds)
@@ -156,8 +164,10 @@ def _step(
     both = held[:, :, None] | held[:, None, :]
     normal[both] = 0.0
     normal[:, np.arange(size), np.arange(size)] += held
-    step = np.linalg.solve(normal, np.where(held, 0.0, gradient)[:, :, None])[:, :, 0]
-    return np.asarray(step, dtype=np.float64)
+    free = np.where(held, 0.0, gradient)
+    step = np.asarray(np.linalg.solve(normal, free[:, :, None])[:, :, 0], dtype=np.float64)
+    promised = (free * step + lift * step**2).sum(axis=1)
+    return step, promised
 
 
 def _covariance(slope: Floats, loss: Floats, now: Floats, bounds: tuple[Floats, Floats]) -> Floats:

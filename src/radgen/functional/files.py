@@ -15,12 +15,10 @@ from radgen._core.naming import require_choice
 from radgen._version import __version__
 from radgen.errors import InputError
 from radgen.functional._voxels import ParameterMaps
+from radgen.io.images import WRITTEN
 from radgen.types import ImageVolume, Mask
 
 __all__ = ["one_mask", "write_maps"]
-
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
-"""Formats of maps."""
 
 
 def one_mask(path: Path | None, series: ImageVolume, *, what: str) -> Mask | None:
@@ -84,7 +82,7 @@ def write_maps(
     """
     from radgen.io import write_image
 
-    require_choice(suffix, SUFFIXES, what="image format")
+    require_choice(suffix, WRITTEN, what="image format")
     if found.n_failed == found.mask.n_voxels:
         raise InputError(
             "The fit failed in all voxels: check the times, flip angles or b-values, and the mask."

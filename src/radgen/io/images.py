@@ -15,6 +15,8 @@ __all__ = ["read_image", "write_image", "write_mask"]
 
 NIFTI = (".nii", ".nii.gz")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
+"""Suffixes that images are written with."""
 
 
 def read_image(
@@ -148,7 +150,7 @@ def _suffix(path: Path) -> str:
 
 def _writable(path: str | Path) -> Path:
     where = Path(path)
-    if _suffix(where) not in (*NIFTI, ".nrrd", ".mha"):
+    if _suffix(where) not in WRITTEN:
         raise InputError(
             f"{where.name}: images are written as .nii, .nii.gz, .nrrd or .mha. Change the suffix."
         )

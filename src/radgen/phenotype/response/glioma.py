@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from radgen._core.naming import require_choice
+from radgen._core.naming import counted, require_choice
 from radgen.errors import InputError, shown
 from radgen.phenotype.response._lesions import (
     checked,
@@ -298,7 +298,7 @@ def assess_glioma_response(
             "stable_days": stable_days, "unsure_days": unsure_days, "known": tuple(known),
         },
         n_used=frame.height,
-        warnings=_unknown(known),
+        warnings=(*_unknown(known), *_unmatched(table, state)),
         provenance={"step": "phenotype.assess_glioma_response", "version": 1},
         visits=pl.DataFrame(rows, schema=_VISITS, orient="row").with_columns(
             pl.col(pl.Float64).fill_nan(None)
@@ -314,6 +314,20 @@ _VISITS = {
     "enhancing": pl.String, "others": pl.String, "new_lesions": pl.Int64, "flair": pl.String,
     "steroids": pl.String, "clinical": pl.String, "overall": pl.String, "reason": pl.String,
 }  # fmt: skip
+
+
+def _unmatched(
+    table: pl.DataFrame, state: Mapping[tuple[str, float], Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """Return which rows of the table of visits go with no lesions."""
+    seen = set(table.select("sample", "visit").iter_rows())
+    lost = [f"{sample} visit {visit:g}" for sample, visit in state if (sample, visit) not in seen]
+    if not lost:
+        return ()
+    return (
+        f"{counted(len(lost), 'visit')} of the table of visits without lesions, left out: "
+        f"{shown(lost)}. Are the ids those of the lesions?",
+    )
 
 
 def _unknown(known: Sequence[str]) -> tuple[str, ...]:
