@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -159,24 +159,39 @@ def write_maps(
     suffix = require_choice(options.suffix, WRITTEN, what="image format")
     if wanted and mask is None:
         raise InputError("Maps of features need a mask: radgen maps IMAGE MASK --features glcm.")
-    jobs: Iterator[tuple[str, str, ImageVolume, ImageVolume]]
-    jobs = _jobs(image, mask, settings, wanted, options)
-    if responses:
-        jobs = chain(jobs, (("", *job) for job in _responses(image, settings, options.modality)))
     single = is_image_name(out)
     done: list[dict[str, Any]] = []
-    for region, name, volume, scan in jobs:
-        if single and done:
-            raise InputError(
-                f"More than one map is asked for, and {Path(out).name} holds one. Give a folder."
-            )
-        path = Path(out) if single else Path(out) / (_slug(region, name) + suffix)
-        done.append(_written(volume, name, path, settings, region=region))
-        if options.overlay:
-            done[-1]["picture"] = _overlay(scan, volume, name, path)
+    # Closed at once where a map is refused: what they keep on disk goes with them.
+    with closing(_every_job(image, mask, settings, wanted, options, responses=responses)) as jobs:
+        for region, name, volume, scan in jobs:
+            if single and done:
+                raise InputError(
+                    f"More than one map is asked for, and {Path(out).name} holds one. Give a "
+                    "folder."
+                )
+            path = Path(out) if single else Path(out) / (_slug(region, name) + suffix)
+            done.append(_written(volume, name, path, settings, region=region))
+            if options.overlay:
+                done[-1]["picture"] = _overlay(scan, volume, name, path)
     if not single:
         write_text(Path(out) / "maps.json", json.dumps(done, indent=1) + "\n")
     return done
+
+
+def _every_job(
+    image: Path,
+    mask: Path | None,
+    settings: AnySettings,
+    wanted: Mapping[str, tuple[str, ...] | None],
+    options: MapOptions,
+    *,
+    responses: bool,
+) -> Generator[tuple[str, str, ImageVolume, ImageVolume], None, None]:
+    """Yield the maps, and the filter responses where asked for."""
+    yield from _jobs(image, mask, settings, wanted, options)
+    if responses:
+        for job in _responses(image, settings, options.modality):
+            yield "", *job
 
 
 def _jobs(
@@ -199,8 +214,9 @@ def _jobs(
     for region, one in masks:
         title = region if len(masks) > 1 else ""
         found = iter_feature_maps(scan, one, features=wanted, settings=chosen, radius=radius)
-        for name, volume in found:
-            yield title, name, volume, scan
+        with closing(found):
+            for name, volume in found:
+                yield title, name, volume, scan
 
 
 def _slug(*parts: str) -> str:
