@@ -131,3 +131,29 @@ def test_sexes_are_checked_and_told():
         scan("volume", sex={"other": "male"})
     with pytest.raises(InputError, match="x_coding"):
         scan("volume", x_coding=3)
+
+
+def test_y_is_left_out_where_too_few_men_are_there():
+    women = _TABLE.select("sample", sex=pl.lit("female"))
+    found = scan("volume", sex=women)
+    assert "Y" not in set(found.table["chrom"])
+    on_y = (matrix().variants["chrom"] == "Y").sum()
+    assert on_y
+    assert f"{on_y} variants of chromosome Y are not tested: 0 men" in " ".join(found.warnings)
+    other = scan("volume").table.filter(pl.col("chrom").is_in(["1", "MT"]))
+    same = found.table.filter(pl.col("chrom").is_in(["1", "MT"]))
+    assert same.select("id", "beta", "se").equals(other.select("id", "beta", "se"))
+    only_y = matrix().take_variants(np.flatnonzero(matrix().variants["chrom"] == "Y"))
+    with pytest.raises(InputError, match="All variants lie on chromosome Y"):
+        gwas(only_y, _TABLE.select("sample", "volume"), sex=women)
+
+
+def test_a_trait_that_no_man_has_is_undefined_on_y():
+    trait = _TABLE.select(
+        "sample", "volume", women=pl.when(_TABLE["sex"] == 2).then("volume")
+    )
+    found = gwas(matrix(), trait, _AGE, sex=_SEX).table.filter(pl.col("chrom") == "Y")
+    both = {name: part for (name,), part in found.group_by("phenotype")}
+    assert both["volume"]["beta"].is_finite().any()
+    assert not both["women"]["beta"].is_finite().any()
+    assert (both["women"]["n"] == 0).all()

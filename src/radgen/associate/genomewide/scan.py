@@ -27,7 +27,7 @@ from radgen.associate.genomewide._plan import (
     make_plan,
 )
 from radgen.associate.genomewide._run import Scan, cut, run_blocks
-from radgen.associate.genomewide._sex import HAPLOID, labels, sexes_of, unsexed, with_sex
+from radgen.associate.genomewide._sex import HAPLOID, labels, sexes_of, unsexed, with_sex, without_y
 from radgen.associate.genomewide._store import Store
 from radgen.associate.genomewide.result import GwasResult, summarise
 from radgen.errors import InputError
@@ -220,6 +220,11 @@ def gwas(
     haploid = set(place.unique().to_list()) & set(HAPLOID)
     if sex is not None and haploid:
         sexes = sexes_of(sex, data.genotypes.samples)
+        data, left_out = without_y(data, sexes)
+        if left_out:
+            place = place.filter(place != "Y")
+            haploid -= {"Y"}
+            notes = (*notes, *left_out)
         scan_of, more = with_sex(
             data,
             sexes,
