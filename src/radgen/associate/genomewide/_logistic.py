@@ -92,12 +92,8 @@ class LogisticScan:
                 unknown = InputError(f"Trait {name!r} has no prediction.")
                 traits.append(Untested(used, unknown))
                 continue
-            levels = set(np.unique(column[used]).tolist())
-            if len(levels) < 2 and levels <= {0.0, 1.0, 2.0}:
-                traits.append(Untested(used, _uncoded(name, column[used])))
-                continue
-            y = binary(name, column[used])
             try:
+                y = binary(name, column[used])
                 null = fit_null(y, basis(covariates[used]), known)
                 held = firth_predictor(null) if test == "approx-firth" else None
             except FitError as error:
@@ -205,16 +201,17 @@ def binary(name: str, y: Array) -> Array:
     Raises
     ------
     InputError
-        If it is coded neither 0/1 nor 1/2, or has one class only.
+        If it is coded neither 0/1 nor 1/2.
+    FitError
+        If it has one class only.
     """
     levels = np.unique(y)
-    if len(levels) != 2 or tuple(levels) not in {(0.0, 1.0), (1.0, 2.0)}:
-        raise _uncoded(name, y)
-    return y - levels[0]
-
-
-def _uncoded(name: str, y: Array) -> InputError:
-    return InputError(
-        f"Trait {name!r} has the values {np.unique(y)[:5].tolist()}; a binary trait needs both of "
+    what = (
+        f"Trait {name!r} has the values {levels[:5].tolist()}; a binary trait needs both of "
         "0 and 1, or both of 1 (control) and 2 (case)."
     )
+    if len(levels) < 2 and set(levels) <= {0.0, 1.0, 2.0}:
+        raise FitError(what, diagnostics={"n_samples": len(y)})
+    if tuple(levels) not in {(0.0, 1.0), (1.0, 2.0)}:
+        raise InputError(what)
+    return y - levels[0]
