@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from radgen.associate import gwas, read_compact
-from radgen.errors import InputError
+from radgen.errors import FitError, InputError
 from radgen.types import ArrayDosages, GenotypeMatrix
 
 _GOLDEN = Path(__file__).parent / "golden" / "gwas"
@@ -188,7 +188,7 @@ def test_a_trait_with_one_class_does_not_stop_the_others():
     alone = gwas(matrix(), table.drop("none"), _AGE, model="logistic", sex=_SEX)
     assert both.table.filter(pl.col("phenotype") == "case").equals(alone.table)
     assert not both.table.filter(pl.col("phenotype") == "none")["beta"].is_finite().any()
-    with pytest.raises(InputError, match="needs both"):
+    with pytest.raises(FitError, match="needs both"):
         gwas(matrix(), table.drop("case"), _AGE, model="logistic", sex=_SEX)
 
 
