@@ -20,6 +20,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Causes": ("mr", "coloc", "mediate"),
     "Prediction and treatment": (
         "evaluate", "predict", "validate", "audit", "environments", "response", "treatment",
+        "biopsies", "patient", "timeline",
     ),
 }  # fmt: skip
 """Title of a section to its commands; a command that is in none stands under Others, last."""

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from radgen.features.cohort import extract_cohort
     from radgen.features.diagnostics import diagnose
     from radgen.features.extraction import LONG_SCHEMA, extract, process
+    from radgen.features.local import LOCAL_SETTINGS, local_features, points_to_lps
     from radgen.features.maps import chosen_maps, feature_maps, iter_feature_maps
     from radgen.features.phenotypes import pair_differences, to_phenotypes, to_wide
     from radgen.features.responses import response_maps
 
 _LAZY = {
+    "LOCAL_SETTINGS": "local",
     "LONG_SCHEMA": "extraction",
     "chosen_maps": "maps",
     "diagnose": "diagnostics",
@@ -28,7 +30,9 @@ _LAZY = {
     "extract_cohort": "cohort",
     "feature_maps": "maps",
     "iter_feature_maps": "maps",
+    "local_features": "local",
     "pair_differences": "phenotypes",
+    "points_to_lps": "local",
     "process": "extraction",
     "response_maps": "responses",
     "to_phenotypes": "phenotypes",
@@ -38,6 +42,7 @@ _LAZY = {
 __all__ = [
     "AGGREGATIONS",
     "FAMILIES",
+    "LOCAL_SETTINGS",
     "LONG_SCHEMA",
     "Discretisation",
     "ExtractionSettings",
@@ -50,7 +55,9 @@ __all__ = [
     "extract_cohort",
     "feature_maps",
     "iter_feature_maps",
+    "local_features",
     "pair_differences",
+    "points_to_lps",
     "preset",
     "preset_names",
     "process",

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "CoregisteredImages": "biopsies",
     "IdRule": "ids",
     "Layout": "layout",
     "LdScores": "ld_score_files",
@@ -16,7 +17,9 @@ _HOMES = {
     "normalise_ids": "ids",
     "one_tumour_each": "barcodes",
     "open_genotypes": "genotypes",
+    "read_biopsies": "biopsies",
     "read_cbioportal": "cbioportal",
+    "read_coregistered": "biopsies",
     "read_feature_table": "feature_tables",
     "read_gct": "omics",
     "read_gdc_counts": "portals",

@@ -255,7 +255,14 @@ def _telling(
     return int(inside.argmax()) + int(box[axis].start or 0)
 
 
-def write_overlay(image: _Gridded, values: NDArray[Any], beside: Path, *, label: str = "") -> Path:
+def write_overlay(
+    image: _Gridded,
+    values: NDArray[Any],
+    beside: Path,
+    *,
+    label: str = "",
+    limits: tuple[float, float] | None = None,
+) -> Path:
     """Draw a voxel map over its scan as a PNG beside the file of the map.
 
     Parameters
@@ -268,6 +275,8 @@ def write_overlay(image: _Gridded, values: NDArray[Any], beside: Path, *, label:
         File of the map: the picture has its name and the suffix ``.png``.
     label : str
         Name and unit of the values.
+    limits : tuple of float (2,) or None
+        Values at the ends of the colours; None takes the 1st and 99th percentile of the map.
 
     Returns
     -------
@@ -276,7 +285,7 @@ def write_overlay(image: _Gridded, values: NDArray[Any], beside: Path, *, label:
     """
     stem = re.sub(r"(\.nii)?\.[^.]+$", "", beside.name)
     target = beside.with_name(stem + ".png")
-    axes = feature_map(image, values, label=label)
+    axes = feature_map(image, values, label=label, limits=limits)
     with atomic_path(target) as temporary:
         axes.figure.savefig(temporary, dpi=130)
     return target

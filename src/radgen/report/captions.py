@@ -32,6 +32,18 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "several explain alike, out of fold, with intervals.",
         _NARROW,
     ),
+    "biopsy_predictions": (
+        "Held-out predictions of biopsies",
+        "Prediction of each biopsy by a model of other patients, a column a patient; hollow points "
+        "are uncertain.",
+        _WIDE,
+    ),
+    "biopsy_schemes": (
+        "A patient left out, and a biopsy alone",
+        "Held-out performance when whole patients are left out, beside what it would seem to be "
+        "when other biopsies of the same patient are in training.",
+        _NARROW,
+    ),
     "miami": (
         "Miami plot",
         "Two scans mirrored along the genome, evidence upward for the first and downward for "

@@ -34,6 +34,7 @@ _CAPTIONS: Mapping[str, Mapping[str, str]] = {
         "curves": "Cumulative incidence",
     },
     "risk_groups": {"tests": "Tests between the groups, a row a repeat"},
+    "biopsies": {"schemes": "Leaving out a patient, and a biopsy alone"},
     "response": {"visits": "Every visit after baseline, and the reason of its response"},
     "commonality": {"subsets": "Explained share of the model of each set of tables"},
     "categories": {"confusion": "Measured against predicted category"},
