@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 from radgen.report import Section, Table, write_report
+from radgen.study import PatientSources, patient_pages
 from report_example import example
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -126,6 +127,30 @@ def test_page_fits_and_reports_no_error(browser: Any, page: Path, width: int) ->
     )
     assert inner <= outer == width
     assert browser.title.startswith("Glioma study <script>")
+    assert _errors(browser) == []
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_page_of_a_patient_fits_and_reports_no_error(
+    browser: Any, tmp_path: Path, width: int
+) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"tumour|original|glcm|Joint entropy {k}|IAZD" for k in range(30)]
+    table = pl.DataFrame(rng.normal(size=(20, 30)), schema=names)
+    table.insert_column(0, pl.Series("sample", [f"<b>P{k}</b>" for k in range(20)]))
+    table.write_csv(tmp_path / "features.csv")
+    (page,) = patient_pages(
+        ["<b>P3</b>"], PatientSources(features=tmp_path / "features.csv"), tmp_path / "pages"
+    )
+    _open(browser, page, width)
+    time.sleep(0.2)
+    inner, outer = browser.execute_script(
+        "const root = document.documentElement; return [root.scrollWidth, root.clientWidth];"
+    )
+    assert inner <= outer == width
+    assert browser.title == "Sample <b>P3</b> · radgen report"
+    assert len(browser.find_elements("css selector", "figure svg")) >= 2
+    assert not browser.find_elements("css selector", "#checklists, main td b")
     assert _errors(browser) == []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 _HOMES = {
     "BatchGauge": "gauge",
     "ComBat": "harmonise",
+    "CohortReference": "neighbours",
     "CorrelationFilter": "select",
     "CovBat": "covbat",
     "IntrinsicPhenotypes": "intrinsic",
@@ -28,6 +29,7 @@ _HOMES = {
     "measure_perturbed": "perturbed",
     "measure_repeatability": "repeatability",
     "network_groups": "network_clusters",
+    "profile_sample": "neighbours",
     "repeats_of": "repeatability",
     "reproducible_network": "network",
     "split_repeats": "repeatability",
@@ -35,6 +37,7 @@ _HOMES = {
 
 __all__ = [
     "BatchGauge",
+    "CohortReference",
     "ComBat",
     "CorrelationFilter",
     "CovBat",
@@ -56,6 +59,7 @@ __all__ = [
     "measure_perturbed",
     "measure_repeatability",
     "network_groups",
+    "profile_sample",
     "repeats_of",
     "reproducible_network",
     "split_repeats",

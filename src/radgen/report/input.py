@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -105,6 +105,8 @@ class ReportInput:
         Limits that the run found, as sentences.
     provenance : mapping
         Input digests, parameters, versions, seeds, timings, machine; nested mappings allowed.
+    purpose : {"study", "patient"}
+        A page of a patient has no methods, checklists and provenance: those are the study's.
     """
 
     study: str
@@ -119,6 +121,7 @@ class ReportInput:
     declarations: Mapping[str, str] = field(default_factory=dict)
     limitations: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    purpose: Literal["study", "patient"] = "study"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sections", tuple(self.sections))

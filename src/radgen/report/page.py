@@ -179,6 +179,7 @@ def _context(report: ReportInput, writer: _Writer) -> dict[str, Any]:
     anchors = {section["title"]: section["id"] for section in sections}
     return {
         "report": report,
+        "whole": report.purpose == "study",
         "style": _asset("report.css"),
         "script": script,
         "script_hash": _sha256(script),

@@ -6,29 +6,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from radgen._core.executors import executor
     from radgen.study.demo import run_demo
+    from radgen.study.patients import PatientSources, patient_pages
     from radgen.study.problems import Problem
     from radgen.study.scaffolding import scaffold
     from radgen.study.schema import StudySettings, json_schema
     from radgen.study.study import Study, StudyRun
 
 _HOME = {
+    "PatientSources": "patients",
     "Problem": "problems",
     "Study": "study",
     "StudyRun": "study",
     "StudySettings": "schema",
     "executor": "radgen._core.executors",
     "json_schema": "schema",
+    "patient_pages": "patients",
     "run_demo": "demo",
     "scaffold": "scaffolding",
 }
 
 __all__ = [
+    "PatientSources",
     "Problem",
     "Study",
     "StudyRun",
     "StudySettings",
     "executor",
     "json_schema",
+    "patient_pages",
     "run_demo",
     "scaffold",
 ]
