@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "TimelineResult": "courses",
     "AspuResult": "many_traits.aspu",
     "AssociationResult": "association_result",
     "AtlasResult": "maps.lesion_frequency",
@@ -107,6 +108,7 @@ _HOMES = {
     "screen": "screening",
     "standardised_differences": "aggregation",
     "surrogate": "surrogates.surrogate",
+    "timeline": "courses",
     "twin_heritability": "heredity.twins",
     "validate_signature": "signature_validation",
     "voxel_test": "maps.voxel_test",

@@ -1,4 +1,4 @@
-"""What ``radgen biopsies`` does: files in, tables, report and maps out."""
+"""What ``radgen biopsies`` and ``radgen timeline`` do: files in, tables, pictures, report out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from radgen.io.biopsies import CoregisteredImages
     from radgen.predict import LocalModel
 
-__all__ = ["judge_biopsies"]
+__all__ = ["judge_biopsies", "write_timeline"]
 
 
 def judge_biopsies(given: Mapping[str, Any]) -> None:
@@ -89,3 +89,36 @@ def _paint(
             f"Maps: {folder}. A patient whose biopsies trained the model is painted by a model "
             "that knows them."
         )
+
+
+def write_timeline(given: Mapping[str, Any]) -> None:
+    """Do what ``radgen timeline`` asks for."""
+    from radgen.associate import timeline
+    from radgen.cli._genetics import write_table
+    from radgen.cli._output import write_picture
+    from radgen.io import read_baselines, read_course
+    from radgen.report import ReportInput, Section, write_report
+
+    out = given["out"]
+    found = timeline(
+        [read_course(path) for path in given["tables"]],
+        baselines=None if given["baseline"] is None else read_baselines(given["baseline"]),
+    )
+    everyone = found.frame["sample"].unique(maintain_order=True).to_list()
+    names = [name.strip() for name in given["draw"].split(",") if name.strip()]
+    if [name.casefold() for name in names] == ["all"]:
+        names = everyone
+    unknown = [name for name in names if name not in everyone]
+    if unknown:
+        raise InputError(f"--draw: nothing is known of {shown(unknown)}. Known: {shown(everyone)}.")
+    write_table(found.table, out / "timeline.parquet")
+    write_table(found.table, out / "timeline.csv")
+    for line in (*found.warnings, *found.findings()):
+        typer.echo(line)
+    write_picture(found.plot("swimmer"), out / "swimmer.png")
+    for name in names:
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
+        write_picture(found.plot_patient(name), out / f"patient-{stem}.png")
+    section = Section("Timeline", (found,), found.methods())
+    write_report(ReportInput(study="Courses of patients", sections=(section,)), out / "report.html")
+    typer.echo(f"Report: {out / 'report.html'}")

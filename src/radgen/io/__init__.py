@@ -7,6 +7,7 @@ from typing import Any
 
 _HOMES = {
     "CoregisteredImages": "biopsies",
+    "CourseTable": "course_tables",
     "IdRule": "ids",
     "Layout": "layout",
     "LdScores": "ld_score_files",
@@ -17,9 +18,11 @@ _HOMES = {
     "normalise_ids": "ids",
     "one_tumour_each": "barcodes",
     "open_genotypes": "genotypes",
+    "read_baselines": "course_tables",
     "read_biopsies": "biopsies",
     "read_cbioportal": "cbioportal",
     "read_coregistered": "biopsies",
+    "read_course": "course_tables",
     "read_feature_table": "feature_tables",
     "read_gct": "omics",
     "read_gdc_counts": "portals",

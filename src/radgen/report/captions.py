@@ -44,6 +44,12 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "when other biopsies of the same patient are in training.",
         _NARROW,
     ),
+    "swimmer": (
+        "Course of each patient",
+        "A bar a patient from baseline to the last that is known, with treatments in colour and "
+        "events as marks; the longest followed on top.",
+        (9.2, 5.2),
+    ),
     "miami": (
         "Miami plot",
         "Two scans mirrored along the genome, evidence upward for the first and downward for "
