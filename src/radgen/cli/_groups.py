@@ -14,7 +14,7 @@ from radgen.errors import InputError
 if TYPE_CHECKING:
     from radgen.types import PhenotypeTable
 
-__all__ = ["assign", "find", "network", "read_phenotypes"]
+__all__ = ["assign", "find", "fuse", "network", "read_phenotypes"]
 
 Columns = tuple[str | None, str]
 
@@ -93,3 +93,24 @@ def network(
         found = network_groups(first, result, groups=groups, seed=seed)
         write_table(found.table, out / "groups.csv")
         report(found, out)
+
+
+def fuse(given: Mapping[str, Any]) -> None:
+    """Print and write the groups that several tables have in common."""
+    from radgen.multivariate import fuse_groups
+
+    paths = given["tables"]
+    names = [path.name.split(".")[0] for path in paths]
+    if len(set(names)) < len(names):
+        raise InputError(f"Two tables are named alike: {', '.join(names)}. Rename a file.")
+    tables = {
+        name: read_phenotypes(path, (given["id_"], given["leave"]))
+        for name, path in zip(names, paths, strict=True)
+    }
+    result = fuse_groups(
+        tables, seed=given["seed"], permutations=given["permutations"], missing=given["missing"],
+        n_clusters=given["groups"] or "gap", max_clusters=given["most"],
+        n_neighbours=given["neighbours"],
+    )[1]  # fmt: skip
+    write_table(result.table, given["out"])
+    report(result, given["out"])

@@ -1,4 +1,4 @@
-"""The commands ``radgen groups find | assign | network``."""
+"""The commands ``radgen groups find | assign | network | fuse``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ app = typer.Typer(
   radgen groups assign groups.json other-hospital.csv --out assigned.csv
 
   radgen groups network test.csv retest.csv --out network
+
+  radgen groups fuse radiomics.csv expression.csv methylation.csv --out fused.csv
 
 The number of groups is chosen against data without any (gap statistic) and can be one. Relate
 groups to genes or survival with `radgen associate` or a study, as any other column.""",
@@ -85,3 +87,25 @@ def network(
     from radgen.cli import _groups
 
     _groups.network((first, second), (id_, leave), out, groups, permutations, seed)
+
+
+@app.command()
+def fuse(
+    tables: Annotated[list[Path], typer.Argument(help="Two tables or more, a row a sample.")],
+    *,
+    out: _Out = Path("fused.csv"),
+    groups: Annotated[int, typer.Option(min=0, help="Number; 0 = by eigenvalues.")] = 0,
+    most: Annotated[int, typer.Option(min=2, help="Most groups that are tried.")] = 6,
+    neighbours: Annotated[int, typer.Option(min=1, help="Of each sample in a network.")] = 20,
+    missing: Annotated[
+        str, typer.Option(help="Samples without a table: drop, share (kept), refuse.")
+    ] = "drop",
+    permutations: Annotated[int, typer.Option(min=0, help="Shuffles of samples.")] = 999,
+    id_: _Id = None,
+    leave: _Leave = "",
+    seed: _Seed = 1,
+) -> None:
+    """Find groups that images and genes have in common (similarity network fusion)."""
+    from radgen.cli import _groups
+
+    _groups.fuse(locals())
