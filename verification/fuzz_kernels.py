@@ -162,13 +162,25 @@ def near_ball_call(f: Fuzzer) -> tuple[Any, ...]:
     disc = np.sort(f.rng.integers(0, 3, 5))
     disc = np.cumsum(np.diff(disc, prepend=disc[0]) > 0)
     rows = np.column_stack([disc, f.rng.integers(-2, 3, 5), f.rng.integers(0, 3, 5)])
-    slices = np.column_stack([f.rng.integers(-2, 3, 4), f.rng.integers(0, disc[-1] + 1, 4)])
-    reach = [np.abs(item).max() for item in (slices[:, 0], rows[:, 1], rows[:, 2])]
+    which = np.sort(f.rng.integers(0, disc[-1] + 1, 4))
+    slices = np.column_stack([which, f.rng.integers(-2, 3, 4)])
+    reach = [np.abs(item).max() for item in (slices[:, 1], rows[:, 1], rows[:, 2])]
     mask = (f.rng.random(shape) < f.rng.choice([0.02, 0.5, 1.0])).astype(np.uint8)
-    values = f.rng.normal(size=shape + 2 * np.array(reach)).astype(np.float32)
-    given = values, rows.astype(np.int32), slices.astype(np.int32), mask
-    out = np.zeros(int(mask.sum()), np.float32)
+    levels = f.rng.integers(0, 256, shape + 2 * np.array(reach)).astype(np.uint8)
+    given = levels, rows.astype(np.int32), slices.astype(np.int32), mask
+    out = np.zeros(int(mask.sum()), np.uint16)
     return (*[f.spoil(item) for item in given], f.spoil(out))
+
+
+def row_levels_call(f: Fuzzer) -> tuple[Any, ...]:
+    image = f.rng.normal(size=f.rng.integers(1, 9, 3)) * f.rng.choice([1.0, 1e300, np.inf])
+    image = image.astype(np.float32 if f.chance(0.5) else np.float64)
+    start = f.rng.integers(-4, 4, 3)
+    out = np.zeros(f.rng.integers(1, 12, 3), np.uint8)
+    numbers = [float(f.rng.choice([0.0, 1.0, 3.5, 40.0, 1e9])) for _ in range(2)]
+    if f.chance(0.2):
+        numbers[int(f.chance(0.5))] = float(f.rng.choice([-1.0, np.nan, np.inf]))
+    return (f.spoil(image), *numbers, f.spoil(start), f.spoil(out))
 
 
 def maps_call(f: Fuzzer) -> tuple[Any, ...]:
@@ -299,6 +311,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "cube_types": lambda f: mask_call(f, cubes=True),
     "ball_sums": ball_call,
     "near_ball_sums": near_ball_call,
+    "row_levels": row_levels_call,
     "line_ends": lambda f: line_call(f, what="ends"),
     "mask_moments": lambda f: line_call(f, what="moments"),
     "scatter": lambda f: line_call(f, what="scatter"),

@@ -49,7 +49,8 @@ static void add_features(const Sums *s, int count, const double *log2_of, int co
             continue;
         }
         /* (a - m)^2 + (b - m)^2 = ((a + b - 2 m)^2 + (a - b)^2) / 2 */
-        double mean = s->level[i] / total, variance = 0.5 * (s->second[i] + s->gap_square[i]) / total;
+        double mean = s->level[i] / total;
+        double variance = 0.5 * (s->second[i] + s->gap_square[i]) / total;
         double log_total = log2_of[2 * s->n[i]], log_n = log2_of[s->n[i]];
         double joint = log_total - s->joint_log[i] / total;
         double single = log_total - s->level_log[i] / total;

@@ -1,6 +1,6 @@
-/* Sums behind the co-occurrence features of matrices of few pairs, for SIDE voxels side by side: how
- * often a pair occurs is counted by comparing it with each other pair, in as many windows at once
- * as wide registers hold. */
+/* Sums behind the co-occurrence features of matrices of few pairs, for SIDE voxels side by side:
+ * how often a pair occurs is counted by comparing it with each other pair, in as many windows at
+ * once as wide registers hold. */
 #include "voxel.h"
 
 #include <string.h>
