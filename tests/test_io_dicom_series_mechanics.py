@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence as Sequence_
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +152,16 @@ def test_a_foreign_creator_is_no_b_value(tmp_path: Path) -> None:
     assert "b_values" not in read_series(tmp_path / "dwi", timed=False).meta
 
 
-def _dynamic(folder: Path, tags: Callable[[int, int], dict[str, Any]], n: int = 4) -> None:
+def _dynamic(
+    folder: Path,
+    tags: Callable[[int, int], dict[str, Any]],
+    values: Sequence_[int] = (0, 100, 200, 300),
+) -> None:
     folder.mkdir()
-    for t in range(n):
+    for t, value in enumerate(values):
         for k in range(2):
             write_slice(
-                folder / f"f{(t * 2 + k) * 5 % 13:02d}.dcm", np.full((4, 5), 100 * t + k),
+                folder / f"f{(t * 2 + k) * 5 % 17:02d}.dcm", np.full((4, 5), value + k),
                 z=3.0 * k, InstanceNumber=t * 2 + k + 1, FlipAngle=12, RepetitionTime=5.0,
                 **({"EchoTime": 2.0} | tags(t, k)),
             )  # fmt: skip
@@ -203,8 +208,11 @@ def test_times_that_are_missing_or_contradict(tmp_path: Path) -> None:
         read_series(tmp_path / "echo")
 
 
+VALUES = (500, 500, 700, 850, 800, 780, 760)
+
+
 def test_flip_angle_and_repetition_come_from_the_header(tmp_path: Path) -> None:
-    _dynamic(tmp_path / "d", lambda t, k: {"AcquisitionTime": f"1000{10 + 9 * t:02d}"}, n=6)
+    _dynamic(tmp_path / "d", lambda t, k: {"AcquisitionTime": f"10{t:02d}00"}, VALUES)
     run = ["dce", str(tmp_path / "d"), "--artery", "parker", "--t1", "1.2", "--baseline", "0:2"]
     done = CliRunner().invoke(app, [*run, "--out", str(tmp_path / "o"), "--no-overlay"])
     assert done.exit_code == 0, done.output
@@ -213,6 +221,7 @@ def test_flip_angle_and_repetition_come_from_the_header(tmp_path: Path) -> None:
         baseline=(0, 2),
     )["Ktrans"].array  # fmt: skip
     np.testing.assert_array_equal(read_image(tmp_path / "o" / "Ktrans.nii.gz").array, expected)
+    assert np.isfinite(expected).all()
 
 
 def _enhanced(path: Path, frames: list[tuple[float, float, dict[str, Any]]]) -> None:
