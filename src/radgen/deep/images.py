@@ -14,6 +14,7 @@ from radgen.deep._nets import NETWORKS, augment, build, forward
 from radgen.deep._outcome import NetworkEstimator, Scale, checked_outcome
 from radgen.deep._torch import load_weights, seeded, torch, weights_of
 from radgen.errors import FitError, InputError
+from radgen.predict.ridge import RidgeCox, RidgeLinear, RidgeLogistic
 from radgen.predict.splits import group_folds
 
 __all__ = ["ImageNetwork"]
@@ -21,6 +22,8 @@ __all__ = ["ImageNetwork"]
 FloatArray = NDArray[np.float64]
 Network = Literal["cnn", "slices", "slice-mean"]
 _CHUNK = 64
+_START = 0.03
+"""Ridge penalty of the columns, per row and largest variance, from which training starts."""
 
 
 class ImageNetwork(NetworkEstimator):
@@ -77,9 +80,9 @@ class ImageNetwork(NetworkEstimator):
 
     Notes
     -----
-    Normalisation is by groups of channels within a sample, so a prediction does not depend on the
-    other samples of a batch. One thread is used, so the result does not depend on the machine's
-    number of processors.
+    The weights of columns beside the crop start from a ridge regression. Normalisation is by
+    groups of channels within a sample, so a prediction does not depend on the other samples of a
+    batch. One thread is used, so the result does not depend on the number of processors.
 
     References
     ----------
@@ -164,8 +167,25 @@ class ImageNetwork(NetworkEstimator):
         self.scale_ = Scale.of(kind, target[train], balanced=self.balanced)
         with seeded(seed):
             self.net_ = self._build()
-            self._train(crops, self._standard(extra), target, train=train, held=held, seed=seed)
+            columns = self._standard(extra)
+            self._start_from(columns[train].astype(np.float64), target[train])
+            self._train(crops, columns, target, train=train, held=held, seed=seed)
         return self
+
+    def _start_from(self, columns: FloatArray, target: FloatArray) -> None:
+        """Start from the ridge regression on the columns: the crop learns what it adds."""
+        if not self.n_extra_:
+            return
+        largest = float(np.linalg.norm(columns, 2)) ** 2 / len(columns)
+        make = {"binary": RidgeLogistic, "continuous": RidgeLinear, "censored": RidgeCox}
+        model = make[self.scale_.kind](_START * len(columns) * max(largest, 1e-12))
+        scaled = target
+        if self.scale_.kind == "continuous":
+            scaled = (target - self.scale_.center) / self.scale_.spread
+        coefficients = np.ravel(model.fit(columns, scaled).coef_).astype(np.float32)
+        with torch().no_grad():
+            last = self.net_["head"][1].weight
+            last[0, -self.n_extra_ :] = torch().from_numpy(coefficients)
 
     def _train(
         self,

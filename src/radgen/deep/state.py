@@ -88,7 +88,7 @@ def load_model(path: str | Path) -> tuple[Any, dict[str, Any]]:
         If the file is no model, of another version, or was changed or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         content = json.loads(bytes(arrays.pop("header")).decode())
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:

@@ -65,7 +65,7 @@ def read_sample_arrays(path: str | Path) -> SampleArrays:
     """
     where = existing(path, what="file of arrays")
     try:
-        with np.load(where, allow_pickle=False) as stored:
+        with where.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             parts = {name: stored[name] for name in stored.files}
         content = json.loads(bytes(parts.pop("header")).decode())
         kind, version = content["encoding_type"], content["encoding_version"]
