@@ -19,6 +19,7 @@ from radgen.types.phenotype import (
 from radgen.types.result import Result
 
 if TYPE_CHECKING:
+    from radgen.types.arrays import ArrayLayout, SampleArrays
     from radgen.types.geometry import TOLERANCE_MM, Geometry
     from radgen.types.image import ImageVolume, Mask
     from radgen.types.omics import LAYERS, OmicsTable
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 _LATER = {
     "LAYERS": "omics",
     "TOLERANCE_MM": "geometry",
+    "ArrayLayout": "arrays",
     "Geometry": "geometry",
     "ImageStack": "stack",
     "ImageVolume": "image",
     "Mask": "image",
     "OmicsTable": "omics",
+    "SampleArrays": "arrays",
     "SurfaceSpace": "stack",
     "VoxelSpace": "stack",
 }
@@ -45,6 +48,7 @@ __all__ = [
     "VARIANT_COLUMNS",
     "Alignment",
     "ArrayDosages",
+    "ArrayLayout",
     "Covariates",
     "DosageReader",
     "FrameLike",
@@ -59,6 +63,7 @@ __all__ = [
     "OutcomeKind",
     "PhenotypeTable",
     "Result",
+    "SampleArrays",
     "SurfaceSpace",
     "VoxelSpace",
     "align",
