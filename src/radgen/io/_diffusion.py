@@ -1,4 +1,4 @@
-"""b-values and gradient directions of DICOM frames: the standard's tags and the vendors' own."""
+"""The b-values and gradient directions of DICOM frames: standard and vendors' tags."""
 
 from __future__ import annotations
 
