@@ -23,7 +23,7 @@ from radgen.errors import InputError, shown
 from radgen.genome._blocks import BlockSource
 from radgen.types import FrameLike, GenotypeMatrix, check_unique, to_polars
 
-__all__ = ["HAPLOID", "HaploidScan", "labels", "sexes_of", "unsexed", "with_sex"]
+__all__ = ["HAPLOID", "HaploidScan", "label_runs", "sexes_of", "unsexed", "with_sex"]
 
 Array = NDArray[np.float64]
 HAPLOID = ("X", "Y", "MT")
@@ -76,18 +76,20 @@ def unsexed(haploid: set[str]) -> str:
     )
 
 
-def labels(genotypes: GenotypeMatrix) -> pl.Series:
-    """Return the chromosome of each variant, pseudo-autosomal places of X named apart."""
-    chrom = genotypes.variants["chrom"]
+def label_runs(genotypes: GenotypeMatrix) -> list[tuple[str, int]]:
+    """Return chromosomes in order, pseudo-autosomal places of X named apart, with their lengths."""
+    runs = genotypes.chromosome_runs
     regions = _PAR.get(genotypes.build)
-    if regions is None or "X" not in set(chrom.unique().to_list()):
-        return chrom
+    if regions is None or "X" not in dict(runs):
+        return runs
+    chrom = genotypes.variants["chrom"]
     pos = genotypes.variants["pos"]
     inside = pl.Series(np.zeros(len(chrom), bool))
     for low, high in regions:
         inside |= pos.is_between(low, high)
     inside &= chrom == "X"
-    return chrom.set(inside, "X (PAR)")
+    found = chrom.set(inside, "X (PAR)").rle()
+    return list(zip(found.struct.field("value"), found.struct.field("len"), strict=True))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -140,7 +142,7 @@ def with_sex(
     scan_of: Callable[[str], Scan],
     plan: Callable[[GwasInput, str], Scan],
 ) -> tuple[Callable[[str], Scan], tuple[str, ...]]:
-    """Return the model of each label of `labels`, and what a reader must know.
+    """Return the model of each label of `label_runs`, and what a reader must know.
 
     Parameters
     ----------
