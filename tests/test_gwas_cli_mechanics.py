@@ -46,7 +46,7 @@ def packed(self, start, stop):
     return read(self, start, stop)
 BedReader.packed = packed
 sys.argv = ["radgen", "gwas", *sys.argv[3:]]
-run()
+main()
 """
 
 
