@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,6 +79,7 @@ def read_series(
 
 
 def _one_file(path: Path, modality: str) -> ImageVolume:
+    facts: dict[str, Any] = {}
     if image_format(path) == "nifti":
         from radgen.io.nifti import load_nifti
 
@@ -86,6 +88,7 @@ def _one_file(path: Path, modality: str) -> ImageVolume:
     else:
         volume = read_image(path, modality="")
         array, geometry, times = volume.array, volume.geometry, volume.times_s
+        facts = dict(volume.meta)
         modality, stated = volume.modality or modality, times is not None
     if array.ndim != 4 or times is None:
         raise FormatError(
@@ -94,7 +97,7 @@ def _one_file(path: Path, modality: str) -> ImageVolume:
             path=path,
         )
     clock = times if stated else np.arange(array.shape[0], dtype=np.float64)
-    meta = {"frame_times": "stated" if stated else "none"}
+    meta = facts | {"frame_times": "stated" if stated else "none"}
     return ImageVolume(array, geometry, modality=modality, times_s=clock, meta=meta)
 
 

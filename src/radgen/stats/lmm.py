@@ -250,6 +250,12 @@ def fit_variance(model: MixedModel) -> VarianceFit:
     FitError
         If the covariates explain the trait wholly.
     """
+    q = np.linalg.qr(model.x)[0]
+    rest = model.y - q @ (q.T @ model.y)
+    if float(rest @ rest) <= 1e-20 * float(model.y @ model.y):
+        raise FitError(
+            "The covariates explain the trait wholly.", diagnostics={"rss": float(rest @ rest)}
+        )
     profile = _Profile(model)
     at = profile.maximise()
     ratio = math.exp(at)
@@ -257,8 +263,6 @@ def fit_variance(model: MixedModel) -> VarianceFit:
     beta = np.linalg.solve(a0[:-1, :-1], a0[:-1, -1])
     rss = float(a0[-1, -1] - beta @ a0[:-1, -1])
     df = profile.df
-    if rss <= 1e-12 * float(model.y @ model.y):
-        raise FitError("The covariates explain the trait wholly.", diagnostics={"rss": rss})
     residual = rss / df
     genetic = residual * ratio
     errors = _standard_errors(_average_information(model, genetic, residual))

@@ -236,7 +236,7 @@ class Study:
         context.limits += notes
         if imaging.n_failed:
             context.limits.append(f"{imaging.n_failed} scans could not be measured.")
-        repeats, repeatability = measured_repeats(found, table, context)
+        repeats, repeatability = measured_repeats(found, table, context, imaging.maps.units)
         settings = self.settings.harmonise
         if settings is None or settings.method == "none":
             return Matrix(table, None, imaging.key, repeats, repeatability)

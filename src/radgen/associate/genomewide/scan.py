@@ -25,8 +25,16 @@ from radgen.associate.genomewide._plan import (
     make_plan,
 )
 from radgen.associate.genomewide._run import Scan, cut, run_blocks
-from radgen.associate.genomewide._sex import HAPLOID, label_runs, sexes_of, unsexed, with_sex
+from radgen.associate.genomewide._sex import (
+    HAPLOID,
+    label_runs,
+    sexes_of,
+    unsexed,
+    with_sex,
+    without_y,
+)
 from radgen.associate.genomewide._store import Store
+from radgen.associate.genomewide._untested import untested_notes
 from radgen.associate.genomewide.result import GwasResult, summarise
 from radgen.errors import InputError
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, Outcome, PhenotypeTable
@@ -211,13 +219,16 @@ def gwas(
     # To wake a second thread takes longer than a few traits.
     with one_thread_each(len(data.names) < _FEW):
         scan, scan_of, beside = planned(data)
-    notes = linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
-    if background is not None:
-        notes = (*notes, *dead_notes(data, background))
+    notes = _notes(data, scan, background)
     runs = label_runs(data.genotypes)
     haploid = set(dict(runs)) & set(HAPLOID)
     if sex is not None and haploid:
         sexes = sexes_of(sex, data.genotypes.samples)
+        data, left_out = without_y(data, sexes)
+        if left_out:
+            runs = [run for run in runs if run[0] != "Y"]
+            haploid -= {"Y"}
+            notes = (*notes, *left_out)
         scan_of, more = with_sex(
             data,
             sexes,
@@ -258,6 +269,13 @@ def gwas(
         jobs=jobs,
         executor=executor,
     )
+
+
+def _notes(data: GwasInput, scan: Any, background: Any) -> tuple[str, ...]:
+    """Return what a reader must know of the traits."""
+    notes = linear_notes(data, scan) if isinstance(scan, LinearScan) else data.notes
+    dead = () if background is None else dead_notes(data, background)
+    return (*notes, *(untested_notes(data.names, scan) or dead))
 
 
 def _check(
