@@ -165,7 +165,10 @@ def test_a_module_that_was_put_off_is_whole_for_every_thread(tmp_path, monkeypat
     )
     (tmp_path / "breaks.py").write_text("raise ValueError('not today')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("slow_to_load", "breaks", "no_such_module_at_all"):
+    (tmp_path / "in_parts").mkdir()
+    (tmp_path / "in_parts" / "__init__.py").write_text("from .part import found\nthere = 4\n")
+    (tmp_path / "in_parts" / "part.py").write_text("found = 3\n")
+    for name in ("slow_to_load", "breaks", "in_parts", "no_such_module_at_all"):
         put_off(name)
     assert "no_such_module_at_all" not in sys.modules
     import slow_to_load
@@ -183,8 +186,11 @@ def test_a_module_that_was_put_off_is_whole_for_every_thread(tmp_path, monkeypat
         thread.join()
     assert found == [3] * 4
     assert loaded("slow_to_load")
+    from in_parts.part import found as part
+
+    assert (part, sys.modules["in_parts"].there) == (3, 4)
     for _ in range(2):
         with pytest.raises(ValueError, match="not today"):
             load("breaks")
-    for name in ("slow_to_load", "breaks"):
+    for name in ("slow_to_load", "breaks", "in_parts", "in_parts.part"):
         del sys.modules[name]

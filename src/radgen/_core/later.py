@@ -12,8 +12,9 @@ __all__ = ["load", "load_beside", "loaded", "put_off"]
 
 _LOCK = RLock()
 _KNOWN = frozenset({"__class__", "__dict__", "__file__", "__loader__", "__name__", "__package__"})
-_KNOWN |= {"__path__", "__spec__"}
-"""What is known of a module that is not loaded; the import system asks for it."""
+_KNOWN |= {"__spec__"}
+"""What is known of a module that is not loaded; the import system asks for it, and for its path
+only when a part of it is imported, before which the whole is."""
 
 
 class _Later(ModuleType):
