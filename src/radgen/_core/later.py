@@ -12,9 +12,8 @@ __all__ = ["load", "load_beside", "loaded", "put_off"]
 
 _LOCK = RLock()
 _KNOWN = frozenset({"__class__", "__dict__", "__file__", "__loader__", "__name__", "__package__"})
-_KNOWN |= {"__spec__"}
-"""What is known of a module that is not loaded; the import system asks for it, and for its path
-only when a part of it is imported, before which the whole is."""
+_KNOWN |= {"__path__", "__spec__"}
+"""What is known of a module that is not loaded; the import system asks for it."""
 
 
 class _Later(ModuleType):
@@ -42,7 +41,8 @@ def put_off(name: str) -> None:
     """Load a top-level module when it is first used, and not when it is imported.
 
     For a process whose first steps may need nothing of it; where it is loaded already, or is not
-    installed, nothing changes.
+    installed, nothing changes. Until it is loaded its parts must not be imported (``import
+    name.part``): take them from it (``from name import part``), which loads it first.
 
     Parameters
     ----------

@@ -355,10 +355,11 @@ def prepare(
         why = "every trait is missing" if whole[row] else "a covariate is missing"
         reasons.append((found.samples[row], why))
     keep = np.flatnonzero(whole & seen)
+    notes = _lacking(() if extra is None else extra.names, x)
     if len(keep) < need:
         raise AlignmentError(
             f"{found.describe()}; only {len(keep)} of them have complete covariates and a trait; "
-            f"needed are {need}.",
+            f"needed are {need}. {' '.join(notes)}",
             missing=[sample for sample, _ in reasons],
         )
     rows = found.rows["genotypes"][keep]
@@ -370,5 +371,16 @@ def prepare(
         x[keep],
         () if extra is None else extra.names,
         tuple(reasons),
-        (found.describe(),) if reasons else (),
+        (found.describe(), *notes) if reasons else (),
     )
+
+
+def _lacking(names: tuple[str, ...], x: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return how many samples a missing covariate costs, and which covariates are missing."""
+    lost = ~np.isfinite(x)
+    samples = int(lost.any(axis=1).sum())
+    if not samples:
+        return ()
+    most = np.argsort(-lost.sum(axis=0), kind="stable")[:5]
+    counts = [f"{names[at]} in {lost[:, at].sum()}" for at in most if lost[:, at].any()]
+    return (f"A covariate is missing in {samples} samples, left out: {', '.join(counts)}.",)
