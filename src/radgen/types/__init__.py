@@ -26,6 +26,7 @@ from radgen.types.phenotype import (
 from radgen.types.result import Result
 
 if TYPE_CHECKING:
+    from radgen.types.arrays import ArrayLayout, SampleArrays
     from radgen.types.geometry import TOLERANCE_MM, Geometry
     from radgen.types.image import ImageVolume, Mask
     from radgen.types.omics import LAYERS, OmicsTable
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 _LATER = {
     "LAYERS": "omics",
     "TOLERANCE_MM": "geometry",
+    "ArrayLayout": "arrays",
     "Geometry": "geometry",
     "ImageStack": "stack",
     "ImageVolume": "image",
     "Mask": "image",
     "OmicsTable": "omics",
+    "SampleArrays": "arrays",
     "SurfaceSpace": "stack",
     "VoxelSpace": "stack",
 }
@@ -52,6 +55,7 @@ __all__ = [
     "VARIANT_COLUMNS",
     "Alignment",
     "ArrayDosages",
+    "ArrayLayout",
     "Covariates",
     "DosageReader",
     "FrameLike",
@@ -67,6 +71,7 @@ __all__ = [
     "OutcomeKind",
     "PhenotypeTable",
     "Result",
+    "SampleArrays",
     "SurfaceSpace",
     "VariantFile",
     "VoxelSpace",
