@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from radgen.associate import gwas, read_compact
-from radgen.errors import InputError
+from radgen.errors import FitError, InputError
 from radgen.types import ArrayDosages, GenotypeMatrix
 
 _GOLDEN = Path(__file__).parent / "golden" / "gwas"
@@ -131,3 +131,69 @@ def test_sexes_are_checked_and_told():
         scan("volume", sex={"other": "male"})
     with pytest.raises(InputError, match="x_coding"):
         scan("volume", x_coding=3)
+
+
+def test_y_is_left_out_where_too_few_men_are_there():
+    women = _TABLE.select("sample", sex=pl.lit("female"))
+    found = scan("volume", sex=women)
+    assert "Y" not in set(found.table["chrom"])
+    on_y = (matrix().variants["chrom"] == "Y").sum()
+    assert on_y
+    assert f"{on_y} variants of chromosome Y are not tested: 0 men" in " ".join(found.warnings)
+    other = scan("volume").table.filter(pl.col("chrom").is_in(["1", "MT"]))
+    same = found.table.filter(pl.col("chrom").is_in(["1", "MT"]))
+    assert same.select("id", "beta", "se").equals(other.select("id", "beta", "se"))
+    only_y = matrix().take_variants(np.flatnonzero(matrix().variants["chrom"] == "Y"))
+    with pytest.raises(InputError, match="All variants lie on chromosome Y"):
+        gwas(only_y, _TABLE.select("sample", "volume"), sex=women)
+
+
+def test_a_trait_that_no_man_has_is_undefined_on_y():
+    trait = _TABLE.select("sample", "volume", women=pl.when(_TABLE["sex"] == 2).then("volume"))
+    found = gwas(matrix(), trait, _AGE, sex=_SEX).table.filter(pl.col("chrom") == "Y")
+    both = {name: part for (name,), part in found.group_by("phenotype")}
+    assert both["volume"]["beta"].is_finite().any()
+    assert not both["women"]["beta"].is_finite().any()
+    assert (both["women"]["n"] == 0).all()
+
+
+@pytest.mark.parametrize("model", ["logistic", "ordinal", "cox"])
+def test_a_trait_that_no_man_has_is_undefined_on_y_in_every_model(model):
+    columns = {"time": "volume", "died": pl.col("case") - 1} if model == "cox" else {}
+    trait = "time" if model == "cox" else "case"
+    table = _TABLE.select("sample", "sex", "case", **columns)
+    table = table.with_columns(women=pl.when(pl.col("sex") == 2).then(trait))
+    options = {"model": model, "sex": _SEX, "traits": [trait, "women"]}
+    if model == "cox":
+        options["event"] = ["died", "died"]
+        table = table.with_columns(pl.col("time", "women") - pl.col("time").min() + 0.1)
+    found = gwas(matrix(), table, _AGE, **options).table
+    alone = gwas(
+        matrix(),
+        table,
+        _AGE,
+        **options | {"traits": [trait], "event": options.get("event", [None])[0]},
+    ).table
+    assert found.filter(pl.col("phenotype") == trait).equals(alone)
+    lost = found.filter((pl.col("phenotype") == "women") & (pl.col("chrom") == "Y"))
+    assert len(lost)
+    assert not lost["beta"].is_finite().any()
+    assert (lost["n"] == 0).all()
+
+
+def test_a_trait_with_one_class_does_not_stop_the_others():
+    table = _TABLE.select("sample", "case", none=pl.lit(0.0))
+    both = gwas(matrix(), table, _AGE, model="logistic", sex=_SEX)
+    assert "No test of 'none': Trait 'none' has the values [0.0]" in " ".join(both.warnings)
+    alone = gwas(matrix(), table.drop("none"), _AGE, model="logistic", sex=_SEX)
+    assert both.table.filter(pl.col("phenotype") == "case").equals(alone.table)
+    assert not both.table.filter(pl.col("phenotype") == "none")["beta"].is_finite().any()
+    with pytest.raises(FitError, match="needs both"):
+        gwas(matrix(), table.drop("case"), _AGE, model="logistic", sex=_SEX)
+
+
+def test_a_trait_that_covariates_separate_does_not_stop_the_others():
+    table = _TABLE.select("sample", "case", women=(pl.col("sex") == 2).cast(pl.Float64))
+    found = gwas(matrix(), table, _SEX.cast({"sex": pl.Float64}), model="logistic")
+    assert "No test of 'women'" in " ".join(found.warnings)
+    assert found.table.filter(pl.col("phenotype") == "case")["beta"].is_finite().any()

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from radgen.associate import burden
-from radgen.errors import FormatError, InputError
+from radgen.errors import FitError, FormatError, InputError
 from radgen.genome.burden import null_binary, set_test
 from radgen.genome.codon_usage import (
     CODE,
@@ -22,7 +22,7 @@ from radgen.genome.codon_usage import (
 )
 from radgen.io import open_genotypes, read_gene_masks, read_gene_sets
 from radgen.io.sample_table import read_sample_table
-from radgen.types import ArrayDosages, GenotypeMatrix
+from radgen.types import ArrayDosages, GenotypeMatrix, Kinship
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,15 @@ def test_masks_equal_regenie(regenie, kind, model):
 def test_files_of_sets_and_masks(tmp_path):
     (tmp_path / "pairs.txt").write_text("g1 rs1\ng1 rs2\n\ng2 rs3\n")
     assert read_gene_sets(tmp_path / "pairs.txt") == {"g1": ["rs1", "rs2"], "g2": ["rs3"]}
+    for text in (
+        "variant\tgene\nrs1\tg1\nrs3\tg2\nrs2\tg1\n",
+        "SetID,SNPID\ng1,rs1\ng1,rs2\ng2,rs3",
+    ):
+        (tmp_path / "named.txt").write_text(text)
+        assert read_gene_sets(tmp_path / "named.txt") == {"g1": ["rs1", "rs2"], "g2": ["rs3"]}
+    (tmp_path / "named.txt").write_text("variant,gene\nrs1,g1,more\n")
+    with pytest.raises(FormatError, match=":2: needs a set and a variant"):
+        read_gene_sets(tmp_path / "named.txt")
     (tmp_path / "list.txt").write_text("g1 1 100 rs1,rs2\ng2 2 7 rs3 rs4\n")
     assert read_gene_sets(tmp_path / "list.txt") == {"g1": ["rs1", "rs2"], "g2": ["rs3", "rs4"]}
     (tmp_path / "saige.txt").write_text("g1\t1:5_A/C\t1:6_A/C\n")
@@ -226,3 +235,43 @@ def test_synonymous_variants_are_weighted_by_their_change():
     assert result.params["weighting"] == "supplied weights"
     with pytest.raises(InputError, match="ref_codon"):
         synonymous_weights({"id": ["a"]}, weights)
+
+
+@pytest.mark.parametrize("kinship", [False, True])
+@pytest.mark.parametrize("model", ["linear", "logistic"])
+def test_a_trait_without_a_model_does_not_stop_the_others(model, kinship):
+    rng = np.random.default_rng(3)
+    n = 120
+    names = tuple(f"s{i}" for i in range(n))
+    calls = rng.binomial(2, 0.05, (6, n)).astype(np.float32)
+    variants = pl.DataFrame({"chrom": "1", "pos": range(1, 7), "id": [f"v{i}" for i in range(6)]})
+    variants = variants.with_columns(ref=pl.lit("A"), alt=pl.lit("C"))
+    genotypes = GenotypeMatrix(names, variants, ArrayDosages(calls))
+    y = rng.normal(size=n) if model == "linear" else rng.integers(0, 2, n).astype(float)
+    covariates = pl.DataFrame({"sample": names, "group": np.repeat([0.0, 1.0], n // 2)})
+    traits = pl.DataFrame({"sample": names, "y": y, "flat": 0.0, "apart": covariates["group"]})
+    gone = pl.Series([None] * n, dtype=pl.Float64)
+    traits = traits.with_columns(gone=gone, few=pl.Series([0.0, 1.0] + [None] * (n - 2)))
+    sets = {"g": [f"v{i}" for i in range(6)]}
+    related = Kinship(names, np.eye(n)) if kinship else None
+    found = burden(genotypes, traits, sets, covariates, model=model, kinship=related)
+    rows = {row["phenotype"]: row for row in found.table.iter_rows(named=True)}
+    alone = burden(
+        genotypes, traits.select("sample", "y"), sets, covariates, model=model, kinship=related
+    )
+    assert rows["y"] == alone.table.row(0, named=True)
+    assert rows["y"]["p_skato"] is not None
+    for name in ("flat", "apart", "gone", "few"):
+        assert rows[name]["p_skato"] is None
+        assert f"No test of {name!r}" in " ".join(found.warnings)
+    with pytest.raises(FitError):
+        burden(genotypes, traits.drop("y"), sets, covariates, model=model, kinship=related)
+
+
+def test_sets_of_other_variants_are_refused():
+    calls = ArrayDosages(np.ones((1, 9), np.float32))
+    variants = pl.DataFrame({"chrom": ["1"], "pos": [1], "id": ["v"], "ref": ["A"], "alt": ["C"]})
+    genotypes = GenotypeMatrix(tuple("abcdefghi"), variants, calls)
+    traits = pl.DataFrame({"sample": list("abcdefghi"), "y": np.arange(9.0)})
+    with pytest.raises(InputError, match="No set has a variant"):
+        burden(genotypes, traits, {"g": ["1:1:A:C"]})

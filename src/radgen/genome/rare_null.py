@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.errors import InputError
+from radgen.errors import FitError
 from radgen.stats.lmm import MixedModel, VarianceFit
 from radgen.stats.quasi_likelihood import MixedLogistic
 
@@ -113,14 +113,17 @@ def null_continuous(y: Array, x: Array) -> RareNull:
 
     Raises
     ------
-    InputError
+    FitError
         If the covariates leave no degree of freedom or explain the trait wholly.
     """
     q = _basis(x)
     residual = y - q @ (q.T @ y)
     df = len(y) - q.shape[1]
     if df < 1 or float(residual @ residual) <= 1e-20 * float(y @ y):
-        raise InputError("The covariates explain the trait wholly: there is nothing to test.")
+        raise FitError(
+            "The covariates explain the trait wholly: there is nothing to test.",
+            diagnostics={"n_samples": len(y), "df": df},
+        )
     variance = float(residual @ residual) / df
     return RareNull(residual, np.full(len(y), variance), q)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from radgen.errors import FormatError, InputError, shown
 
 __all__ = ["read_gene_masks", "read_gene_sets"]
+
+_PARTS = re.compile(r"\s*[,;\t]\s*|\s+")
+_SETS = {"set", "setid", "set_id", "gene", "gene_id", "gene_name", "symbol"}
+_VARIANTS = {"variant", "variant_id", "snp", "snpid", "snp_id", "rsid", "id", "marker"}
+"""Words of a header, in lower case."""
 
 
 def read_gene_sets(path: str | Path) -> dict[str, list[str]]:
@@ -15,8 +21,9 @@ def read_gene_sets(path: str | Path) -> dict[str, list[str]]:
     Parameters
     ----------
     path : str or Path
-        Either two fields a line (set, variant), or set, chromosome, position and the variants
-        parted by commas or spaces (REGENIE), or the set and its variants parted by tabs (SAIGE).
+        Either two fields a line (set, variant; in any order under a header that names both, such
+        as ``variant`` and ``gene``), or set, chromosome, position and the variants parted by
+        commas or spaces (REGENIE), or the set and its variants parted by tabs (SAIGE).
 
     Returns
     -------
@@ -29,7 +36,15 @@ def read_gene_sets(path: str | Path) -> dict[str, list[str]]:
         If the file is missing or empty, or a line names no variant.
     """
     members: dict[str, list[str]] = {}
-    for number, line in _lines(path):
+    lines = _lines(path)
+    order = _header(lines[0][1])
+    for number, line in lines[1:] if order else lines:
+        if order:
+            pair = _PARTS.split(line.strip())
+            if len(pair) != 2 or not all(pair):
+                raise FormatError("needs a set and a variant.", path=Path(path), line=number)
+            members.setdefault(pair[order[0]], []).append(pair[order[1]])
+            continue
         fields = line.split()
         if len(fields) < 2:
             raise FormatError("needs a set and its variants.", path=Path(path), line=number)
@@ -100,6 +115,16 @@ def read_gene_masks(
     if not found:
         raise InputError("No set has a variant with an annotation of the masks.")
     return found
+
+
+def _header(line: str) -> tuple[int, int] | None:
+    """Return the columns of sets and of variants where a line names them."""
+    words = _PARTS.split(line.strip().lower())
+    if len(words) != 2:
+        return None
+    sets = [at for at, word in enumerate(words) if word in _SETS]
+    variants = [at for at, word in enumerate(words) if word in _VARIANTS]
+    return (sets[0], variants[0]) if len(sets) == len(variants) == 1 else None
 
 
 def _lines(path: str | Path) -> list[tuple[int, str]]:

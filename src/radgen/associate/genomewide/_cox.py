@@ -19,6 +19,7 @@ from radgen.associate.genomewide._score import (
     narrow,
     people_of,
 )
+from radgen.associate.genomewide._untested import Untested
 from radgen.errors import FitError, InputError
 from radgen.genome._blocks import BlockSource, CentredBlock
 from radgen.stats.cox import RiskSets, fit_cox
@@ -161,7 +162,7 @@ def _beside(sets: RiskSets, x: Array, known: Array, beta: Array) -> Array:
 class CoxScan:
     """Everything a worker needs to test a block of variants against survival traits."""
 
-    traits: tuple[CoxTrait, ...]
+    traits: tuple[CoxTrait | Untested, ...]
     threshold: float | None
 
     @classmethod
@@ -179,14 +180,14 @@ class CoxScan:
 
         `offsets` (n_samples, n_traits) are known parts of the log hazard.
 
+        A trait has no test if it has too few events, or if the covariates separate them.
+
         Raises
         ------
         InputError
-            If a time is negative, an event is not 0 or 1, or a trait has too few events.
-        FitError
-            If the covariates separate the events of a trait.
+            If a time is negative, an event is not 0 or 1, or a trait has no prediction.
         """
-        traits = []
+        traits: list[CoxTrait | Untested] = []
         for number, (name, time, event) in enumerate(zip(names, values.T, events.T, strict=True)):
             used = np.flatnonzero(np.isfinite(time) & np.isfinite(event))
             if not np.isin(event[used], (0, 1)).all() or (time[used] < 0).any():
@@ -197,15 +198,22 @@ class CoxScan:
                 )
             rank = covariates.shape[1]
             if event[used].sum() < rank + 2:
-                raise InputError(
+                few = InputError(
                     f"Trait {name!r} has {int(event[used].sum())} events beside {rank} "
                     "covariates; needed are at least two more than covariates."
                 )
+                traits.append(Untested(used, few))
+                continue
             known = None if offsets is None else offsets[used, number]
             if known is not None and np.isnan(known).any():
                 raise InputError(f"Trait {name!r} has no prediction; leave it out (traits).")
             happened = event[used].astype(bool)
-            traits.append(CoxTrait.build(used, time[used], happened, covariates[used], known))
+            try:
+                built = CoxTrait.build(used, time[used], happened, covariates[used], known)
+            except FitError as error:
+                traits.append(Untested(used, error))
+                continue
+            traits.append(built)
         return cls(tuple(traits), threshold)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:

@@ -69,7 +69,7 @@ def _residuals(
     """Return residuals of length 1 and their lengths before scaling, `y` overwritten."""
     n = len(y) - len(off)
     y[off] = 0.0
-    y -= y.sum(axis=0) / n
+    y -= y.sum(axis=0) / max(n, 1)
     y[off] = 0.0
     total = np.sqrt(np.einsum("nk,nk->k", y, y))
     for _ in range(2):
@@ -106,6 +106,8 @@ def basis(x: NDArray[np.float64]) -> NDArray[np.float64]:
     The covariates are centred first: a year of birth is not lost beside the intercept.
     """
     n = len(x)
+    if not n:  # no man has a trait that is tested on Y
+        return np.empty((0, 0))
     first = np.full((n, 1), 1.0 / np.sqrt(n))
     centred = x - x.mean(axis=0)
     scale = np.sqrt((x * x).sum(axis=0))

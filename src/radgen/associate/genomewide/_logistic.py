@@ -19,7 +19,8 @@ from radgen.associate.genomewide._score import (
     one_step,
     people_of,
 )
-from radgen.errors import InputError
+from radgen.associate.genomewide._untested import Untested
+from radgen.errors import FitError, InputError
 from radgen.genome._blocks import BlockSource, CentredBlock
 from radgen.stats.logistic_scan import (
     NullLogistic,
@@ -42,13 +43,13 @@ _SCREENED = 0.01
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LogisticTrait:
-    """One binary trait: who is used, and the model without a variant; None = no test.
+    """One binary trait: who is used, and the model without a variant.
 
     `predictor` is that of Firth's fit without a variant, where "approx-firth" is asked for.
     """
 
     used: NDArray[np.int64]
-    null: NullLogistic | None
+    null: NullLogistic
     score: ScoreNull | None
     predictor: Array | None = None
 
@@ -57,7 +58,7 @@ class LogisticTrait:
 class LogisticScan:
     """Everything a worker needs to test a block of variants against binary traits."""
 
-    traits: tuple[LogisticTrait, ...]
+    traits: tuple[LogisticTrait | Untested, ...]
     threshold: float | None
     test: str
     screen: ScoreScreen | None
@@ -75,29 +76,32 @@ class LogisticScan:
     ) -> LogisticScan:
         """Return the scan of traits coded 0/1 or 1/2, NaN = missing.
 
-        `offsets` (n_samples, n_traits) are known parts of the log odds; a trait whose offset is
-        NaN has no test.
+        `offsets` (n_samples, n_traits) are known parts of the log odds. A trait has no test if
+        its offset is NaN, if it has one class, or if the covariates separate its classes.
 
         Raises
         ------
         InputError
-            If a trait is coded otherwise or has one class only.
-        FitError
-            If the covariates separate the classes of a trait.
+            If a trait is coded otherwise.
         """
-        traits = []
+        traits: list[LogisticTrait | Untested] = []
         for number, (name, column) in enumerate(zip(names, values.T, strict=True)):
             used = np.flatnonzero(np.isfinite(column))
             known = None if offsets is None else offsets[used, number]
             if known is not None and np.isnan(known).any():
-                traits.append(LogisticTrait(used, None, None))
+                unknown = InputError(f"Trait {name!r} has no prediction.")
+                traits.append(Untested(used, unknown))
                 continue
-            y = binary(name, column[used])
-            null = fit_null(y, basis(covariates[used]), known)
+            try:
+                y = binary(name, column[used])
+                null = fit_null(y, basis(covariates[used]), known)
+                held = firth_predictor(null) if test == "approx-firth" else None
+            except FitError as error:
+                traits.append(Untested(used, error))
+                continue
             scores = test in ("score", "approx-firth")
-            held = firth_predictor(null) if test == "approx-firth" else None
             traits.append(LogisticTrait(used, null, score_null(null) if scores else None, held))
-        scored = [(trait.used, trait.score) for trait in traits if trait.score is not None]
+        scored = [(trait.used, trait.score) for trait in traits if _has_score(trait)]
         screened = scored and threshold is not None and threshold <= _SCREENED
         screen = ScoreScreen.build(scored, len(values)) if screened else None
         return cls(tuple(traits), threshold, test, screen)
@@ -125,7 +129,7 @@ class LogisticScan:
         squares = source.weighted_squares(screen.squares)
         hist = np.zeros((len(self.traits), HIST_BINS), np.int64)
         parts = []
-        scored = (item for item in enumerate(self.traits) if item[1].score is not None)
+        scored = (item for item in enumerate(self.traits) if _has_score(item[1]))
         for number, (at, trait) in enumerate(scored):
             rows, hist[at : at + 1] = screen.candidates(block, squares, number)
             for low, high in block_ranges(len(rows), max(1, _ROOM // len(trait.used))):
@@ -134,9 +138,9 @@ class LogisticScan:
                 parts.append(self._tests(own, trait) | place | people_of(own))
         return join_rows(parts, source.start, len(self.traits), self.threshold, hist)
 
-    def _tests(self, block: CentredBlock, trait: LogisticTrait) -> dict[str, Array]:
-        if trait.null is None:
-            return {name: np.full(len(block.g), np.nan) for name in ("beta", "se", "t", "log10p")}
+    def _tests(self, block: CentredBlock, trait: LogisticTrait | Untested) -> dict[str, Array]:
+        if isinstance(trait, Untested):
+            return trait.tests(block)
         if trait.predictor is not None and trait.score is not None:
             return _approximate(block, trait.score, trait.null.y, trait.predictor)
         if trait.score is not None:
@@ -187,18 +191,27 @@ def score_null(null: NullLogistic) -> ScoreNull:
     return ScoreNull.build(null.x, weight, null.y - null.mu, ResidualLaw.binary(null.mu))
 
 
+def _has_score(trait: LogisticTrait | Untested) -> bool:
+    return isinstance(trait, LogisticTrait) and trait.score is not None
+
+
 def binary(name: str, y: Array) -> Array:
     """Return a trait as 0 and 1.
 
     Raises
     ------
     InputError
-        If it is coded neither 0/1 nor 1/2, or has one class only.
+        If it is coded neither 0/1 nor 1/2.
+    FitError
+        If it has one class only.
     """
     levels = np.unique(y)
-    if len(levels) != 2 or tuple(levels) not in {(0.0, 1.0), (1.0, 2.0)}:
-        raise InputError(
-            f"Trait {name!r} has the values {levels[:5].tolist()}; a binary trait needs both of "
-            "0 and 1, or both of 1 (control) and 2 (case)."
-        )
+    what = (
+        f"Trait {name!r} has the values {levels[:5].tolist()}; a binary trait needs both of "
+        "0 and 1, or both of 1 (control) and 2 (case)."
+    )
+    if len(levels) < 2 and set(levels) <= {0.0, 1.0, 2.0}:
+        raise FitError(what, diagnostics={"n_samples": len(y)})
+    if tuple(levels) not in {(0.0, 1.0), (1.0, 2.0)}:
+        raise InputError(what)
     return y - levels[0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from radgen.associate.genomewide._design import orthonormal
 from radgen.associate.genomewide._rows import TestRows, join_rows
 from radgen.associate.genomewide._score import SADDLE_BELOW, matching_se, narrow, people_of
+from radgen.associate.genomewide._untested import Untested
 from radgen.errors import FitError, InputError
 from radgen.genome._blocks import BlockSource, CentredBlock
 from radgen.stats.ordinal import ordinal_logit
@@ -160,7 +161,7 @@ def _sums(block: CentredBlock, values: Array) -> Array:
 class OrdinalScan:
     """Everything a worker needs to test a block of variants against ordinal traits."""
 
-    traits: tuple[OrdinalTrait, ...]
+    traits: tuple[OrdinalTrait | Untested, ...]
     threshold: float | None
 
     @classmethod
@@ -174,23 +175,30 @@ class OrdinalScan:
     ) -> OrdinalScan:
         """Return the scan of traits whose values are ordered classes, NaN = missing.
 
+        A trait has no test if it has one class, or if the covariates alone cannot be fitted.
+
         Raises
         ------
         InputError
-            If a trait has one class, or more than 20.
-        FitError
-            If the covariates alone cannot be fitted.
+            If a trait has more than 20 classes.
         """
-        traits = []
+        traits: list[OrdinalTrait | Untested] = []
         for name, column in zip(names, values.T, strict=True):
             used = np.flatnonzero(np.isfinite(column))
             levels = len(np.unique(column[used]))
-            if not 2 <= levels <= _MOST_LEVELS:
-                raise InputError(
-                    f"Trait {name!r} has {levels} different values; an ordinal trait has 2 to "
-                    f"{_MOST_LEVELS}. Use model='linear' for a measured trait."
-                )
-            traits.append(OrdinalTrait.build(name, used, column[used], covariates[used]))
+            wrong = InputError(
+                f"Trait {name!r} has {levels} different values; an ordinal trait has 2 to "
+                f"{_MOST_LEVELS}. Use model='linear' for a measured trait."
+            )
+            if levels > _MOST_LEVELS:
+                raise wrong
+            if levels < 2:
+                traits.append(Untested(used, wrong))
+                continue
+            try:
+                traits.append(OrdinalTrait.build(name, used, column[used], covariates[used]))
+            except FitError as error:
+                traits.append(Untested(used, error))
         return cls(tuple(traits), threshold)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from radgen.associate.genomewide._design import basis
 from radgen.associate.genomewide._input import GwasInput
 from radgen.associate.genomewide._logistic import binary
-from radgen.associate.genomewide._mixed import related_values
+from radgen.associate.genomewide._mixed import related_values, untestable
 from radgen.associate.genomewide._plan import dead_notes
 from radgen.associate.genomewide.background import offsets, take_off
-from radgen.errors import InputError, shown
+from radgen.errors import FitError, InputError, shown
 from radgen.genome.rare_null import (
     RareNull,
     null_binary,
@@ -81,7 +81,13 @@ class SetNulls:
         self._known = None if loco is None else offsets(loco, data, model)
         self._last: tuple[str | None, list[TraitNull]] | None = None
         self.by_chromosome = self._known is not None or isinstance(kinship, Mapping)
-        self.notes = () if self._known is None else dead_notes(data, self._known)
+        self._notes = () if self._known is None else dead_notes(data, self._known)
+        self._lost: dict[str, FitError] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of traits without tests."""
+        return (*self._notes, *(f"No test of {name!r}: {why}" for name, why in self._lost.items()))
 
     def place_of(self, label: str, rows: list[int]) -> str | None:
         """Return the chromosome whose models a set needs; None where all need the same.
@@ -103,9 +109,18 @@ class SetNulls:
         return str(found[0])
 
     def of(self, chrom: str | None) -> list[TraitNull]:
-        """Return the models of all traits for sets of a chromosome; the last are kept."""
+        """Return the models of all traits for sets of a chromosome; the last are kept.
+
+        Raises
+        ------
+        FitError
+            If no trait can be tested: each has one class, covariates that separate its classes,
+            or a mixed model that does not settle.
+        """
         if self._last is None or self._last[0] != chrom:
             self._last = (chrom, self._build(chrom))
+            if len(self._lost) == len(self._data.names):
+                raise next(iter(self._lost.values()))
         return self._last[1]
 
     def _build(self, chrom: str | None) -> list[TraitNull]:
@@ -113,7 +128,7 @@ class SetNulls:
             return self._untested()
         known = None if self._known is None or chrom is None else self._known[chrom]
         if self._kinship is not None:
-            return _related(self._data, self._model, self._variance, self._matrix(chrom))
+            return self._related(self._matrix(chrom))
         nulls = []
         for at, name in enumerate(self._data.names):
             used = np.flatnonzero(np.isfinite(self._data.values[:, at]))
@@ -134,12 +149,23 @@ class SetNulls:
         if beside is not None and np.isnan(beside).any():
             return TraitNull(name, used, None, "score")
         y = data.values[used, at]
+        error = untestable(y, basis(data.covariates[used]))
+        if error is not None:
+            return self._lose(name, used, error)
         x = np.column_stack([np.ones(len(used)), data.covariates[used]])
-        if self._model == "linear":
-            rest = y if beside is None else take_off(y, beside)
-            return TraitNull(name, used, null_continuous(rest, x), "score")
-        cases = binary(name, y)
-        return TraitNull(name, used, null_binary(cases, x, beside), _how(cases, self._variance))
+        try:
+            if self._model == "linear":
+                rest = y if beside is None else take_off(y, beside)
+                return TraitNull(name, used, null_continuous(rest, x), "score")
+            cases = binary(name, y)
+            null = null_binary(cases, x, beside)
+        except FitError as error:
+            return self._lose(name, used, error)
+        return TraitNull(name, used, null, _how(cases, self._variance))
+
+    def _lose(self, name: str, used: NDArray[np.int64], error: FitError) -> TraitNull:
+        self._lost.setdefault(name, error)
+        return TraitNull(name, used, None, "score")
 
     def _matrix(self, chrom: str | None) -> Array:
         held: Any = self._kinship
@@ -149,35 +175,49 @@ class SetNulls:
             held = held[chrom]
         return related_values(held, self._data.genotypes.samples)
 
+    def _related(self, kinship: Array) -> list[TraitNull]:
+        """Return the mixed models; traits of the same samples share the kinship's eigenvectors."""
+        from radgen.stats.lmm import MixedModel, fit_variance
+
+        data = self._data
+        rotated: dict[bytes, MixedModel] = {}
+        nulls = []
+        for name, column in zip(data.names, data.values.T, strict=True):
+            finite = np.isfinite(column)
+            used = np.flatnonzero(finite)
+            x, own = basis(data.covariates[used]), kinship[np.ix_(used, used)]
+            error = untestable(column[used], x)
+            if error is not None:
+                nulls.append(self._lose(name, used, error))
+                continue
+            if self._model == "logistic":
+                nulls.append(self._related_binary(name, used, x, own))
+                continue
+            first = rotated.get(finite.tobytes())
+            if first is None:
+                first = rotated[finite.tobytes()] = MixedModel.build(column[used], x, own)
+            y = first.vectors.T @ column[used]
+            mixed = MixedModel(first.values, first.vectors, y, first.x)
+            fit = fit_variance(mixed)
+            null = null_related(mixed, fit)
+            nulls.append(TraitNull(name, used, null, "score", fit.heritability))
+        return nulls
+
+    def _related_binary(
+        self, name: str, used: NDArray[np.int64], x: Array, kinship: Array
+    ) -> TraitNull:
+        from radgen.stats.quasi_likelihood import mixed_logistic
+
+        values = self._data.values[used, self._data.names.index(name)]
+        try:
+            cases = binary(name, values)
+            odds = mixed_logistic(cases, x, kinship)
+        except FitError as error:
+            return self._lose(name, used, error)
+        how = _how(cases, self._variance)
+        return TraitNull(name, used, null_related_binary(odds), how, odds.tau)
+
 
 def _how(cases: Array, variance: str) -> Variance:
     rare = min(cases.mean(), 1 - cases.mean()) < _FEW
     return "saddle" if variance == "saddle" or (variance == "auto" and rare) else "score"
-
-
-def _related(data: GwasInput, model: str, variance: str, kinship: Array) -> list[TraitNull]:
-    """Return the mixed models; traits of the same samples share the kinship's eigenvectors."""
-    from radgen.stats.lmm import MixedModel, fit_variance
-    from radgen.stats.quasi_likelihood import mixed_logistic
-
-    rotated: dict[bytes, MixedModel] = {}
-    nulls = []
-    for name, column in zip(data.names, data.values.T, strict=True):
-        finite = np.isfinite(column)
-        used = np.flatnonzero(finite)
-        x, own = basis(data.covariates[used]), kinship[np.ix_(used, used)]
-        if model == "logistic":
-            cases = binary(name, column[used])
-            odds = mixed_logistic(cases, x, own)
-            how = _how(cases, variance)
-            nulls.append(TraitNull(name, used, null_related_binary(odds), how, odds.tau))
-            continue
-        first = rotated.get(finite.tobytes())
-        if first is None:
-            first = rotated[finite.tobytes()] = MixedModel.build(column[used], x, own)
-        y = first.vectors.T @ column[used]
-        mixed = MixedModel(first.values, first.vectors, y, first.x)
-        fit = fit_variance(mixed)
-        null = null_related(mixed, fit)
-        nulls.append(TraitNull(name, used, null, "score", fit.heritability))
-    return nulls

@@ -23,7 +23,7 @@ from radgen.errors import InputError, shown
 from radgen.genome._blocks import BlockSource
 from radgen.types import FrameLike, GenotypeMatrix, check_unique, to_polars
 
-__all__ = ["HAPLOID", "HaploidScan", "labels", "sexes_of", "unsexed", "with_sex"]
+__all__ = ["HAPLOID", "HaploidScan", "label_runs", "sexes_of", "unsexed", "with_sex", "without_y"]
 
 Array = NDArray[np.float64]
 HAPLOID = ("X", "Y", "MT")
@@ -34,6 +34,8 @@ _PAR = {
 """Pseudo-autosomal regions of X, 1-based, ends included (Genome Reference Consortium)."""
 _WORDS = {"male": "male", "m": "male", "1": "male", "man": "male"}
 _WORDS |= {"female": "female", "f": "female", "2": "female", "woman": "female"}
+_SPARE = 4
+"""Men on chromosome Y beyond the number of covariates."""
 _UNKNOWN = ("", "0", "na", "nan", "none", "null", "unknown", "-9", ".")
 
 
@@ -76,18 +78,20 @@ def unsexed(haploid: set[str]) -> str:
     )
 
 
-def labels(genotypes: GenotypeMatrix) -> pl.Series:
-    """Return the chromosome of each variant, pseudo-autosomal places of X named apart."""
-    chrom = genotypes.variants["chrom"]
+def label_runs(genotypes: GenotypeMatrix) -> list[tuple[str, int]]:
+    """Return chromosomes in order, pseudo-autosomal places of X named apart, with their lengths."""
+    runs = genotypes.chromosome_runs
     regions = _PAR.get(genotypes.build)
-    if regions is None or "X" not in set(chrom.unique().to_list()):
-        return chrom
+    if regions is None or "X" not in dict(runs):
+        return runs
+    chrom = genotypes.variants["chrom"]
     pos = genotypes.variants["pos"]
     inside = pl.Series(np.zeros(len(chrom), bool))
     for low, high in regions:
         inside |= pos.is_between(low, high)
     inside &= chrom == "X"
-    return chrom.set(inside, "X (PAR)")
+    found = chrom.set(inside, "X (PAR)").rle()
+    return list(zip(found.struct.field("value"), found.struct.field("len"), strict=True))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -131,6 +135,37 @@ class HaploidScan:
         return TestRows(columns, rows.hist, grid)
 
 
+def without_y(data: GwasInput, sex: NDArray[Any]) -> tuple[GwasInput, tuple[str, ...]]:
+    """Return the input without chromosome Y where too few men are in it, and what was left out.
+
+    Parameters
+    ----------
+    data : GwasInput
+        Matched input.
+    sex : ndarray of object (n_samples,)
+        From `sexes_of`.
+
+    Raises
+    ------
+    InputError
+        If no other variant is there.
+    """
+    men = int((sex == "male").sum())
+    runs = label_runs(data.genotypes)
+    on_y = np.repeat([name == "Y" for name, _ in runs], [length for _, length in runs])
+    if not on_y.any() or men >= data.covariates.shape[1] + _SPARE:
+        return data, ()
+    if on_y.all():
+        raise InputError(
+            f"All variants lie on chromosome Y, and {men} men in the scan are too few to test them."
+        )
+    rest = data.genotypes.take_variants(np.flatnonzero(~on_y))
+    note = (
+        f"{on_y.sum()} variants of chromosome Y are not tested: {men} men in the scan are too few."
+    )
+    return replace(data, genotypes=rest), (note,)
+
+
 def with_sex(
     data: GwasInput,
     sex: NDArray[Any],
@@ -140,7 +175,7 @@ def with_sex(
     scan_of: Callable[[str], Scan],
     plan: Callable[[GwasInput, str], Scan],
 ) -> tuple[Callable[[str], Scan], tuple[str, ...]]:
-    """Return the model of each label of `labels`, and what a reader must know.
+    """Return the model of each label of `label_runs`, and what a reader must know.
 
     Parameters
     ----------
@@ -167,11 +202,6 @@ def with_sex(
     if present & {"X", "Y"}:
         if not (male | female).any():
             raise InputError("Nobody in the scan has a known sex: chromosomes X and Y need it.")
-        if "Y" in present and male.sum() < data.covariates.shape[1] + 4:
-            raise InputError(
-                f"{int(male.sum())} men in the scan are too few for chromosome Y; leave its "
-                "variants out of the genotypes."
-            )
         lost = np.flatnonzero(~(male | female))
         if len(lost):
             names = [data.genotypes.samples[row] for row in lost[:5]]

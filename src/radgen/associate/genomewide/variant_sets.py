@@ -198,12 +198,14 @@ def burden(
     ------
     InputError
         If there is no set, an option is out of range, ids in the genotypes are repeated,
-        kinship and loco are both given, or a set that needs one chromosome has several.
+        kinship and loco are both given, no set has a variant in the genotypes, or a set that
+        needs one chromosome has several.
     AlignmentError
         If too few samples are common.
     FitError
-        If the covariates separate the classes of a binary trait, or its mixed model does not
-        settle.
+        If no trait can be tested: constant beside the covariates, one class, classes that the
+        covariates separate, a mixed model that does not settle. Where another trait can, a
+        warning says so.
 
     Notes
     -----
@@ -234,6 +236,12 @@ def burden(
     nulls = SetNulls(data, model, variance, kinship=kinship, loco=loco)
     options = SetOptions(bounds, allele, weights, beta, min_mac, quadrature)
     members = _members(data.genotypes, sets)
+    if not any(members.values()):
+        raise InputError(
+            f"No set has a variant in the genotypes: sets {shown(list(sets))} with variants such "
+            f"as {shown(next(iter(sets.values())))}, genotypes with "
+            f"{shown(data.genotypes.variants['id'].head(5).to_list())}. Spell variant ids alike."
+        )
     rows: list[dict[str, Any]] = []
     saddled, shares = False, {}
     with progress("Testing sets", len(sets)) as tick:
