@@ -13,6 +13,7 @@ from radgen.functional.diffusion import (
 from radgen.functional.dsc import dsc_maps
 from radgen.functional.enhancement import enhancement_traits
 from radgen.functional.maps import DiffusionModel, diffusion_maps, t1_maps, vessel_size_maps
+from radgen.functional.recipes import MadeMaps, Technique, maps_of_files
 from radgen.functional.relaxation import concentration, spoiled_signal, variable_flip_t1
 from radgen.functional.resting import (
     RegionCorrelation,
@@ -40,9 +41,11 @@ __all__ = [
     "DeconvolutionMethod",
     "DiffusionModel",
     "LeakageFit",
+    "MadeMaps",
     "ParameterMaps",
     "PopulationInput",
     "RegionCorrelation",
+    "Technique",
     "TracerFit",
     "TracerModel",
     "UptakeRule",
@@ -64,6 +67,7 @@ __all__ = [
     "fit_tracer",
     "fluctuation_amplitude",
     "incoherent_motion",
+    "maps_of_files",
     "population_input",
     "region_correlations",
     "regional_homogeneity",

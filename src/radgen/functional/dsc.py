@@ -16,11 +16,11 @@ from radgen.functional.susceptibility import (
 )
 from radgen.types import ImageVolume, Mask
 
-__all__ = ["dsc_maps"]
+__all__ = ["DSC_UNITS", "dsc_maps"]
 
 Floats = NDArray[np.float64]
 
-_UNITS = {
+DSC_UNITS = {
     "rCBV": "1", "rCBV uncorrected": "1", "K2": "1/s", "time to peak": "s", "CBV": "mL/100mL",
     "CBF": "mL/100mL/min", "MTT": "s", "Tmax": "s",
 }  # fmt: skip
@@ -99,7 +99,7 @@ def dsc_maps(
         notes.append(told)
         fit = correct_leakage(change, times, reference)
         change, values = fit.corrected, {"K2": fit.k2}
-    unit = dict(_UNITS)
+    unit = dict(DSC_UNITS)
     volumes = {"rCBV": _area(change, times, frames)}
     if leakage:
         volumes["rCBV uncorrected"] = _area(plain, times, frames)

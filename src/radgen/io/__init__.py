@@ -41,11 +41,13 @@ _HOMES = {
     "read_masks": "masks",
     "read_mutations": "maf",
     "read_omics": "omics",
+    "read_directions": "series",
     "read_numbers": "series",
     "read_people": "genotypes",
     "read_places": "segments",
     "read_plain": "plain",
     "read_records": "plain",
+    "read_sample_arrays": "sample_arrays",
     "read_segments": "segments",
     "read_series": "series",
     "read_series_matrix": "geo",
@@ -65,6 +67,7 @@ _HOMES = {
     "write_ld_scores": "ld_score_files",
     "write_map": "stack",
     "write_mask": "images",
+    "write_sample_arrays": "sample_arrays",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

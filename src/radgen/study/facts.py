@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from radgen.study.gather import Gathered
+from radgen.study.map_sections import change_text, map_text
 from radgen.study.schema import StudySettings
 from radgen.study.schema.trust import HarmoniseSettings, ReliabilitySettings
 
@@ -110,7 +111,10 @@ def _images(settings: StudySettings) -> dict[str, str]:
         parts.append(f"Intensities beyond {steps.outlier_sigma:g} SD were left out.")
     if steps.by_modality:
         parts.append(f"Other values hold for {', '.join(steps.by_modality)}.")
-    out["preprocessing"] = " ".join(parts)
+    parts.append(map_text(settings))
+    if settings.change is not None:
+        parts.append(change_text(settings.change))
+    out["preprocessing"] = " ".join(part for part in parts if part)
     if steps.discretise is not None and steps.discretise.method != "none":
         how = (
             "bins of fixed width"
@@ -122,10 +126,18 @@ def _images(settings: StudySettings) -> dict[str, str]:
     out["filters"] = f"{len(filters)} image filters." if filters else "No image filter."
     names = sorted(
         {name for s in settings.images.all_sequences().values() for name in (s.regions or {})}
+        | {name for s in settings.images.functional.values() for name in (s.regions or {})}
+        | (set(settings.images.regions or {}) if settings.images.functional else set())
     )
     if names:
         out["regions"] = f"Regions of interest: {', '.join(names)}."
-    sequences = list(settings.images.sequences)
+    sequences = [
+        *settings.images.sequences,
+        *(
+            f"maps of {name} ({step.technique})"
+            for name, step in settings.images.functional.items()
+        ),
+    ]
     if sequences:
         out["sequences"] = f"Images of each patient: {', '.join(sequences)}."
     return out

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from radgen._core.naming import did_you_mean
 from radgen.errors import AlignmentError, FormatError, RadgenError, shown
 from radgen.io import read_feature_table, read_table
 from radgen.study._toml import Location, line_of
@@ -25,10 +23,11 @@ from radgen.study.layers import (
 from radgen.study.losses import Losses
 from radgen.study.matrix import repeated_tables
 from radgen.study.problems import Problem
-from radgen.study.responding import read_response
-from radgen.study.scans import Scan, ScanList, choose_scans, find_scans
+from radgen.study.responding import LesionScans, read_response
+from radgen.study.scan_rows import read_scans
+from radgen.study.scans import Scan
 from radgen.study.schema import StudySettings
-from radgen.study.schema.sources import ColumnSettings, FeatureTableSettings
+from radgen.study.schema.sources import FeatureTableSettings
 from radgen.study.settings import resolve
 from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
 from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
@@ -66,6 +65,10 @@ class Gathered:
         Repeated measurements of [reliability], a table a repeat.
     response : ResponseResult or None
         Response to treatment, by [response].
+    lesion_scans : LesionScans or None
+        Masks of lesions that are measured when the study runs.
+    lesions : polars.DataFrame or None
+        What was measured in them.
     places : dict of str to polars.DataFrame
         Where genes lie, by the value of the key ``genes``.
     losses : Losses
@@ -88,6 +91,8 @@ class Gathered:
     genotypes: GenotypeMatrix | None = None
     repeats: dict[str, PhenotypeTable] = field(default_factory=dict)
     response: ResponseResult | None = None
+    lesion_scans: LesionScans | None = None
+    lesions: pl.DataFrame | None = None
     places: dict[str, pl.DataFrame] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     problems: list[Problem] = field(default_factory=list)
@@ -164,7 +169,7 @@ def gather(settings: StudySettings, path: Path, lines: Mapping[Location, int]) -
     found = Gathered(settings, path, lines)
     _read_clinical(found)
     if settings.images is not None:
-        _read_scans(found)
+        read_scans(found)
     elif settings.features.table is not None:
         _read_features(found, settings.features.table)
     read_response(found)
@@ -197,140 +202,6 @@ def _read_clinical(found: Gathered) -> None:
         found.sheet = sheets[0]
     for sheet in sheets[1:]:
         found.sheet = beside(found.sheet, sheet)
-
-
-def _read_scans(found: Gathered) -> None:
-    images = found.settings.images
-    assert images is not None
-    table = None
-    if images.table is not None:
-        table = found.find(images.table, "images", "table")
-        if table is None:
-            return
-    listed = ScanList(())
-    with found.noting(("images",), table):
-        listed, problems = find_scans(images, found.folder, table)
-        found.problems += problems
-    if not listed.scans:
-        return
-    found.losses.start("rows of the scan table" if table else "scans found", listed.n_rows)
-    if images.where:
-        chosen = len(listed.scans)
-        found.losses.steps.append(
-            ("rows chosen by [images] where", chosen, listed.n_rows - chosen, "")
-        )
-    with found.noting(("link",), None):
-        scans = _before(found, list(listed.scans))
-        how = found.settings.link.several_scans
-        kept: list[Scan] = scans
-        left: list[Scan] = []
-        if not found.settings.link.aggregates:
-            days = _specimen_days(found) if how == "nearest" else None
-            kept, left = choose_scans(scans, how, days)
-        if left:
-            found.losses.steps.append(
-                ("one scan a patient", len(kept), len(left), f"the {how} scan counts")
-            )
-        found.scans = kept
-    _carry(found, listed)
-    _missing_files(found)
-
-
-def _specimen_days(found: Gathered) -> dict[str, list[date]]:
-    """Return the days of the specimens of each patient, of all layers."""
-    days: dict[str, list[date]] = {}
-    for name, settings in found.settings.omics.items():
-        if settings.specimens is None:
-            continue
-        where = found.find(settings.specimens.table, "omics", name, "specimens", "table")
-        if where is None:
-            continue
-        with found.noting(("omics", name, "specimens"), where):
-            table = read_specimens(settings.specimens, where)
-            for specimen, day in table.day.items():
-                if day is not None:
-                    days.setdefault(table.patient[specimen], []).append(day)
-    if not days:
-        found.complain(
-            ("link", "several_scans"),
-            'several_scans = "nearest" needs specimens with dates.',
-            "Declare [omics.<name>.specimens] with a date.",
-        )
-    return days
-
-
-def _before(found: Gathered, scans: list[Scan]) -> list[Scan]:
-    """Leave out scans after the clinical date that link.before names."""
-    name = found.settings.link.before
-    if name is None:
-        return scans
-    if name not in found.sheet.frame.columns or found.sheet.columns[name].type != "date":
-        found.complain(
-            ("link", "before"),
-            f"link.before = {name!r} is no clinical date column.",
-            did_you_mean(name, [k for k, c in found.sheet.columns.items() if c.type == "date"]),
-        )
-        return scans
-    limits: dict[str, date | None] = dict(
-        zip(found.sheet.samples, found.sheet.frame[name].to_list(), strict=True)
-    )
-    kept, gone = [], {}
-    for scan in scans:
-        limit = limits.get(scan.sample)
-        if limit is None or scan.day is None:
-            gone[f"{scan.sample}, row {scan.row}"] = f"the date of the scan or {name} is not known"
-        elif scan.day > limit:
-            gone[f"{scan.sample}, row {scan.row}"] = f"the scan was taken after {name}"
-        else:
-            kept.append(scan)
-    found.losses.note(f"scans before {name}", len(kept), gone)
-    return kept
-
-
-def _carry(found: Gathered, listed: ScanList) -> None:
-    """Put carried columns of the scan table beside the clinical ones."""
-    images = found.settings.images
-    samples = list(dict.fromkeys(scan.sample for scan in found.scans))
-    if found.settings.clinical is None:
-        found.sheet = Sheet(pl.DataFrame({"sample": samples}, schema={"sample": pl.String}))
-    if images is None or not images.carry:
-        return
-    twice = [name for name in images.carry if name in found.sheet.frame.columns]
-    if twice:
-        found.complain(
-            ("images", "carry"),
-            f"{shown(twice)} stand in the scan table and in the clinical table.",
-            "Name each in one place only.",
-        )
-        return
-    # Of several scans of a patient the first names site and scanner.
-    first = {scan.sample: scan.row for scan in reversed(found.scans)}
-    rows = pl.DataFrame(
-        {"sample": samples, "row": [first[sample] for sample in samples]},
-        schema={"sample": pl.String, "row": pl.Int64},
-    )
-    carried = rows.join(
-        listed.carried.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left"
-    )
-    columns = {name: ColumnSettings(type="category") for name in images.carry}
-    sheet = found.sheet
-    frame = sheet.frame.join(carried.drop("row"), on="sample", how="left", maintain_order="left")
-    found.sheet = Sheet(frame, {**sheet.columns, **columns}, sheet.survival, sheet.units)
-
-
-def _missing_files(found: Gathered) -> None:
-    """Note a problem where no scan at all can be found; single ones become status rows."""
-    absent = [
-        path for scan in found.scans for pair in scan.files.values() for path in pair
-        if not path.exists()
-    ]  # fmt: skip
-    total = sum(2 * len(scan.files) for scan in found.scans)
-    if found.scans and len(absent) == total:
-        found.complain(
-            ("images",),
-            f"None of the {total} scan and mask files exists, such as {shown(absent, 2)}.",
-            "Relative paths start at the folder of the table (of the study file for patterns).",
-        )
 
 
 def _read_features(found: Gathered, settings: FeatureTableSettings) -> None:
@@ -435,6 +306,8 @@ def _match_people(found: Gathered) -> None:
         others[("clinical",)] = found.sheet.samples
     if found.response is not None:
         others[("response",)] = found.response.frame["sample"].to_list()
+    if found.lesion_scans is not None:
+        others[("response",)] = found.lesion_scans.table["sample"].unique().to_list()
     if found.genotypes is not None:
         others[("genotypes",)] = found.genotypes.samples
     for location, samples in others.items():

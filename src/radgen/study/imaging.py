@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
 from radgen._core.digest import digest
-from radgen._core.executors import map_surviving
 from radgen.associate import aggregate
 from radgen.errors import InputError
 from radgen.report import Scan as ScanPicture
-from radgen.study.cache import Codec
+from radgen.study.changing import changed
 from radgen.study.context import Context
 from radgen.study.gather import Gathered
+from radgen.study.mapped_scans import MapsMade, map_pictures, mapped_scans
 from radgen.study.measure import (
     DRAW,
     MAP,
@@ -38,14 +37,13 @@ from radgen.study.measure import (
     picture_codec,
     unit_settings,
 )
-from radgen.study.provenance import StepRecord
 from radgen.study.schema.analyses import ReportSettings
 from radgen.study.select import choose_phenotypes, volume_name
+from radgen.study.unit_work import stored_or_computed, unit_key
 from radgen.types import PhenotypeTable
 
-__all__ = ["Imaging", "image_phenotypes", "stored_or_computed", "units_of"]
+__all__ = ["Imaging", "image_phenotypes", "patient_of", "scan_names", "units_of"]
 
-T = TypeVar("T")
 _SCAN_MARK = " scan "
 
 
@@ -65,6 +63,8 @@ class Imaging:
         Scans that could not be measured.
     key : str
         Digest of everything above.
+    maps : MapsMade
+        What the functional steps gave.
     """
 
     table: PhenotypeTable
@@ -72,6 +72,32 @@ class Imaging:
     pictures: tuple[ScanPicture, ...]
     n_failed: int
     key: str
+    maps: MapsMade = field(default_factory=MapsMade)
+
+
+def scan_names(found: Gathered, *, own_names: bool = True) -> dict[int, str]:
+    """Return the name of each scan by its place: the patient's, or one of its own.
+
+    Parameters
+    ----------
+    found : Gathered
+        The scans.
+    own_names : bool, default True
+        Scans of one patient that are all measured have names of their own until they become
+        one row; False = the patient's.
+    """
+    counts = Counter(scan.sample for scan in found.scans)
+    return {
+        place: f"{scan.sample}{_SCAN_MARK}{scan.row}"
+        if own_names and counts[scan.sample] > 1
+        else scan.sample
+        for place, scan in enumerate(found.scans)
+    }
+
+
+def patient_of(name: str) -> str:
+    """Return the patient of a scan by its name, see `scan_names`."""
+    return name.partition(_SCAN_MARK)[0]
 
 
 def units_of(found: Gathered, *, own_names: bool = True) -> list[Unit]:
@@ -82,21 +108,15 @@ def units_of(found: Gathered, *, own_names: bool = True) -> list[Unit]:
     found : Gathered
         The scans.
     own_names : bool, default True
-        Scans of one patient that are all measured have names of their own until they become
-        one row; False = the patient's.
+        See `scan_names`.
     """
     images = found.settings.images
     assert images is not None
     sequences = images.all_sequences()
     recipes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     units = []
-    counts = Counter(scan.sample for scan in found.scans)
-    for scan in found.scans:
-        own = (
-            f"{scan.sample}{_SCAN_MARK}{scan.row}"
-            if own_names and counts[scan.sample] > 1
-            else scan.sample
-        )
+    names = scan_names(found, own_names=own_names)
+    for place, scan in enumerate(found.scans):
         for name, (image, mask) in scan.files.items():
             sequence = sequences[name]
             modality = scan.modality if scan.modality is not None else sequence.modality or ""
@@ -105,7 +125,7 @@ def units_of(found: Gathered, *, own_names: bool = True) -> list[Unit]:
             extraction, normalise = recipes[modality]
             units.append(
                 Unit(
-                    own,
+                    names[place],
                     name,
                     str(image),
                     str(mask),
@@ -130,21 +150,31 @@ def image_phenotypes(found: Gathered, context: Context) -> Imaging:
             context.files.of(path),
         )
         return Imaging(found.table, None, (), 0, key)
-    units = units_of(found)
-    measured = _measure_all(units, context)
-    table = _one_row_a_patient(phenotypes_of(units, measured), found)
+    names = scan_names(found)
+    scans = units_of(found)
+    maps = mapped_scans(found, context, names)
+    units = [*scans, *maps.units]
+    measured = _measure_all(units, ["" for _ in scans] + maps.reasons, context)
+    table = changed(phenotypes_of(units, measured), found, names)
+    table = _one_row_a_patient(table, found)
     frames = [
         m.long.with_columns(pl.lit(u.sample).alias("sample"), pl.lit(u.sequence).alias("sequence"))
         for u, m in zip(units, measured, strict=True)
         if not m.reason
     ]
-    n_failed = sum(bool(m.reason) for m in measured)
-    pictures = _pictures(units, measured, found.settings.report, context)
-    marks = [m.reason or _key(u, context) for u, m in zip(units, measured, strict=True)]
+    n_failed = sum(bool(m.reason) for m in measured[: len(scans)]) + maps.failures.height
+    report = found.settings.report
+    pictures = (
+        *_pictures(scans, measured[: len(scans)], report, context),
+        *map_pictures(maps, report.scans, context),
+    )
+    marks = [m.reason or unit_key(u, context) for u, m in zip(units, measured, strict=True)]
     link = found.settings.link
-    how = [link.several_scans, link.worst, link.worst_is] if link.aggregates else []
+    how: list[Any] = [link.several_scans, link.worst, link.worst_is] if link.aggregates else []
+    if found.settings.change is not None:
+        how += [found.settings.change.model_dump(mode="json")]
     key = digest("phenotypes", 1, [(u.sample, u.sequence) for u in units], marks, *how)
-    return Imaging(table, pl.concat(frames) if frames else None, pictures, n_failed, key)
+    return Imaging(table, pl.concat(frames) if frames else None, pictures, n_failed, key, maps)
 
 
 def _one_row_a_patient(table: PhenotypeTable, found: Gathered) -> PhenotypeTable:
@@ -162,7 +192,7 @@ def _one_row_a_patient(table: PhenotypeTable, found: Gathered) -> PhenotypeTable
             )
     elif link.worst is not None:
         by = choose_phenotypes(table, [link.worst]).names[0]
-    patients = {item: item.partition(_SCAN_MARK)[0] for item in table.samples}
+    patients = {item: patient_of(item) for item in table.samples}
     done: PhenotypeTable
     done, lost = aggregate(table, patients, how=link.several_scans, by=by, worst=link.worst_is)
     n_before = table.n_samples - done.n_samples
@@ -174,18 +204,18 @@ def _one_row_a_patient(table: PhenotypeTable, found: Gathered) -> PhenotypeTable
     return done
 
 
-def _key(unit: Any, context: Context) -> str:
-    """Return the key of a unit: recipe and content of the files, not their names."""
-    image, mask = (context.files.of(Path(p)) for p in (unit.image, unit.mask))
-    return digest(MEASURE[0], MEASURE[1], unit.recipe(), image, mask)
-
-
 def _present(unit: Unit) -> bool:
     return Path(unit.image).exists() and Path(unit.mask).exists()
 
 
-def _measure_all(units: Sequence[Unit], context: Context) -> list[Measured]:
-    results: list[Measured | None] = [None if _present(unit) else _absent(unit) for unit in units]
+def _measure_all(units: Sequence[Unit], reasons: Sequence[str], context: Context) -> list[Measured]:
+    """Return the features of all units; those with a reason have none."""
+    results: list[Measured | None] = [
+        as_measured(lost_unit(unit, reason))
+        if reason
+        else (None if _present(unit) else _absent(unit))
+        for unit, reason in zip(units, reasons, strict=True)
+    ]
     return stored_or_computed(
         units,
         results,
@@ -202,53 +232,6 @@ def _measure_all(units: Sequence[Unit], context: Context) -> list[Measured]:
 def _absent(unit: Unit) -> Measured:
     which = "image" if not Path(unit.image).exists() else "mask"
     return as_measured(lost_unit(unit, f"the {which} file does not exist"))
-
-
-def stored_or_computed(
-    units: Sequence[Any],
-    results: list[T | None],
-    context: Context,
-    *,
-    step: tuple[str, int],
-    codec: Codec[T],
-    function: Callable[[Any], Any],
-    convert: Callable[[Any], T],
-    what: str,
-    failed: Callable[[T], bool],
-) -> list[T]:
-    """Return a result for each unit; what is computed is stored as soon as it is there."""
-    begun = time.perf_counter()
-    keys: dict[int, str] = {}
-    for place, unit in enumerate(units):
-        if results[place] is None:
-            keys[place] = _key(unit, context)
-            results[place] = context.cache.load(step[0], keys[place], codec)
-    todo = [place for place in keys if results[place] is None]
-
-    def keep(index: int, plain: Any) -> None:
-        place = todo[index]
-        value = convert(plain)
-        if not failed(value):
-            context.cache.store(step[0], keys[place], value, codec)
-            value = context.cache.load(step[0], keys[place], codec) or value
-        results[place] = value
-
-    map_surviving(
-        function,
-        [units[place] for place in todo],
-        pool=context.pool,
-        lost=lost_unit,
-        what=what,
-        on_done=keep,
-    )
-    done = [item for item in results if item is not None]
-    n_failed = sum(failed(item) for item in done)
-    seconds = time.perf_counter() - begun
-    whole = digest(sorted(keys.values()))
-    context.recorder.add(
-        StepRecord(step[0], step[1], whole, len(units), len(todo), n_failed, seconds)
-    )
-    return done
 
 
 def _maps(units: Sequence[Unit], maps: Sequence[str], context: Context) -> list[ScanPicture]:

@@ -15,7 +15,7 @@ import polars as pl
 from radgen.errors import RadgenError
 from radgen.study.cache import Codec
 from radgen.study.schema import StudySettings
-from radgen.study.schema.analyses import PreprocessChanges
+from radgen.study.schema.preprocess import PreprocessChanges, PreprocessSettings
 from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, ImageVolume, Mask, PhenotypeTable
 
 __all__ = [
@@ -31,11 +31,13 @@ __all__ = [
     "drawn",
     "lost_unit",
     "map_names",
+    "map_settings",
     "measure",
     "measured_codec",
     "normalised",
     "phenotypes_of",
     "picture_codec",
+    "scan_of",
     "unit_settings",
 ]
 
@@ -74,6 +76,8 @@ class Unit:
         Threads of the worker.
     map : str
         Voxel map to draw, ``family:feature``; "" for all other work.
+    value_unit : str
+        Unit of the values, where the image is a functional map; "" = as the file says.
     """
 
     sample: str
@@ -86,6 +90,7 @@ class Unit:
     normalise: Mapping[str, Any]
     threads: int = 1
     map: str = ""
+    value_unit: str = ""
 
     def recipe(self) -> dict[str, Any]:
         """Return everything that decides the numbers, but the content of the files."""
@@ -94,6 +99,7 @@ class Unit:
 
         load()
         more = {"map": self.map} if self.map else {}
+        more |= {"value_unit": self.value_unit} if self.value_unit else {}
         return more | {
             "versions": {name: FAMILIES.get(name).version for name in self.extraction["families"]},
             "regions": self.regions,
@@ -146,26 +152,66 @@ def unit_settings(settings: StudySettings, modality: str) -> tuple[dict[str, Any
     """
     from radgen.features import ExtractionSettings
 
-    steps: dict[str, Any] = _set_keys(settings.preprocess)
-    steps.pop("by_modality", None)
     changes = settings.preprocess.by_modality.get(modality)  # type: ignore[call-overload]
-    if changes is not None:
-        steps |= _set_keys(changes)
-    method = steps.pop("normalise", "none")
-    normalise = {}
-    within, scale = steps.pop("normalise_within", "image"), steps.pop("normalise_scale", 1.0)
-    if method != "none":
-        normalise = {"method": method, "within": within, "scale": scale}
+    steps, normalise = _steps(settings.preprocess, changes)
     chosen = settings.features
     mapping: dict[str, Any] = {} if chosen.preset is None else {"preset": chosen.preset}
-    names = {"interpolation": "image_interpolation", "discretise": "discretisation"}
-    mapping |= {names.get(key, key): value for key, value in steps.items()}
+    mapping |= steps
     wanted = ("families", "aggregations", "distance", "spatial_autocorrelation", "enclosing_shapes")
     given = {key: getattr(chosen, key) for key in wanted}
     mapping |= {key: value for key, value in given.items() if value is not None}
     if chosen.filters:
         mapping["filters"] = [dict(item) for item in chosen.filters]
     return ExtractionSettings.from_mapping(mapping).to_mapping(), normalise
+
+
+_GRID = ("spacing_mm", "by_slice", "interpolation", "mask_interpolation", "mask_threshold")
+_INTENSITIES = (
+    "round_input", "round_resampled", "resegment_range", "outlier_sigma", "discretisation",
+    "filter_discretisation",
+)  # fmt: skip
+
+
+def map_settings(
+    settings: StudySettings, own: PreprocessChanges
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return extraction and normalisation of a functional map as plain values.
+
+    Parameters
+    ----------
+    settings : StudySettings
+        Voxel size and interpolation of scans hold for maps, too.
+    own : PreprocessChanges
+        What is set for the maps. Without it intensities keep their unit, and textures see 32 grey
+        levels: steps for the intensities of scans say nothing of a map in 1/min.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not fit together.
+    """
+    from radgen.features import ExtractionSettings
+
+    shared = {name: getattr(settings.preprocess, name) for name in _GRID}
+    grid = PreprocessSettings(**{k: v for k, v in shared.items() if v is not None})
+    plain, _ = unit_settings(settings.model_copy(update={"preprocess": grid}), "")
+    plain = {key: value for key, value in plain.items() if key not in _INTENSITIES}
+    plain["discretisation"] = {"method": "number", "value": 32}
+    changes, normalise = _steps(own)
+    return ExtractionSettings.from_mapping(plain | changes).to_mapping(), normalise
+
+
+def _steps(
+    section: PreprocessChanges, changes: PreprocessChanges | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the steps that are set, by the names of the extraction, and the normalisation."""
+    steps = _set_keys(section) | ({} if changes is None else _set_keys(changes))
+    steps.pop("by_modality", None)
+    method = steps.pop("normalise", "none")
+    within, scale = steps.pop("normalise_within", "image"), steps.pop("normalise_scale", 1.0)
+    normalise = {} if method == "none" else {"method": method, "within": within, "scale": scale}
+    names = {"interpolation": "image_interpolation", "discretise": "discretisation"}
+    return {names.get(key, key): value for key, value in steps.items()}, normalise
 
 
 def _set_keys(section: PreprocessChanges) -> dict[str, Any]:
@@ -198,11 +244,19 @@ def measure(unit: Unit) -> dict[str, Any]:
         }
 
 
-def _scan_of(unit: Unit) -> tuple[ImageVolume, ImageVolume, dict[str, Mask]]:
-    """Return the image as read and normalised, and the masks on its grid."""
-    from radgen.io import read_image, read_masks
+def scan_of(unit: Unit) -> ImageVolume:
+    """Return the image of a unit with its unit of values."""
+    from radgen.io.images import read_image
 
     raw = read_image(unit.image, modality=unit.modality)
+    return raw.with_array(raw.array, unit=unit.value_unit) if unit.value_unit else raw
+
+
+def _scan_of(unit: Unit) -> tuple[ImageVolume, ImageVolume, dict[str, Mask]]:
+    """Return the image as read and normalised, and the masks on its grid."""
+    from radgen.io import read_masks
+
+    raw = scan_of(unit)
     masks = dict(read_masks(unit.mask, labels=unit.regions, reference=raw))
     for mask in masks.values():
         mask.require_on(raw)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from radgen.errors import InputError, shown
 from radgen.study.cache import Codec
 from radgen.study.context import Context
 from radgen.study.gather import Gathered
-from radgen.study.imaging import stored_or_computed, units_of
-from radgen.study.measure import BAD_SCAN, Measured, Unit, normalised, phenotypes_of
+from radgen.study.imaging import patient_of, units_of
+from radgen.study.measure import BAD_SCAN, Measured, Unit, normalised, phenotypes_of, scan_of
+from radgen.study.unit_work import stored_or_computed
 from radgen.types import PhenotypeTable
 
 __all__ = ["PERTURB", "CopiesUnit", "perturbed_repeats"]
@@ -50,8 +51,19 @@ class CopiesUnit:
         }  # fmt: skip
 
 
-def perturbed_repeats(found: Gathered, context: Context) -> dict[str, PhenotypeTable]:
+def perturbed_repeats(
+    found: Gathered, context: Context, maps: Sequence[Unit] = ()
+) -> dict[str, PhenotypeTable]:
     """Return a phenotype table of each perturbed copy; of several scans the first is perturbed.
+
+    Parameters
+    ----------
+    found : Gathered
+        The scans.
+    context : Context
+        The run.
+    maps : sequence of Unit
+        Functional maps, which are perturbed as they are (the series is not fitted again).
 
     Raises
     ------
@@ -66,7 +78,7 @@ def perturbed_repeats(found: Gathered, context: Context) -> dict[str, PhenotypeT
     if not any(how.values()):
         raise InputError("Nothing is perturbed: all strengths of [reliability.perturb] are 0.")
     seed = found.settings.study.seed
-    units = [CopiesUnit(unit, how, copies, seed) for unit in _first_scans(found)]
+    units = [CopiesUnit(unit, how, copies, seed) for unit in _first_scans(found, maps)]
     empty: list[Measured | None] = [None] * len(units)
     measured = stored_or_computed(
         units, empty, context, step=PERTURB, codec=_codec(), function=measure_copies,
@@ -88,9 +100,10 @@ def perturbed_repeats(found: Gathered, context: Context) -> dict[str, PhenotypeT
     }  # fmt: skip
 
 
-def _first_scans(found: Gathered) -> list[Unit]:
+def _first_scans(found: Gathered, maps: Sequence[Unit]) -> list[Unit]:
     chosen: dict[tuple[str, str], Unit] = {}
-    for unit in units_of(found, own_names=False):
+    of_patients = [replace(unit, sample=patient_of(unit.sample)) for unit in maps if unit.image]
+    for unit in (*units_of(found, own_names=False), *of_patients):
         chosen.setdefault((unit.sample, unit.sequence), unit)
     return list(chosen.values())
 
@@ -116,10 +129,10 @@ def measure_copies(item: CopiesUnit) -> dict[str, Any]:
 def _measured(item: CopiesUnit) -> pl.DataFrame:
     from radgen.features import ExtractionSettings, extract
     from radgen.image.perturb import PerturbationSettings, perturbations
-    from radgen.io import read_image, read_masks
+    from radgen.io import read_masks
 
     unit = item.unit
-    image = read_image(unit.image, modality=unit.modality)
+    image = scan_of(unit)
     masks = read_masks(unit.mask, labels=unit.regions, reference=image)
     how, settings = (
         PerturbationSettings(**item.how),

@@ -9,6 +9,7 @@ import polars as pl
 from radgen._core.naming import did_you_mean
 from radgen.errors import InputError, RadgenError, shown
 from radgen.study._toml import Location
+from radgen.study.functional_references import check_functional
 from radgen.study.gather import Gathered
 from radgen.study.gene_references import check_gene_sides, survival_names
 from radgen.study.measure import unit_settings
@@ -32,6 +33,7 @@ def check_references(found: Gathered) -> None:
     _harmonise(found)
     _reliability(found)
     _extraction(found)
+    check_functional(found)
     seen: dict[str, str] = {}
     for section in _SECTIONS:
         for place, item in enumerate(getattr(found.settings, section)):

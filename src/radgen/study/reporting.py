@@ -13,6 +13,7 @@ from radgen.study.context import Context
 from radgen.study.facts import facts
 from radgen.study.gather import Gathered
 from radgen.study.imaging import Imaging
+from radgen.study.map_sections import map_section
 from radgen.study.matrix import Matrix
 from radgen.types import Result
 
@@ -49,8 +50,14 @@ def write_study_report(
     """Write ``report.html`` into the output folder and return its path."""
     settings = found.settings
     sections = [_linkage(found, matrix)] if found.losses.lost else []
+    mapped = map_section(found, imaging)
+    sections += [] if mapped is None else [mapped]
     sections += [_section(item, found, matrix) for item in analyses]
     pipeline = ["measurement of scans" if imaging.long is not None else "import of features"]
+    if mapped is not None:
+        pipeline.insert(0, "functional maps of series")
+    if settings.change is not None:
+        pipeline.append("change between two visits")
     if matrix.harmonised is not None:
         pipeline.append("harmonisation")
     pipeline += list(dict.fromkeys(_WORDS[item.section] for item in analyses))
@@ -77,6 +84,14 @@ def _section(item: Analysed, found: Gathered, matrix: Matrix) -> Section:
         note = Notes((text,), tone="warning", title="This analysis could not be done")
         return Section(item.name, (note,))
     items: list[Result | Block] = [item.result]
+    if item.section == "response" and found.lesions is not None:
+        items.append(
+            Table(
+                "Lesions as they were measured in the masks: diameters in the slice where a lesion "
+                "is longest, the slice, and the pieces that were added.",
+                found.lesions,
+            )
+        )
     layer = _layer_of(item, found)
     if layer is not None:
         picture = oncoprint_figure(found, matrix, layer, item.result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from radgen._core.progress import progress
@@ -32,8 +33,28 @@ def check_scans(found: Gathered, *, deep: bool) -> list[Problem]:
                     what = f"{scan.sample}{f', {name}' if name else ''}: {text}"
                     place = str(table or found.path)
                     problems.append(Problem(place, line, what, "Correct the file or its name."))
+            problems += [
+                Problem(
+                    str(table or found.path),
+                    scan.row + 1 if table else 0,
+                    f"{scan.sample}, {step}: {text}",
+                    "Correct the file or its name.",
+                )
+                for step, files in scan.series.items()
+                if (text := _no_series(files))
+            ]
             tick(1)
     return problems
+
+
+def _no_series(files: Mapping[str, tuple[Path, ...]]) -> str:
+    absent = [
+        f"the {what} {path} does not exist"
+        for what, paths in files.items()
+        for path in paths
+        if not path.exists()
+    ]
+    return f"{' and '.join(absent)}." if absent else ""
 
 
 def _missing(image: Path, mask: Path) -> str:

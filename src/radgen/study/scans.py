@@ -16,7 +16,14 @@ from radgen.errors import InputError, shown
 from radgen.io import read_table
 from radgen.study.clocks import parse_dates
 from radgen.study.problems import Problem
+from radgen.study.schema.functional import ChangeSettings
 from radgen.study.schema.sources import ImageSettings, SequenceSettings
+from radgen.study.series_files import (
+    SeriesFiles,
+    files_by_pattern,
+    files_of_row,
+    require_columns,
+)
 from radgen.study.settings import resolve
 from radgen.study.sheet import clean_ids
 
@@ -45,6 +52,10 @@ class Scan:
         Data row of the scan table, from 1; 0 without a table.
     modality : str or None
         Modality of this scan, where the table says so.
+    series : mapping
+        Files of each functional step.
+    visit : str
+        "before" or "after", where the study asks for the change between two visits.
     """
 
     sample: str
@@ -53,6 +64,8 @@ class Scan:
     lesion: str = ""
     row: int = 0
     modality: str | None = None
+    series: SeriesFiles = field(default_factory=dict)
+    visit: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +88,10 @@ class ScanList:
 
 
 def find_scans(
-    settings: ImageSettings, folder: Path, table_path: Path | None
+    settings: ImageSettings,
+    folder: Path,
+    table_path: Path | None,
+    change: ChangeSettings | None = None,
 ) -> tuple[ScanList, list[Problem]]:
     """Return all scans and what is wrong with their table.
 
@@ -87,6 +103,8 @@ def find_scans(
         Where relative paths start that stand in the study file.
     table_path : Path or None
         The scan table; relative paths in it start at its own folder.
+    change : ChangeSettings or None
+        The two visits that count; rows of others are left out.
 
     Raises
     ------
@@ -96,24 +114,21 @@ def find_scans(
     sequences = settings.all_sequences()
     if table_path is None:
         return _from_patterns(settings, sequences, folder)
-    return _from_table(settings, sequences, table_path)
+    return _from_table(settings, sequences, table_path, folder, change)
 
 
 def _from_table(
-    settings: ImageSettings, sequences: Mapping[str, SequenceSettings], path: Path
+    settings: ImageSettings,
+    sequences: Mapping[str, SequenceSettings],
+    path: Path,
+    folder: Path,
+    change: ChangeSettings | None,
 ) -> tuple[ScanList, list[Problem]]:
     table = read_table(path)
     where = str(path)
-    named = {"id": settings.id, "date": settings.date, "lesion": settings.lesion}
-    headers = {f"images.{key}": header for key, header in named.items() if header is not None}
-    if settings.modality_column is not None:
-        headers["images.modality_column"] = settings.modality_column
-    headers |= {f"images.where.{header}": header for header in settings.where}
-    headers |= {f"images.carry[{k + 1}]": header for k, header in enumerate(settings.carry)}
-    for name, item in sequences.items():
-        prefix = f"images.sequences.{name}" if name else "images"
-        headers |= {f"{prefix}.image": item.image, f"{prefix}.mask": str(item.mask)}
-    problems = [
+    headers = _headers(settings, sequences, change)
+    problems = require_columns(settings, table.columns, folder, where)
+    problems += [
         Problem(
             where,
             1,
@@ -126,12 +141,9 @@ def _from_table(
     if problems:
         return ScanList(()), problems
     table = table.with_columns(pl.Series("__row", range(1, table.height + 1)))
-    chosen = table
-    for header, values in settings.where.items():
-        chosen = chosen.filter(pl.col(header).cast(pl.String).is_in(list(values)))
-    if not chosen.height:
-        what = f"No row is left of {table.height} after images.where {dict(settings.where)}."
-        return ScanList((), n_rows=table.height), [Problem(where, 0, what, "Check its values.")]
+    chosen, problems = _chosen_rows(table, settings, change, where)
+    if problems:
+        return ScanList((), n_rows=table.height), problems
     samples = clean_ids(chosen[settings.id].to_list(), settings.id_rule, what=where)
     days: list[date | None] = [None] * chosen.height
     if settings.date is not None:
@@ -151,13 +163,80 @@ def _from_table(
             if image is not None or mask is not None:
                 files[name] = (_cell(image, path), _cell(mask, path))
         lesion = "" if settings.lesion is None else str(row[settings.lesion] or "")
+        series = files_of_row(settings, row, folder, lambda text: _cell(text, path))
+        visit = "" if change is None else _visit(row, change)
         scans.append(
-            Scan(samples[place], files, days[place], lesion, int(row["__row"]), kinds[place])
+            Scan(
+                samples[place],
+                files,
+                days[place],
+                lesion,
+                int(row["__row"]),
+                kinds[place],
+                series,
+                visit,
+            )
         )
     carried = chosen.select(
         pl.col("__row").alias("row"), *[pl.col(c).cast(pl.String) for c in settings.carry]
     )
     return ScanList(tuple(scans), carried, table.height), problems
+
+
+def _headers(
+    settings: ImageSettings,
+    sequences: Mapping[str, SequenceSettings],
+    change: ChangeSettings | None,
+) -> dict[str, str]:
+    """Return the columns that must be there, by the key that names them."""
+    named = {"id": settings.id, "date": settings.date, "lesion": settings.lesion}
+    headers = {f"images.{key}": header for key, header in named.items() if header is not None}
+    if settings.modality_column is not None:
+        headers["images.modality_column"] = settings.modality_column
+    headers |= {f"images.where.{header}": header for header in settings.where}
+    headers |= {f"images.carry[{k + 1}]": header for k, header in enumerate(settings.carry)}
+    for name, item in sequences.items():
+        prefix = f"images.sequences.{name}" if name else "images"
+        headers |= {f"{prefix}.image": item.image, f"{prefix}.mask": str(item.mask)}
+    if change is not None:
+        headers["change.visit"] = change.visit
+    return headers
+
+
+def _chosen_rows(
+    table: pl.DataFrame, settings: ImageSettings, change: ChangeSettings | None, where: str
+) -> tuple[pl.DataFrame, list[Problem]]:
+    """Return the rows that the study uses, or why there are none."""
+    chosen = table
+    for header, values in settings.where.items():
+        chosen = chosen.filter(pl.col(header).cast(pl.String).is_in(list(values)))
+    if not chosen.height:
+        what = f"No row is left of {table.height} after images.where {dict(settings.where)}."
+        return chosen, [Problem(where, 0, what, "Check its values.")]
+    return (chosen, []) if change is None else _two_visits(chosen, change, where)
+
+
+def _two_visits(
+    table: pl.DataFrame, change: ChangeSettings, where: str
+) -> tuple[pl.DataFrame, list[Problem]]:
+    """Return the rows of the two visits, and a problem for a visit that no row has."""
+    cells = table[change.visit].cast(pl.String)
+    known = cells.drop_nulls().unique().sort().to_list()
+    problems = [
+        Problem(
+            where,
+            0,
+            f"No row has {change.visit} = {value!r} (key change.{key}); there are {shown(known)}.",
+            did_you_mean(value, known),
+        )
+        for key, value in (("before", change.before), ("after", change.after))
+        if value not in known
+    ]
+    return table.filter(cells.is_in([change.before, change.after])), problems
+
+
+def _visit(row: Mapping[str, object], change: ChangeSettings) -> str:
+    return "before" if str(row[change.visit]) == change.before else "after"
 
 
 def _modalities(
@@ -204,9 +283,14 @@ def _from_patterns(
         for raw, path in images.items():
             mask = masks.get(raw, folder / str(item.mask).replace("{id}", raw))
             found.setdefault(raw, {})[name] = (path, mask)
-    ids = sorted(found)
+    series, absent = files_by_pattern(settings, folder, _matches)
+    problems += absent
+    ids = sorted({*found, *series})
     samples = clean_ids(ids, settings.id_rule, what=str(folder)) if ids else []
-    scans = tuple(Scan(sample, found[raw]) for raw, sample in zip(ids, samples, strict=True))
+    scans = tuple(
+        Scan(sample, found.get(raw, {}), series=series.get(raw, {}))
+        for raw, sample in zip(ids, samples, strict=True)
+    )
     return ScanList(scans, n_rows=len(scans)), problems
 
 

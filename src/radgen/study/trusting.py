@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -12,6 +13,7 @@ from radgen.study.cache import codec_of
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
 from radgen.study.matrix import Matrix, narrowed
+from radgen.study.measure import Unit
 from radgen.study.outcomes import chosen_samples, outcome_of, some
 from radgen.study.perturbing import perturbed_repeats
 from radgen.study.schema.trust import EnvironmentsSettings, ReadersSettings
@@ -26,7 +28,7 @@ __all__ = ["invariance", "left_out", "measured_repeats", "readers"]
 
 
 def measured_repeats(
-    found: Gathered, table: PhenotypeTable, context: Context
+    found: Gathered, table: PhenotypeTable, context: Context, maps: Sequence[Unit] = ()
 ) -> tuple[dict[str, PhenotypeTable], RepeatabilityResult | None]:
     """Return the repeats of the study's phenotypes, and how reliable each phenotype is.
 
@@ -40,7 +42,7 @@ def measured_repeats(
     settings = found.settings.reliability
     if settings is None:
         return {}, None
-    whole = found.repeats or perturbed_repeats(found, context)
+    whole = found.repeats or perturbed_repeats(found, context, maps)
     repeats = {name: narrowed(one, table.names) for name, one in whole.items()}
     empty = [name for name, one in repeats.items() if not one.n_phenotypes]
     if empty:

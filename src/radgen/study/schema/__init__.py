@@ -14,10 +14,10 @@ from radgen.study.schema.analyses import (
     GwasSettings,
     LinkSettings,
     PredictSettings,
-    PreprocessSettings,
     ReportSettings,
     SurvivalAnalysisSettings,
 )
+from radgen.study.schema.functional import ChangeSettings
 from radgen.study.schema.gene_sides import (
     EnrichSettings,
     MaskSettings,
@@ -26,6 +26,7 @@ from radgen.study.schema.gene_sides import (
     SurrogateSettings,
     TreeSettings,
 )
+from radgen.study.schema.preprocess import PreprocessSettings
 from radgen.study.schema.sources import (
     ClinicalSettings,
     GenotypeSettings,
@@ -72,6 +73,9 @@ class StudySettings(Section):
     genotypes: GenotypeSettings | None = Field(default=None, description="Germline genotypes.")
     link: LinkSettings = Field(
         default_factory=LinkSettings, description="Rules that match scan, specimen and outcome."
+    )
+    change: ChangeSettings | None = Field(
+        default=None, description="Change between two visits of each patient, as phenotypes."
     )
     response: ResponseSettings | None = Field(
         default=None, description="Response to treatment (RECIST) from measured lesions."
@@ -135,6 +139,15 @@ class StudySettings(Section):
             )
         if self.images is not None and self.features.table is not None:
             raise ValueError("set [images] or [features.table], not both")
+        if self.change is not None:
+            if self.images is None or self.images.table is None:
+                raise ValueError("[change] needs [images] with a table, a row a visit")
+            if self.change.per_days is not None and self.images.date is None:
+                raise ValueError("change.per_days needs the dates of scans: set images.date")
+            if self.link.several_scans != "refuse":
+                raise ValueError("link.several_scans does not go with [change]: both visits count")
+            if self.reliability is not None and self.reliability.perturb is not None:
+                raise ValueError("reliability.perturb does not go with [change]")
         return self
 
 

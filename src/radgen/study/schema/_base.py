@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["Section", "Texts"]
+__all__ = ["Labels", "Section", "Texts"]
 
 
 class Section(BaseModel):
@@ -27,3 +27,6 @@ def _listed(value: Any) -> Any:
 
 Texts = Annotated[list[str], BeforeValidator(_listed)]
 """A list of text; a single text stands for a list of one."""
+
+Labels = dict[str, int | list[int]]
+"""Names of the labels of a mask: one label a region, or several together."""

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from radgen.study.schema._base import Section, Texts
+from radgen.study.schema._base import Labels, Section, Texts
+from radgen.study.schema.functional import FunctionalSettings
 
 __all__ = [
     "ClinicalSettings",
@@ -22,8 +23,6 @@ __all__ = [
     "SpecimenSettings",
     "SurvivalSettings",
 ]
-
-Labels = dict[str, int | list[int]]
 
 
 class IdRule(Section):
@@ -121,6 +120,10 @@ class ImageSettings(Section):
     sequences: dict[str, SequenceSettings] = Field(
         default_factory=dict, description="Several named images a patient: [images.sequences.T1c]."
     )
+    functional: dict[str, FunctionalSettings] = Field(
+        default_factory=dict,
+        description="Maps made of series and measured: [images.functional.dce].",
+    )
     where: dict[str, Texts] = Field(
         default_factory=dict,
         description='Use only rows of the scan table with these values: {visit = ["1"]}.',
@@ -136,8 +139,11 @@ class ImageSettings(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> ImageSettings:
-        if self.image is None and not self.sequences:
-            raise ValueError("say where the scans are: set image, or [images.sequences.<name>]")
+        if self.image is None and not self.sequences and not self.functional:
+            raise ValueError(
+                "say where the scans are: set image, [images.sequences.<name>] or "
+                "[images.functional.<name>]"
+            )
         if self.image is not None and self.sequences:
             raise ValueError("set image or sequences, not both")
         for name, item in self.all_sequences().items():
@@ -148,6 +154,13 @@ class ImageSettings(Section):
                     raise ValueError(
                         f'without a table, {text!r} is a file pattern and needs the part "{{id}}"'
                     )
+        for name, step in self.functional.items():
+            if step.mask is None and self.mask is None:
+                raise ValueError(f"no mask is named for the maps {name}: set mask")
+            if self.table is None and not all("{id}" in text for text in step.series):
+                raise ValueError(
+                    f'without a table, the series of {name} is a file pattern and needs "{{id}}"'
+                )
         columns = (self.date, self.lesion, self.where, self.carry, self.modality_column)
         if self.table is None and any(columns):
             raise ValueError(
@@ -157,7 +170,8 @@ class ImageSettings(Section):
 
     def all_sequences(self) -> dict[str, SequenceSettings]:
         """Return the images of a patient, defaults filled in; the key "" is an only image."""
-        given = self.sequences or {"": SequenceSettings(image=self.image or "")}
+        alone = {} if self.image is None else {"": SequenceSettings(image=self.image)}
+        given = self.sequences or alone
         return {
             name: SequenceSettings(
                 image=item.image,
