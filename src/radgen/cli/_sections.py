@@ -9,6 +9,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Images": (
         "extract", "maps", "functional", "reliability", "harmonise", "change", "lesions", "groups",
         "dose",
+        "spectra",
     ),
     "Tumours and genes": (
         "link", "associate", "replicate", "pair", "surrogate", "compare-multivariate",

@@ -52,6 +52,7 @@ _HOMES = {
     "read_series": "series",
     "read_series_matrix": "geo",
     "read_somatic_vcf": "somatic_vcf",
+    "read_spectra": "spectroscopy",
     "read_stack": "stack",
     "read_summary_statistics": "summary_statistics",
     "read_surface": "stack",
