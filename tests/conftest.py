@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from threadpoolctl import threadpool_limits
@@ -15,6 +17,21 @@ def _one_thread_a_worker() -> Iterator[None]:
     """Keep the matrix libraries of parallel workers from fighting over the cores."""
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """Return PyTorch, an optional dependency.
+
+    Where it is not installed the test skips and says so; where RADGEN_TORCH_REQUIRED is set
+    (continuous integration), that is a failure.
+    """
+    try:
+        return import_module("torch")
+    except ImportError:
+        if os.environ.get("RADGEN_TORCH_REQUIRED") == "1":
+            pytest.fail("PyTorch is not installed, and RADGEN_TORCH_REQUIRED asks for it.")
+        pytest.skip("PyTorch is not installed (extra deep).")
 
 
 @pytest.fixture(scope="session")

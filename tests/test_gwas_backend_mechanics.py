@@ -14,7 +14,7 @@ from radgen.errors import InputError, MissingDependencyError
 from radgen.types import ArrayDosages, GenotypeMatrix
 
 _TORCH = find_spec("torch") is not None
-needs_torch = pytest.mark.skipif(not _TORCH, reason="PyTorch is not installed (extra deep)")
+pytestmark = pytest.mark.xdist_group("torch")
 
 
 def cohort():
@@ -31,7 +31,7 @@ def cohort():
     return GenotypeMatrix(samples, variants, ArrayDosages(calls)), table, covariates
 
 
-@needs_torch
+@pytest.mark.usefixtures("torch")
 def test_torch_finds_the_same_tests(tmp_path):
     inputs = cohort()
     found = [gwas(*inputs, threshold=0.005, backend=name) for name in ("numpy", "torch")]
@@ -47,7 +47,7 @@ def test_torch_finds_the_same_tests(tmp_path):
     assert np.nanmax(np.abs((one["t"] - other["t"]).to_numpy())) <= 1.01 / 1024
 
 
-@needs_torch
+@pytest.mark.usefixtures("torch")
 def test_torch_products_are_those_of_numpy():
     rng = np.random.default_rng(1)
     g, w = rng.normal(size=(50, 700)), rng.normal(size=(700, 33))

@@ -10,8 +10,8 @@ import pytest
 
 from radgen import genome
 from radgen.associate import gwas, heritability
-from radgen.errors import InputError
-from radgen.stats.lmm import MixedModel, fit_variance, haseman_elston
+from radgen.errors import FitError, InputError
+from radgen.stats.lmm import MixedModel, fit_variance, haseman_elston, heritability_limits
 from radgen.types import ArrayDosages, GenotypeMatrix, Kinship
 
 
@@ -159,6 +159,44 @@ def test_scan_equals_dense_algebra_in_any_company():
     np.testing.assert_allclose(found.filter(phenotype="y2")["t"], alone["t"], rtol=1e-12)
 
 
+@pytest.mark.parametrize("h2", [0.0, 0.85])
+def test_errors_and_limits_are_those_of_the_dense_likelihood(h2):
+    """At the edge, too, where GEMMA's se(pve) is that of the curvature in lambda."""
+    rng = np.random.default_rng(4)
+    n = 60
+    z = rng.normal(size=(150, n))
+    k = z.T @ z / 150
+    x = np.column_stack([np.ones(n), rng.normal(size=n)])
+    y = np.sqrt(h2) * np.linalg.cholesky(k) @ rng.normal(size=n)
+    y = y + np.sqrt(1 - h2) * rng.normal(size=n)
+    model = MixedModel.build(y, x, k)
+    fit = fit_variance(model)
+    assert (fit.ratio < 2e-5) == (h2 == 0.0)
+
+    def likelihood(ratio):
+        v = ratio * k + np.eye(n)
+        inner = x.T @ np.linalg.solve(v, x)
+        rest = y - x @ np.linalg.solve(inner, x.T @ np.linalg.solve(v, y))
+        logs = np.linalg.slogdet(v)[1] + np.linalg.slogdet(inner)[1]
+        return -0.5 * (logs + (n - 2) * np.log(rest @ np.linalg.solve(v, rest)))
+
+    size = 3e-4
+    at = max(fit.ratio, size)
+    up, here, down = (likelihood(one) for one in (at + size, at, at - size))
+    error = 1.0 / np.sqrt((2 * here - up - down) / size**2)
+    centre = np.eye(n) - 1.0 / n
+    d = np.trace(centre @ k) / n
+    # differences, and 3e-4 beside the edge
+    assert fit.heritability_se == pytest.approx(error * d / (1 + at * d) ** 2, rel=2e-3)
+    low, high = heritability_limits(model, fit)
+    top = likelihood(fit.ratio)
+    inside = [one for one in (low, high) if 0 < one < 1]
+    for one in inside:
+        assert 2 * (top - likelihood(one / (1 - one) / d)) == pytest.approx(3.841459, rel=1e-5)
+    assert inside
+    assert (low == 0) == (h2 == 0)
+
+
 def test_simulated_heritability_is_covered():
     rng = np.random.default_rng(8)
     n, h2 = 200, 0.5
@@ -182,6 +220,32 @@ def test_simulated_heritability_is_covered():
         inside["he"] += abs(slope - h2) < 1.96 * se
     # 95 % less 4 standard errors of 40 draws
     assert min(inside.values()) >= 40 * (0.95 - 4 * np.sqrt(0.95 * 0.05 / 40))
+
+
+def test_a_trait_without_a_model_does_not_stop_the_others():
+    rng = np.random.default_rng(2)
+    n = 60
+    names = tuple(f"s{i}" for i in range(n))
+    variants = pl.DataFrame({"chrom": "1", "pos": range(4), "id": list("abcd")})
+    variants = variants.with_columns(ref=pl.lit("A"), alt=pl.lit("C"))
+    calls = rng.binomial(2, 0.4, (4, n)).astype(np.float32)
+    genotypes = GenotypeMatrix(names, variants, ArrayDosages(calls))
+    z = rng.normal(size=(90, n))
+    related = Kinship(names, z.T @ z / 90)
+    few = [1.0, 2.0] + [None] * (n - 2)
+    gone = pl.Series([None] * n, dtype=pl.Float64)
+    table = pl.DataFrame({"sample": names, "flat": 3.0, "y": rng.normal(size=n), "few": few})
+    both = gwas(genotypes, table.with_columns(gone=gone), model="lmm", kinship=related)
+    alone = gwas(genotypes, table.select("sample", "y"), model="lmm", kinship=related)
+    assert both.table.filter(pl.col("phenotype") == "y").equals(alone.table)
+    assert both.table.height == 16
+    for name in ("flat", "few", "gone"):
+        assert f"No test of {name!r}" in " ".join(both.warnings)
+        rows = both.table.filter(pl.col("phenotype") == name)
+        assert not rows["beta"].is_finite().any()
+        assert not rows["p"].is_finite().any()
+    with pytest.raises(FitError, match="wholly"):
+        gwas(genotypes, table.select("sample", "flat"), model="lmm", kinship=related)
 
 
 def test_samples_of_the_kinship_are_matched_by_id(mice):

@@ -250,6 +250,8 @@ def test_a_trait_without_a_model_does_not_stop_the_others(model, kinship):
     y = rng.normal(size=n) if model == "linear" else rng.integers(0, 2, n).astype(float)
     covariates = pl.DataFrame({"sample": names, "group": np.repeat([0.0, 1.0], n // 2)})
     traits = pl.DataFrame({"sample": names, "y": y, "flat": 0.0, "apart": covariates["group"]})
+    gone = pl.Series([None] * n, dtype=pl.Float64)
+    traits = traits.with_columns(gone=gone, few=pl.Series([0.0, 1.0] + [None] * (n - 2)))
     sets = {"g": [f"v{i}" for i in range(6)]}
     related = Kinship(names, np.eye(n)) if kinship else None
     found = burden(genotypes, traits, sets, covariates, model=model, kinship=related)
@@ -259,7 +261,7 @@ def test_a_trait_without_a_model_does_not_stop_the_others(model, kinship):
     )
     assert rows["y"] == alone.table.row(0, named=True)
     assert rows["y"]["p_skato"] is not None
-    for name in ("flat", "apart"):
+    for name in ("flat", "apart", "gone", "few"):
         assert rows[name]["p_skato"] is None
         assert f"No test of {name!r}" in " ".join(found.warnings)
     with pytest.raises(FitError):

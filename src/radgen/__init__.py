@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SUBPACKAGES = (
     "associate",
     "catalog",
+    "deep",
     "errors",
     "features",
     "functional",

@@ -42,7 +42,8 @@ def evaluate(given: Mapping[str, Any]) -> None:
 
     features, genomic = given["features"] or [], given["genomic"] or []
     inputs = [_inputs(given, target) for target in _targets(given)]
-    files = {path.name: path for path in (given["outcomes"], *features, *genomic)}
+    arrays = given["arrays"] or []
+    files = {path.name: path for path in (given["outcomes"], *features, *genomic, *arrays)}
     options = _settings(given) | {"files": files}
     with profile_fits() as profile:
         if len(inputs) == 1:
@@ -122,7 +123,8 @@ def _inputs(given: Mapping[str, Any], target: str) -> Any:
     outcome = _outcome(given) | ({"positive": positive} if positive else {})
     found = read_inputs(
         given["outcomes"], name, features=given["features"] or [],
-        genomic=given["genomic"] or [], clinical=_parted(given["clinical"]), unit=given["unit"],
+        genomic=given["genomic"] or [], arrays=given.get("arrays") or [],
+        clinical=_parted(given["clinical"]), unit=given["unit"],
         exclude=[*_parted(given["exclude"]), *(t.partition("=")[0] for t in given["target"])],
         **outcome,
     )  # fmt: skip

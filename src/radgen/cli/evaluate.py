@@ -33,12 +33,17 @@ _TARGET = (
     "Column of the outcome or time. IDH=mutant names the positive value, subtype=* takes each "
     "value against the rest. Repeat for several."
 )
+_ARRAYS = "Crops or bags of tiles (.npz, see radgen deep --help), for the models that read them."
 _POSITIVE = "Value of the target that counts as positive; the others are negative."
 _EVENT = "Column that says whether the event happened; the target is then the time."
 _CLINICAL = "Columns of the outcomes table to use as predictors, parted by commas."
 _SITE = "Column of the site or scanner."
 _ONE = "Name of the site, where all samples are of one."
-_MODEL = "auto (ridge), elastic_net, lasso, forest, boosting, blocks, weibull …; a,b = a choice."
+_MODEL = (
+    "auto (ridge), elastic_net, lasso, forest, boosting, blocks, weibull …; a,b = a choice. "
+    "Networks: deep_survival (tables), image_network, slice_network (crops), attention, "
+    "bag_of_cells (bags)."
+)
 _FUSION = "How blocks are joined: early, stacked, vote; several parted by commas."
 _KEEP = "Keep samples that lack one of the tables."
 _SELECTION = (
@@ -60,6 +65,7 @@ def evaluate(
     target: Annotated[list[str], typer.Option(help=_TARGET)],
     features: Annotated[list[Path] | None, typer.Option(help="Table of image features.")] = None,
     genomic: Annotated[list[Path] | None, typer.Option(help="Table of genes or scores.")] = None,
+    arrays: Annotated[list[Path] | None, typer.Option(help=_ARRAYS)] = None,
     clinical: Annotated[str, typer.Option(help=_CLINICAL)] = "",
     positive: Annotated[str | None, typer.Option(help=_POSITIVE)] = None,
     negative: Annotated[str | None, typer.Option(help="Or: value that is negative.")] = None,

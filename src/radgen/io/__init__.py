@@ -41,6 +41,7 @@ _HOMES = {
     "read_places": "segments",
     "read_plain": "plain",
     "read_records": "plain",
+    "read_sample_arrays": "sample_arrays",
     "read_segments": "segments",
     "read_series": "series",
     "read_series_matrix": "geo",
@@ -60,6 +61,7 @@ _HOMES = {
     "write_ld_scores": "ld_score_files",
     "write_map": "stack",
     "write_mask": "images",
+    "write_sample_arrays": "sample_arrays",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

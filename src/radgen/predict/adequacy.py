@@ -81,7 +81,7 @@ def adequacy_table(
         detectable``. The Cox–Snell R² is that of the out-of-fold predictions where it exceeds
         15 % of its maximum, and that 15 % otherwise (adjusted R² for values); `needed` is the
         largest of Riley's sample sizes for the candidates, `supported` the candidates that the
-        sample allows at a shrinkage of 0.9.
+        sample allows at a shrinkage of 0.9. Models of crops or bags have no row.
     """
     rows = []
     n = len(design.patient_names)
@@ -89,6 +89,8 @@ def adequacy_table(
     for plan in plans:
         if not plan.blocks:
             continue
+        if any(block.layout != "table" for block in design.blocks if block.name in plan.blocks):
+            continue  # the parameters of a network are no candidate columns
         candidates = sum(blocks[name] for name in plan.blocks)
         main = found[plan.name][MAIN_METRIC[design.kind]]
         seen = detectable_value(design, main.influence)

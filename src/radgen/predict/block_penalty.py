@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.predict.learners import Fitted, Learner, LinearFit
+from radgen.predict.learners import Fitted, Learner, LinearFit, Part
 
 __all__ = ["WEIGHTS", "BlockLearner"]
 
@@ -48,11 +48,11 @@ class BlockLearner:
     power: float
     n_blocks: int = 2
 
-    def for_blocks(self, n_blocks: int) -> Learner:
-        """Return the learner for this many blocks; the plain model for one."""
-        if n_blocks < 2:
+    def for_blocks(self, parts: Sequence[Part]) -> Learner:
+        """Return the learner for these blocks; the plain model for one."""
+        if len(parts) < 2:
             return self.inner
-        return BlockLearner(self.inner, self.power, n_blocks)
+        return BlockLearner(self.inner, self.power, len(parts))
 
     @property
     def factors(self) -> tuple[tuple[float, ...], ...]:

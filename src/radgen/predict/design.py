@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from radgen.errors import InputError, shown
 from radgen.predict.copies import join_copies
-from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, align, to_polars
+from radgen.types import (
+    Covariates,
+    OmicsTable,
+    Outcome,
+    PhenotypeTable,
+    SampleArrays,
+    align,
+    to_polars,
+)
 
 __all__ = ["ROLES", "Block", "Design", "Table", "build_design", "read_blocks"]
 
@@ -39,6 +47,13 @@ class Block:
         "" = not stated.
     levels : mapping of str to tuple of str
         Values of each text column, the reference first; its columns are named "sex=M".
+    layout : {"table", "crops", "bags"}
+        Arrays (see `radgen.types.SampleArrays`) stand flat in `values`, as float32, and reach the
+        model as they are.
+    shape : tuple of int
+        Of the array of a sample; () for tables.
+    volume : float64 (n, 1) or None
+        Volume of the region of crops.
     """
 
     name: str
@@ -47,6 +62,9 @@ class Block:
     values: FloatArray
     units: tuple[str, ...] = ()
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    layout: str = "table"
+    shape: tuple[int, ...] = ()
+    volume: FloatArray | None = None
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -63,7 +81,7 @@ class Table:
     Attributes
     ----------
     samples : tuple of str (n,)
-    columns, values, role, units, levels
+    columns, values, role, units, levels, layout, shape, volume
         As in `Block`.
     strange : mapping of int to str
         Row and reason where a text value is not among the known levels (NaN in `values`).
@@ -76,6 +94,9 @@ class Table:
     units: tuple[str, ...]
     levels: Mapping[str, tuple[str, ...]]
     strange: Mapping[int, str]
+    layout: str = "table"
+    shape: tuple[int, ...] = ()
+    volume: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +143,17 @@ class Design:
             return int(self.target.sum())
         return int(self.target[:, 1].sum()) if self.kind == "censored" else self.n
 
-    def volume(self, wanted: str | None) -> tuple[str, int] | None:
-        """Return block and column of the volume: the named one, or the first that is known."""
+    def volume(self, wanted: str | None) -> Block | None:
+        """Return the volume as a block: the named column, or the first that is known."""
         for block in self.blocks:
+            if wanted is None and block.volume is not None:
+                return Block("volume", "clinical", ("volume",), block.volume)
+            if block.layout != "table":
+                continue
             for j, name in enumerate(block.columns):
-                if wanted is not None and name == wanted:
-                    return block.name, j
-                if wanted is None and block.role == "imaging" and _VOLUME.search(name):
-                    return block.name, j
+                known = block.role == "imaging" and _VOLUME.search(name)
+                if name == wanted or (wanted is None and known):
+                    return Block("volume", "clinical", (name,), block.values[:, [j]])
         if wanted is not None:
             raise InputError(f"No block has a column {wanted!r} for the volume-only model.")
         return None
@@ -179,12 +203,15 @@ def build_design(
         assert outcome.events is not None
         target = np.column_stack((target, outcome.events[rows].astype(np.float64)))
     parts = tuple(
-        Block(name, t.role, t.columns, _taken(t.values, places[name]), t.units, t.levels)
+        Block(
+            name, t.role, t.columns, _taken(t.values, places[name]), t.units, t.levels, t.layout,
+            t.shape, None if t.volume is None else _taken(t.volume, places[name]),
+        )
         for name, t in read.items()
-    )
+    )  # fmt: skip
     patients = _lookup(samples, groups, "patient")
     code = np.unique(np.array(patients, dtype=object), return_inverse=True)[1]
-    measured = [block.values for block in parts if block.role != "clinical"]
+    measured = [_telling(block) for block in parts if block.role != "clinical"]
     code, notes = join_copies(measured, samples, code.astype(np.int64))
     place = None if sites is None else tuple(_lookup(samples, sites, "site"))
     notes += _absences(parts, len(samples)) if keep else ()
@@ -192,6 +219,12 @@ def build_design(
         samples, target, kind, parts, code, _first_names(patients, code), place, dropped, notes,
         outcome.name, outcome.unit,
     )  # fmt: skip
+
+
+def _telling(block: Block) -> FloatArray:
+    """Return the columns by which copies are known; a few hundred voxels of a crop are enough."""
+    step = 1 if block.layout == "table" else max(block.values.shape[1] // 400, 1)
+    return np.asarray(block.values[:, ::step], dtype=np.float64)
 
 
 def _first_names(patients: Sequence[str], code: NDArray[np.int64]) -> tuple[str, ...]:
@@ -220,7 +253,7 @@ def _places_of_some(
 def _taken(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
     out = values[rows]
     out[rows < 0] = np.nan
-    return np.asarray(out, dtype=np.float64)
+    return out if out.dtype == np.float32 else np.asarray(out, dtype=np.float64)
 
 
 def _absences(parts: Sequence[Block], n: int) -> tuple[str, ...]:
@@ -243,7 +276,7 @@ def read_blocks(
 
     Parameters
     ----------
-    blocks : mapping of str to PhenotypeTable, OmicsTable, Covariates or data frame
+    blocks : mapping of str to PhenotypeTable, OmicsTable, Covariates, SampleArrays or data frame
         Predictors.
     roles : mapping of str to str, or None
         As in `radgen.predict.evaluate`.
@@ -291,6 +324,8 @@ def _read(
     units: tuple[str, ...] = ()
     levels: Mapping[str, tuple[str, ...]] = {}
     strange: Mapping[int, str] = {}
+    if isinstance(table, SampleArrays):
+        return _read_arrays(name, table, roles)
     if isinstance(table, PhenotypeTable):
         found = table.samples, table.names, np.asarray(table.values)
         guess, units = "imaging", tuple(table.specs["unit"].fill_null("").to_list())
@@ -309,6 +344,17 @@ def _read(
         if role == one:
             return Table(*found, one, units, levels, strange)
     raise InputError(f"Block {name!r} has the unknown role {role!r}; known: {shown(ROLES)}.")
+
+
+def _read_arrays(name: str, table: SampleArrays, roles: Mapping[str, str] | None) -> Table:
+    if (roles or {}).get(name, "imaging") != "imaging":
+        raise InputError(f"Block {name!r} holds {table.layout}: its role is imaging.")
+    values: Any = table.flat()
+    volume = None if table.volume_mm3 is None else table.volume_mm3[:, None]
+    return Table(
+        table.samples, tuple(f"{table.layout} {k}" for k in range(values.shape[1])), values,
+        "imaging", (), {}, {}, table.layout, table.shape, volume,
+    )  # fmt: skip
 
 
 def _guess_role(name: str) -> str:

@@ -17,7 +17,7 @@ from radgen.errors import InputError
 from radgen.predict.acquisition import Acquisition
 from radgen.predict.design import Block
 from radgen.predict.fusion import Fusion, Held, PlanFit, fuse
-from radgen.predict.learners import Fitted, Learner, LinearFit, fitted_to, loss
+from radgen.predict.learners import Fitted, Learner, LinearFit, Part, fitted_to, loss
 from radgen.predict.preprocess import block_steps
 from radgen.predict.reliable import BlockRepeats
 from radgen.predict.selection.invariant import InvariantSelector
@@ -303,8 +303,8 @@ def fit_all(task: FoldTask) -> FullFit:
     plan, log, rows = task.plans[-1], list[FitRecord](), task.split.train
     with one_blas_thread():
         inner = _prepare_inner(task, log)
-        learner = fitted_to(task.learner, len(plan.blocks))
-        chosen, held = _choose(task, plan, learner, inner, log)
+        parts_of = _parts(task, plan)
+        chosen, held = _choose(task, plan, inner, log)
         steps, parts = {}, []
         for name in plan.blocks:
             block = next(item for item in task.blocks if item.name == name)
@@ -313,6 +313,7 @@ def fit_all(task: FoldTask) -> FullFit:
         x, widths = np.hstack(parts), [part.shape[1] for part in parts]
         seed = derive_seed(task.seed, "fit", plan.name, "all rows")
         used = _with_data(task, rows, _blocks_of(task, plan))
+        learner = fitted_to(task.learner, parts_of, task.patients[used])
         model = learner.fit(x[used], task.target[used], np.array([chosen]), seed, widths)[0]
         on_train = model.predict(x)
     base = _base(model, held) or Held(task.target[rows], on_train)
@@ -364,7 +365,7 @@ def _once(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     if plan.blocks not in ready.done:
         ready.done[plan.blocks] = _fit_early(task, plan, ready)
     else:
-        settings = len(fitted_to(task.learner, len(plan.blocks)).settings)
+        settings = len(fitted_to(task.learner, _parts(task, plan)).settings)
         name = "+".join(plan.blocks)
         ready.spared.append(("outer", "model", name, 1))
         ready.spared.append(("inner", "model", name, settings * len(ready.inner)))
@@ -383,13 +384,13 @@ def _no_information(task: FoldTask, plan: ModelPlan, log: list[FitRecord]) -> Pl
 
 def _fit_early(task: FoldTask, plan: ModelPlan, ready: Ready) -> PlanFit:
     split, outer, log = task.split, ready.outer, ready.log
-    learner = fitted_to(task.learner, len(plan.blocks))
-    chosen, held = _choose(task, plan, learner, ready.inner, log)
+    chosen, held = _choose(task, plan, ready.inner, log)
     seed = derive_seed(task.seed, "fit", plan.name, split.repeat, split.fold)
     x_train = _joined(outer, plan, 0)
     used = _with_data(task, split.train, _blocks_of(task, plan))
     at = np.searchsorted(split.train, used)
     which = np.array([chosen])
+    learner = fitted_to(task.learner, _parts(task, plan), task.patients[used])
     clock = process_time()
     fitted = learner.fit(x_train[at], task.target[used], which, seed, _widths(outer, plan))[0]
     took = process_time() - clock
@@ -415,6 +416,12 @@ def _blocks_of(task: FoldTask, plan: ModelPlan) -> list[Block]:
     return [block for block in task.blocks if block.name in plan.blocks]
 
 
+def _parts(task: FoldTask, plan: ModelPlan) -> list[Part]:
+    known = {block.name: block for block in task.blocks}
+    found = [known[name] for name in plan.blocks]
+    return [Part(block.role, block.layout, block.shape) for block in found]
+
+
 def _widths(prepared: dict[str, tuple[FloatArray, FloatArray]], plan: ModelPlan) -> list[int]:
     return [prepared[name][0].shape[1] for name in plan.blocks]
 
@@ -422,11 +429,11 @@ def _widths(prepared: dict[str, tuple[FloatArray, FloatArray]], plan: ModelPlan)
 def _choose(
     task: FoldTask,
     plan: ModelPlan,
-    learner: Learner,
     inner: Sequence[InnerPart],
     log: list[FitRecord],
 ) -> tuple[int, Held | None]:
-    settings = np.arange(len(learner.settings))
+    parts = _parts(task, plan)
+    settings = np.arange(len(fitted_to(task.learner, parts).settings))
     if not inner:
         return len(settings) // 2, None
     total, weight = np.zeros(len(settings)), 0.0
@@ -436,6 +443,7 @@ def _choose(
         seed = derive_seed(task.seed, "inner fit", plan.name, task.split.repeat, task.split.fold, k)
         used = _with_data(task, rows, _blocks_of(task, plan))
         x, widths = _joined(prepared, plan, 0)[np.searchsorted(rows, used)], _widths(prepared, plan)
+        learner = fitted_to(task.learner, parts, task.patients[used])
         clock = process_time()
         fits: list[Fitted] = learner.fit(x, task.target[used], settings, seed, widths)
         took, name = process_time() - clock, "+".join(plan.blocks)

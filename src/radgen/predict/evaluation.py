@@ -77,7 +77,7 @@ def evaluate(
 
     Parameters
     ----------
-    blocks : mapping of str to PhenotypeTable, OmicsTable, Covariates or data frame
+    blocks : mapping of str to PhenotypeTable, OmicsTable, Covariates, SampleArrays or data frame
         Predictors, matched by sample id. Data frames have a column ``sample``; text columns are
         expanded. Missing values are allowed and imputed within the folds.
     outcome : Outcome
@@ -95,7 +95,9 @@ def evaluate(
         "auto" (ridge logistic, ridge Cox or ridge regression by outcome), "elastic_net", "lasso",
         "forest", "boosting", "blocks" (ridge with penalties of its own for each block); for
         survival also "weibull", "lognormal", "loglogistic"; or any scikit-learn estimator, with
-        a grid to tune. A list of these offers a choice, which inner folds make.
+        a grid to tune. A list of these offers a choice, which inner folds make. Installed
+        packages add names by the entry points ``radgen.learners``: "deep_survival",
+        "image_network", "slice_network", "attention", "bag_of_cells" are those of `radgen.deep`.
     selection : None, str, transformer or list of transformers
         "correlation" (cluster medoids), "univariate" (the `n_selected` most associated
         columns), "mrmr" (relevance without redundancy, `n_selected` columns), "lasso",

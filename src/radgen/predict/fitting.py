@@ -336,6 +336,11 @@ def fit_model(
     check_size(design, inner_folds, notes)
     remover, place = removal(harmonise, design, notes, adapt=True, pool=True)
     name, learner = make_learner(model, design.kind)
+    if any(block.layout != "table" for block in design.blocks):
+        raise InputError(
+            "A frozen model reads tables. Fit and keep a network on crops or bags with `radgen "
+            "deep fit` (radgen.deep.fit_network)."
+        )
     everyone = np.arange(design.n)
     plan = ModelPlan("model", tuple(block.name for block in design.blocks))
     times, horizon = time_grid(design, None)

@@ -15,6 +15,7 @@ from radgen._core.naming import counted, did_you_mean
 from radgen.errors import InputError, shown
 from radgen.io.feature_tables import read_feature_table
 from radgen.io.plain import read_plain
+from radgen.io.sample_arrays import read_sample_arrays
 from radgen.io.tables import read_table, text_of
 from radgen.predict._spellings import PARTED, state_of, take_sides, two_states
 from radgen.predict.fitting import FittedModel
@@ -53,6 +54,7 @@ def read_inputs(
     *,
     features: Sequence[str | Path] = (),
     genomic: Sequence[str | Path] = (),
+    arrays: Sequence[str | Path] = (),
     clinical: Sequence[str] = (),
     positive: str | None = None,
     negative: str | None = None,
@@ -75,6 +77,8 @@ def read_inputs(
         Column of the outcome; of the time where `event` is given.
     features, genomic : sequence of path
         Tables of image features, and of molecular features, a row a sample.
+    arrays : sequence of path
+        Files of crops of scans or bags of tiles (`radgen.io.write_sample_arrays`), for networks.
     clinical : sequence of str
         Columns of `outcomes` that are predictors; text is expanded.
     positive : str or None
@@ -128,15 +132,19 @@ def read_inputs(
                 path, id_column=_known(path, id_name), exclude={target, *exclude}
             )
             notes += _no_numbers(blocks[name], path)
+    for path in arrays:
+        found = read_sample_arrays(path)
+        name = found.layout if len(arrays) == 1 else f"{found.layout}: {Path(path).stem}"
+        blocks[name] = found
     if clinical:
         blocks["clinical"] = frame.select("sample", *clinical)
     if not blocks and predictors:
         raise InputError("There is no predictor: give feature tables, or clinical columns.")
-    outcome, told = _outcome(frame, target, event, (positive, negative), unit)
+    known, told = _outcome(frame, target, event, (positive, negative), unit)
     ids = frame["sample"].to_list()
     return ModelInputs(
         blocks,
-        outcome,
+        known,
         None if patient is None else _labels(frame, patient),
         dict.fromkeys(ids, one_site) if one_site else _sites(frame, site),
         (*notes, *(f"{Path(outcomes).name}: {text}" for text in told)),

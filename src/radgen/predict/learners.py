@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import clone
 
+from radgen._core.naming import did_you_mean
 from radgen.errors import InputError
 from radgen.predict.portable import linear_score, logistic
 from radgen.predict.ridge import cox_path, linear_path, logistic_path, reduce_columns
 from radgen.stats.cox import RiskSets
 from radgen.stats.survival_parametric import fit_aft
 
-__all__ = ["MODELS", "Fitted", "Learner", "loss", "make_learner"]
+__all__ = ["MODELS", "Fitted", "Learner", "Part", "installed_models", "loss", "make_learner"]
 
 FloatArray = NDArray[np.float64]
 
@@ -39,8 +40,22 @@ MODELS: Mapping[str, tuple[str, ...]] = {
 }
 """Names of models by kind of outcome; the first is the default."""
 
+GROUP = "radgen.learners"
+"""Entry points that name a model: each gives a function that returns a scikit-learn estimator.
+
+An estimator with ``as_learner(kind)`` says itself how it is fitted (`Learner`)."""
+
 PENALTY_STEPS = 10.0 ** np.arange(1.0, -4.6, -0.5)
 """Ridge penalties per training row (blocks are scaled to a largest variance of 1)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a learner may know of a block before it is fitted; see `radgen.predict.design.Block`."""
+
+    role: str
+    layout: str = "table"
+    shape: tuple[int, ...] = ()
 
 
 class Fitted(Protocol):
@@ -52,7 +67,12 @@ class Fitted(Protocol):
 
 
 class Learner(Protocol):
-    """Fits every setting of a model to the same rows."""
+    """Fits every setting of a model to the same rows.
+
+    A learner may also have ``for_blocks(parts)`` (the learner for these blocks),
+    ``for_patients(codes)`` (that holds patients out itself) and ``reads`` (the layouts it takes,
+    tables alone where it has none).
+    """
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -164,9 +184,9 @@ class ChoiceLearner:
     learners: tuple[Learner, ...]
     names: tuple[str, ...]
 
-    def for_blocks(self, n_blocks: int) -> Learner:
-        """Return the choice with each learner made for this many blocks."""
-        made = tuple(fitted_to(item, n_blocks) for item in self.learners)
+    def for_blocks(self, parts: Sequence[Part]) -> Learner:
+        """Return the choice with each learner made for these blocks."""
+        made = tuple(fitted_to(item, parts) for item in self.learners)
         return ChoiceLearner(made, self.names)
 
     @property
@@ -199,9 +219,13 @@ class ChoiceLearner:
         return [found[k] for k in which.tolist()]
 
 
-def fitted_to(learner: Learner, n_blocks: int) -> Learner:
-    """Return the learner for a number of blocks, where that matters to it."""
-    found: Learner = learner.for_blocks(n_blocks) if hasattr(learner, "for_blocks") else learner
+def fitted_to(
+    learner: Learner, parts: Sequence[Part], patients: NDArray[np.int64] | None = None
+) -> Learner:
+    """Return the learner for blocks, and for the patients of rows, where those matter to it."""
+    found: Learner = learner.for_blocks(parts) if hasattr(learner, "for_blocks") else learner
+    if patients is not None and hasattr(found, "for_patients"):
+        found = found.for_patients(patients)
     return found
 
 
@@ -266,15 +290,12 @@ def make_learner(model: Any, kind: str) -> tuple[str, Learner]:
             raise InputError("A list of models offers a choice: give two or more.")
         names, learners = zip(*made, strict=True)
         return " or ".join(names), ChoiceLearner(tuple(learners), tuple(names))
+    if isinstance(model, str) and model in MODELS[kind]:
+        return model, RidgeLearner(kind) if model == MODELS[kind][0] else _named(model, kind)
     if isinstance(model, str):
-        if model not in MODELS[kind]:
-            raise InputError(
-                f"No model {model!r} for a {kind} outcome; known: {', '.join(MODELS[kind])}, "
-                "or any scikit-learn estimator."
-            )
-        if model == MODELS[kind][0]:
-            return model, RidgeLearner(kind)
-        return model, _named(model, kind)
+        return model, make_learner(_installed(model, kind), kind)[1]
+    if hasattr(model, "as_learner"):
+        return type(model).__name__, model.as_learner(kind)
     estimator, grid = model if isinstance(model, tuple) else (model, {})
     if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
         raise InputError(
@@ -286,6 +307,25 @@ def make_learner(model: Any, kind: str) -> tuple[str, Learner]:
             "CalibratedClassifierCV), so that calibration and net benefit can be judged."
         )
     return type(estimator).__name__, _with_grid(estimator, dict(grid), kind)
+
+
+def installed_models() -> dict[str, Any]:
+    """Return the models that packages have added by entry points, by name."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _installed(model: str, kind: str) -> Any:
+    """Return the estimator of a name that an entry point gives."""
+    found = installed_models()
+    if model not in found:
+        known = [*MODELS[kind], *sorted(found)]
+        raise InputError(
+            f"No model {model!r} for a {kind} outcome. {did_you_mean(model, known)} Known: "
+            f"{', '.join(known)}; from Python any scikit-learn estimator."
+        )
+    return found[model].load()()
 
 
 def _with_grid(estimator: Any, grid: Mapping[str, Any], kind: str) -> EstimatorLearner:

@@ -16,7 +16,7 @@ from radgen.predict.acquisition import Acquisition, Harmonisation, pooled
 from radgen.predict.design import ROLES, Block, Design, build_design
 from radgen.predict.engine import FoldTask, ModelPlan
 from radgen.predict.fusion import FUSIONS, Fusion
-from radgen.predict.learners import make_learner
+from radgen.predict.learners import Learner, make_learner
 from radgen.predict.preprocess import harmoniser
 from radgen.predict.reliable import Reliability
 from radgen.predict.splits import Split, outer_splits, temporal_splits
@@ -25,6 +25,7 @@ from radgen.types import Outcome
 
 __all__ = [
     "Setup",
+    "check_arrays",
     "check_folds",
     "check_size",
     "make_plans",
@@ -117,6 +118,7 @@ def set_up(
         blocks, outcome, groups=groups, sites=sites, roles=roles, keep=missing_blocks == "keep"
     )
     name, learner = make_learner(model, design.kind)
+    check_arrays(design, learner, name, harmonise=harmonise, keep=missing_blocks == "keep")
     notes = list(design.notes)
     remover, place = removal(
         harmonise, design, notes, adapt=scheme != "kfold", pool=scheme == "kfold"
@@ -153,6 +155,38 @@ def set_up(
         "reliability": "" if reliability is None else reliability.words(),
     }  # fmt: skip
     return Setup(design, plans, splits, common, params, notes)
+
+
+def check_arrays(
+    design: Design, learner: Learner, name: str, *, harmonise: Any = None, keep: bool = False
+) -> None:
+    """Refuse crops and bags that the model cannot read, or that a step cannot change.
+
+    Raises
+    ------
+    InputError
+        Says which models read them, or which option to leave out.
+    """
+    reads = getattr(learner, "reads", ("table",))
+    for block in design.blocks:
+        if block.layout == "table":
+            continue
+        if block.layout not in reads:
+            use = {"crops": "image_network, slice_network", "bags": "attention, bag_of_cells"}
+            raise InputError(
+                f"Block {block.name!r} holds {block.layout}, which the model {name} cannot read. "
+                f"Use one of {use[block.layout]}."
+            )
+        if harmonise is not None and name_of(harmonise) != "none":
+            raise InputError(
+                f"Block {block.name!r} holds {block.layout}: only tables can be harmonised. Leave "
+                "harmonise out; the standardisation of each crop is all that is done."
+            )
+        if keep:
+            raise InputError(
+                f"Block {block.name!r} holds {block.layout}: what a sample lacks cannot be "
+                'imputed. Use missing_blocks="drop".'
+            )
 
 
 def removal(
@@ -308,11 +342,7 @@ def make_plans(
     present = [role for role in ROLES if by_role[role]]
     found = design.volume(volume) if baselines else None
     if found is not None:
-        source = next(block for block in blocks if block.name == found[0])
-        column = found[1]
-        blocks.append(
-            Block("volume", "clinical", (source.columns[column],), source.values[:, [column]])
-        )
+        blocks.append(found)
         plans.append(ModelPlan("volume only", ("volume",)))
     if baselines or len(present) == 1:
         plans += [ModelPlan(f"{role} only", by_role[role]) for role in present]

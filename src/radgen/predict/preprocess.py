@@ -129,6 +129,8 @@ def block_steps(
 ) -> list[tuple[str, Any]]:
     """Return named, unfitted steps of a block; "harmonise" marks where sites are removed.
 
+    Crops and bags have none: a network standardises them itself, on its training rows.
+
     Where sites are removed, features with many equal values go first: shifted by site, their
     equal values would mark the site. Ranks come before harmonisation: afterwards they would blow
     up the tiny shifts by which equal values of two sites then differ, and give the site away.
@@ -139,6 +141,8 @@ def block_steps(
     InputError
         If the selection is unknown.
     """
+    if block.layout != "table":
+        return []
     steps: list[tuple[str, Any]] = [
         ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
     ]

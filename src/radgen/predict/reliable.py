@@ -91,7 +91,7 @@ class Reliability:
         """
         found = {}
         for block in design.blocks:
-            if block.role != "imaging":
+            if block.role != "imaging" or block.layout != "table":
                 continue
             values, subjects = repeats_of(self.tables, block.columns)
             if not np.isfinite(values).any():

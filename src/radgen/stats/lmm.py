@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import chdtri
 
 from radgen.errors import FitError, InputError
 
@@ -18,6 +21,7 @@ __all__ = [
     "fit_variance",
     "haseman_elston",
     "haseman_elston_correlation",
+    "heritability_limits",
     "restricted_slope",
     "restricted_value",
     "weights_of",
@@ -92,7 +96,7 @@ class VarianceFit:
         Restricted (REML) or full log likelihood.
     heritability, heritability_se : float
         genetic * mean diagonal of centred K over the sum with residual, and its SE from the
-        curvature of the restricted likelihood (NaN at an end of the range).
+        curvature of the restricted likelihood in lambda (NaN where it is not concave there).
     genetic_se, residual_se : float
         From the inverse of the average of observed and expected information (REML); NaN where
         the kinship (zero, or the identity) cannot tell the components apart.
@@ -268,9 +272,11 @@ def fit_variance(model: MixedModel) -> VarianceFit:
     errors = _standard_errors(_average_information(model, genetic, residual))
     scale = _mean_diagonal(model)
     share = genetic * scale / (genetic * scale + residual)
-    # d share / d log lambda = share (1 - share); its variance is that of log lambda.
-    curve = profile.slope(at)[1]
-    share_se = share * (1.0 - share) / math.sqrt(-curve) if curve < 0 else float("nan")
+    # d share / d log lambda = share (1 - share). Information is that of lambda, which at the edge,
+    # where the slope is not 0, differs from that of log lambda by the slope.
+    slope, curve = profile.slope(at)
+    information = slope - curve
+    share_se = share * (1.0 - share) / math.sqrt(information) if information > 0 else math.nan
     return VarianceFit(
         ratio,
         genetic,
@@ -280,6 +286,44 @@ def fit_variance(model: MixedModel) -> VarianceFit:
         share_se,
         *errors,
     )
+
+
+def heritability_limits(
+    model: MixedModel, fit: VarianceFit, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the limits of the profile likelihood of a heritability.
+
+    Parameters
+    ----------
+    model : MixedModel
+        What was fitted.
+    fit : VarianceFit
+        Its variance components, from `fit_variance`.
+    level : float
+        Coverage in (0, 1).
+
+    Returns
+    -------
+    low, high : float
+        Where twice the log likelihood has fallen by the quantile of one chi-square; 0 or 1 where
+        it has not fallen so far at the end of the range.
+    """
+    profile = _Profile(model)
+    floor = fit.log_likelihood - 0.5 * float(chdtri(1, 1.0 - level))
+    best, scale = math.log(fit.ratio), _mean_diagonal(model)
+
+    def limit(places: Sequence[float], end: float) -> float:
+        inside = best
+        for at in places:
+            if profile.value(at) < floor:
+                edge = brentq(lambda one: profile.value(one) - floor, inside, at, xtol=1e-8)
+                ratio = math.exp(edge) * scale
+                return ratio / (ratio + 1.0)
+            inside = at
+        return end
+
+    low = limit([float(at) for at in EDGES[::-1] if at < best - 1e-9], 0.0)
+    return low, limit([float(at) for at in EDGES if at > best + 1e-9], 1.0)
 
 
 def _standard_errors(information: Array) -> tuple[float, float]:
@@ -329,6 +373,11 @@ def haseman_elston(y: Array, x: Array, kinship: Array) -> tuple[float, float]:
     heritability, se : float
         Slope of the products of standardised residuals on relationship, over all pairs of
         different samples; the standard error leaves out one sample at a time.
+
+    Raises
+    ------
+    FitError
+        If the covariates explain the trait wholly.
 
     References
     ----------
@@ -409,7 +458,12 @@ def haseman_elston_correlation(y: Array, x: Array, kinship: Array) -> CrossFit:
 def _standard_residuals(y: Array, x: Array) -> Array:
     q = np.linalg.qr(x)[0]
     residual = y - q @ (q.T @ y)
-    return np.asarray(residual / np.sqrt((residual**2).sum(axis=0) / (len(y) - q.shape[1])))
+    squares = (residual**2).sum(axis=0)
+    if (squares <= 1e-20 * (y**2).sum(axis=0)).any():
+        raise FitError(
+            "The covariates explain the trait wholly.", diagnostics={"rss": float(squares.min())}
+        )
+    return np.asarray(residual / np.sqrt(squares / (len(y) - q.shape[1])))
 
 
 def _cross_slopes(one: Array, two: Array, kinship: Array) -> tuple[float, Array]:

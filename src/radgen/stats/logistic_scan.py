@@ -107,7 +107,8 @@ def fit_null(y: Array, x: Array, offset: Array | None = None) -> NullLogistic:
         if np.linalg.cond(information) > 1e13:
             break
         step = np.linalg.solve(information, x.T @ (y - mu))
-        beta = beta + step * min(1.0, _LARGEST_STEP * np.sqrt(len(y)) / np.abs(step).max())
+        most = max(float(np.abs(step).max()), 1e-300)
+        beta = beta + step * min(1.0, _LARGEST_STEP * np.sqrt(len(y)) / most)
         if np.abs(x @ step).max() < 1e-10:
             return NullLogistic(y, x, known, beta, sigmoid(x @ beta + known))
     raise FitError(

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from radgen.types._frame import FrameLike, to_polars
 from radgen.types.align import Alignment, align, check_unique
-from radgen.types.genotype import VARIANT_COLUMNS, ArrayDosages, DosageReader, GenotypeMatrix
+from radgen.types.genotype import (
+    VARIANT_COLUMNS,
+    ArrayDosages,
+    DosageReader,
+    GenotypeMatrix,
+    VariantFile,
+)
+from radgen.types.number_table import NumberTable
 from radgen.types.outcomes import Covariates, Kinship, Outcome, OutcomeKind
 from radgen.types.phenotype import (
     SPEC_COLUMNS,
@@ -19,6 +26,7 @@ from radgen.types.phenotype import (
 from radgen.types.result import Result
 
 if TYPE_CHECKING:
+    from radgen.types.arrays import ArrayLayout, SampleArrays
     from radgen.types.geometry import TOLERANCE_MM, Geometry
     from radgen.types.image import ImageVolume, Mask
     from radgen.types.omics import LAYERS, OmicsTable
@@ -27,11 +35,13 @@ if TYPE_CHECKING:
 _LATER = {
     "LAYERS": "omics",
     "TOLERANCE_MM": "geometry",
+    "ArrayLayout": "arrays",
     "Geometry": "geometry",
     "ImageStack": "stack",
     "ImageVolume": "image",
     "Mask": "image",
     "OmicsTable": "omics",
+    "SampleArrays": "arrays",
     "SurfaceSpace": "stack",
     "VoxelSpace": "stack",
 }
@@ -45,6 +55,7 @@ __all__ = [
     "VARIANT_COLUMNS",
     "Alignment",
     "ArrayDosages",
+    "ArrayLayout",
     "Covariates",
     "DosageReader",
     "FrameLike",
@@ -54,12 +65,15 @@ __all__ = [
     "ImageVolume",
     "Kinship",
     "Mask",
+    "NumberTable",
     "OmicsTable",
     "Outcome",
     "OutcomeKind",
     "PhenotypeTable",
     "Result",
+    "SampleArrays",
     "SurfaceSpace",
+    "VariantFile",
     "VoxelSpace",
     "align",
     "blank_specs",

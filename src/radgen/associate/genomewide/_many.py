@@ -19,21 +19,34 @@ __all__ = ["JointTraits", "described", "joint_traits", "unit_dosages", "whole_sa
 
 Array = NDArray[np.float64]
 _FLAT = 1e-9
+_PEOPLE = 2
 
 
 def whole_samples(data: GwasInput) -> tuple[GwasInput, pl.DataFrame]:
-    """Return the input with the samples that have every trait, and all who were left out."""
-    whole = np.isfinite(data.values).all(axis=1)
+    """Return the input with the samples that have every trait, and all who were left out.
+
+    Raises
+    ------
+    InputError
+        If fewer than two samples have every trait.
+    """
+    known = np.isfinite(data.values)
+    whole = known.all(axis=1)
     left = np.flatnonzero(whole)
+    if len(left) < _PEOPLE:
+        worst = np.argsort(known.sum(axis=0), kind="stable")[:5]
+        counts = [f"{data.names[at]} ({known[:, at].sum()} samples)" for at in worst]
+        raise InputError(
+            f"{len(left)} samples have all {len(data.names)} traits. The fewest have "
+            f"{', '.join(counts)}: leave out traits (traits, --traits a,b)."
+        )
     more = [(data.genotypes.samples[row], "a trait is missing") for row in np.flatnonzero(~whole)]
-    schema = {"sample": pl.String, "reason": pl.String}
-    dropped = pl.concat([data.dropped, pl.DataFrame(more, schema=schema, orient="row")])
     genotypes = data.genotypes if whole.all() else data.genotypes.take_samples(left)
     kept = GwasInput(
         genotypes, data.names, data.values[left], data.covariates[left], data.covariate_names,
-        dropped, data.notes,
+        (*data.reasons, *more), data.notes,
     )  # fmt: skip
-    return kept, dropped
+    return kept, kept.dropped
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 
 from radgen.associate.genomewide._design import basis
 from radgen.associate.genomewide._rows import TestRows, join_rows
-from radgen.associate.genomewide._score import narrow
+from radgen.associate.genomewide._score import narrow, people_of
+from radgen.associate.genomewide._untested import Untested
+from radgen.errors import FitError
 from radgen.genome._blocks import BlockSource
 from radgen.stats.lmm import MixedModel
 from radgen.stats.lmm_scan import mixed_tests
 from radgen.types import Kinship
 
-__all__ = ["MixedScan", "related_rows", "related_values"]
+__all__ = ["MixedScan", "related_rows", "related_values", "untestable"]
 
 Array = NDArray[np.float64]
+_SPARE = 3
+"""People beyond the columns of the design that a mixed model needs."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,6 +39,7 @@ class MixedScan:
     """Everything a worker needs to test a block of variants beside a polygenic background."""
 
     groups: tuple[MixedGroup, ...]
+    untested: dict[int, Untested]
     n_traits: int
     threshold: float | None
 
@@ -42,21 +47,34 @@ class MixedScan:
     def build(
         cls, values: Array, covariates: Array, kinship: Array, *, threshold: float | None
     ) -> MixedScan:
-        """Return the scan of traits, NaN = missing, with the kinship of the same samples."""
+        """Return the scan of traits, NaN = missing, with the kinship of the same samples.
+
+        A trait that few people have, or that the covariates explain wholly, has no test.
+        """
         patterns: dict[bytes, list[int]] = {}
         for trait in range(values.shape[1]):
             patterns.setdefault(np.isfinite(values[:, trait]).tobytes(), []).append(trait)
         groups = []
+        untested: dict[int, Untested] = {}
         for traits in patterns.values():
             rows = np.flatnonzero(np.isfinite(values[:, traits[0]]))
             x = basis(covariates[rows])
-            first = MixedModel.build(values[rows, traits[0]], x, kinship[np.ix_(rows, rows)])
+            tested = []
+            for trait in traits:
+                error = untestable(values[rows, trait], x)
+                if error is None:
+                    tested.append(trait)
+                else:
+                    untested[trait] = Untested(rows, error)
+            if not tested:
+                continue
+            first = MixedModel.build(values[rows, tested[0]], x, kinship[np.ix_(rows, rows)])
             models = [first]
-            for trait in traits[1:]:
+            for trait in tested[1:]:
                 y = first.vectors.T @ values[rows, trait]
                 models.append(MixedModel(first.values, first.vectors, y, first.x))
-            groups.append(MixedGroup(np.array(traits), rows, tuple(models)))
-        return cls(tuple(groups), values.shape[1], threshold)
+            groups.append(MixedGroup(np.array(tested), rows, tuple(models)))
+        return cls(tuple(groups), untested, values.shape[1], threshold)
 
     def dof(self) -> tuple[NDArray[np.int64], Array]:
         """Return of each trait its samples and its residual degrees of freedom."""
@@ -64,6 +82,8 @@ class MixedScan:
         for group in self.groups:
             n[group.traits] = len(group.used)
             df[group.traits] = len(group.used) - group.models[0].x.shape[1] - 1.0
+        for at, trait in self.untested.items():
+            n[at], df[at] = len(trait.used), np.nan
         return n, df
 
     def scan(self, source: BlockSource) -> TestRows:
@@ -82,7 +102,21 @@ class MixedScan:
                     "freq": np.where(own.n_known > 0, own.mean / 2.0, np.nan),
                 }
             )
+        for at, trait in self.untested.items():
+            own = narrow(block, trait.used)
+            each = {name: item[:, None] for name, item in trait.tests(own).items()}
+            parts.append(each | {"trait": np.array([at])} | people_of(own))
         return join_rows(parts, source.start, self.n_traits, self.threshold)
+
+
+def untestable(y: Array, x: Array) -> FitError | None:
+    """Return why a trait (n,) has no model beside the basis x (n, rank); None if it has one."""
+    if len(y) < x.shape[1] + _SPARE:
+        return FitError(f"Only {len(y)} people have the trait.", diagnostics={"n_samples": len(y)})
+    rest = y - x @ (x.T @ y)
+    if float(rest @ rest) <= 1e-20 * float(y @ y):
+        return FitError("The covariates explain the trait wholly.", diagnostics={"n": len(y)})
+    return None
 
 
 def related_rows(kinship: Kinship | Mapping[str, Kinship], samples: Sequence[str]) -> list[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from radgen.associate.genomewide._design import basis
 from radgen.associate.genomewide._input import GwasInput
 from radgen.associate.genomewide._logistic import binary
-from radgen.associate.genomewide._mixed import related_values
+from radgen.associate.genomewide._mixed import related_values, untestable
 from radgen.associate.genomewide._plan import dead_notes
 from radgen.associate.genomewide.background import offsets, take_off
 from radgen.errors import FitError, InputError, shown
@@ -149,6 +149,9 @@ class SetNulls:
         if beside is not None and np.isnan(beside).any():
             return TraitNull(name, used, None, "score")
         y = data.values[used, at]
+        error = untestable(y, basis(data.covariates[used]))
+        if error is not None:
+            return self._lose(name, used, error)
         x = np.column_stack([np.ones(len(used)), data.covariates[used]])
         try:
             if self._model == "linear":
@@ -183,6 +186,10 @@ class SetNulls:
             finite = np.isfinite(column)
             used = np.flatnonzero(finite)
             x, own = basis(data.covariates[used]), kinship[np.ix_(used, used)]
+            error = untestable(column[used], x)
+            if error is not None:
+                nulls.append(self._lose(name, used, error))
+                continue
             if self._model == "logistic":
                 nulls.append(self._related_binary(name, used, x, own))
                 continue
@@ -191,11 +198,7 @@ class SetNulls:
                 first = rotated[finite.tobytes()] = MixedModel.build(column[used], x, own)
             y = first.vectors.T @ column[used]
             mixed = MixedModel(first.values, first.vectors, y, first.x)
-            try:
-                fit = fit_variance(mixed)
-            except FitError as error:
-                nulls.append(self._lose(name, used, error))
-                continue
+            fit = fit_variance(mixed)
             null = null_related(mixed, fit)
             nulls.append(TraitNull(name, used, null, "score", fit.heritability))
         return nulls

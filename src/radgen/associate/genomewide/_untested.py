@@ -43,7 +43,8 @@ def untested_notes(names: Sequence[str], scan: Any) -> tuple[str, ...]:
     RadgenError
         That of the first trait, if no trait can be tested.
     """
-    traits = enumerate(getattr(scan, "traits", ()))
+    known = getattr(scan, "untested", None)
+    traits = enumerate(getattr(scan, "traits", ())) if known is None else known.items()
     lost = {names[at]: trait.error for at, trait in traits if isinstance(trait, Untested)}
     if len(lost) == len(names):
         raise next(iter(lost.values()))

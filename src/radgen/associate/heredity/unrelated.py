@@ -18,7 +18,7 @@ from radgen.associate.genomewide._input import prepare
 from radgen.associate.genomewide._mixed import related_values
 from radgen.errors import FitError, InputError
 from radgen.genome.relatedness import grm
-from radgen.stats.lmm import MixedModel, fit_variance, haseman_elston
+from radgen.stats.lmm import MixedModel, fit_variance, haseman_elston, heritability_limits
 from radgen.stats.tail import normal_log10p
 from radgen.types import Covariates, FrameLike, GenotypeMatrix, Kinship, PhenotypeTable, Result
 
@@ -47,7 +47,7 @@ class HeritabilityResult(Result):
     """
 
     kind: ClassVar[str] = "heritability"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     plots: ClassVar[tuple[str, ...]] = ("forest",)
 
     def plot(self, kind: str, *, ax: Any = None) -> Any:
@@ -80,7 +80,7 @@ class HeritabilityResult(Result):
     def methods(self) -> str:
         """Return the methods paragraph, generated from the parameters."""
         how = {
-            "reml": "restricted maximum likelihood",
+            "reml": "restricted maximum likelihood with limits of the profile likelihood",
             "he": "Haseman-Elston regression with a jackknife standard error",
         }[self.params["method"]]
         return (
@@ -129,7 +129,8 @@ def heritability(
     -----
     REML: y = Xb + u + e, var u = s_g K. h2 = s_g d / (s_g d + s_e), d the mean diagonal of the
     centred K, as GEMMA's pve; its standard error is that of the curvature of the restricted
-    likelihood in log(s_g / s_e).
+    likelihood in s_g / s_e (null where that is not concave), its limits are of the profile
+    likelihood.
 
     References
     ----------
@@ -191,7 +192,7 @@ def _restricted(
     else:
         model = MixedModel(first.values, first.vectors, first.vectors.T @ y, first.x)
     fit = fit_variance(model)
-    low, high = wald_limits(fit.heritability, fit.heritability_se)
+    low, high = heritability_limits(model, fit)
     log10p = mixture_log10p(2.0 * (fit.log_likelihood - without_kinship(model)))
     return {
         "h2": fit.heritability,
