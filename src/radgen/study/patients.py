@@ -288,7 +288,7 @@ def _out_of_fold(
     binary = not survival and set(np.unique(y)) <= {0.0, 1.0}
     out = []
     for k, row in enumerate(each.iter_rows(named=True)):
-        spread = f"SD {row['sd']:.2g} over {row['n']} repeats"
+        spread = f"SD {row['sd']:.2g} over {row['n']} repeats" if row["n"] > 1 else "one repeat"
         if binary:
             others = np.arange(len(score)) != k
             if min((y[others] > 0.5).sum(), (y[others] < 0.5).sum()) >= _FEWEST:
