@@ -23,7 +23,7 @@ from radgen.study.layers import (
 from radgen.study.losses import Losses
 from radgen.study.matrix import repeated_tables
 from radgen.study.problems import Problem
-from radgen.study.responding import read_response
+from radgen.study.responding import LesionScans, read_response
 from radgen.study.scan_rows import read_scans
 from radgen.study.scans import Scan
 from radgen.study.schema import StudySettings
@@ -65,6 +65,10 @@ class Gathered:
         Repeated measurements of [reliability], a table a repeat.
     response : ResponseResult or None
         Response to treatment, by [response].
+    lesion_scans : LesionScans or None
+        Masks of lesions that are measured when the study runs.
+    lesions : polars.DataFrame or None
+        What was measured in them.
     places : dict of str to polars.DataFrame
         Where genes lie, by the value of the key ``genes``.
     losses : Losses
@@ -87,6 +91,8 @@ class Gathered:
     genotypes: GenotypeMatrix | None = None
     repeats: dict[str, PhenotypeTable] = field(default_factory=dict)
     response: ResponseResult | None = None
+    lesion_scans: LesionScans | None = None
+    lesions: pl.DataFrame | None = None
     places: dict[str, pl.DataFrame] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     problems: list[Problem] = field(default_factory=list)
@@ -300,6 +306,8 @@ def _match_people(found: Gathered) -> None:
         others[("clinical",)] = found.sheet.samples
     if found.response is not None:
         others[("response",)] = found.response.frame["sample"].to_list()
+    if found.lesion_scans is not None:
+        others[("response",)] = found.lesion_scans.table["sample"].unique().to_list()
     if found.genotypes is not None:
         others[("genotypes",)] = found.genotypes.samples
     for location, samples in others.items():
