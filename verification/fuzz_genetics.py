@@ -260,6 +260,11 @@ def lines_call(f: Fuzzer) -> tuple[Any, ...]:
     return f.spoil(raw), mark, f.spoil(kinds), f.spoil(out), f.spoil(spans)
 
 
+def runs_call(f: Fuzzer) -> tuple[Any, ...]:
+    text = "".join(f.rng.choice(["1", "22", "\t", "\n", "1\ta\n", "2\tb\n", "\r"], small(f, 20)))
+    return f.spoil(np.frombuffer(text.encode(), np.uint8).copy()), f.number(1, 4)
+
+
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "bed_dosage": lambda f: bed_call(f, what="dosage"),
     "bed_centre": lambda f: bed_call(f, what="centre"),
@@ -285,6 +290,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "losses": losses_call,
     "_regress.tails": t_call,
     "plain_lines": lines_call,
+    "line_runs": runs_call,
 }
 HOMES = {"_genotype": _genotype, "_saddle": _saddle, "_regress": _regress, "_table": _table}
 
