@@ -22,6 +22,7 @@ static const char *const MISSING[] = {"", "NA", "NaN", "nan", ".", "#N/A"};
 
 static int is_missing(const char *text, Py_ssize_t size)
 {
+    if (size > 4 || (size > 0 && (*text == '-' || (*text >= '0' && *text <= '9')))) return 0;
     for (size_t i = 0; i < sizeof MISSING / sizeof *MISSING; i++)
         if ((size_t)size == strlen(MISSING[i]) && !memcmp(text, MISSING[i], (size_t)size)) return 1;
     return 0;
