@@ -22,7 +22,6 @@ __all__ = [
     "opened",
     "optional_table",
     "parted",
-    "read_kinship",
     "report",
     "run_gwas",
     "save_plot",
@@ -112,6 +111,8 @@ def run_gwas(
         # The frame is not kept: a thousand traits would be held twice.
         table = to_phenotypes(table, wanted or None)
     del people
+    from radgen.genome import read_kinship
+
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
     background = None
     if loco is not None:
@@ -245,6 +246,7 @@ def burden_of(
     """
     from radgen.associate import burden, read_background
     from radgen.errors import InputError
+    from radgen.genome import read_kinship
     from radgen.io import open_genotypes, read_gene_masks, read_gene_sets
 
     if (annotations is None) != (masks is None):
@@ -282,35 +284,6 @@ def write_kinship(kinship: Kinship, out: Path) -> None:
 
     columns = {name: kinship.values[:, at] for at, name in enumerate(kinship.samples)}
     write_table(pl.DataFrame({"sample": list(kinship.samples)} | columns), out)
-
-
-def read_kinship(path: Path, *, each_chromosome: bool = False) -> Any:
-    """Return the kinship matrix that `write_kinship` wrote, or compute it from genotypes.
-
-    With `each_chromosome` it is a mapping of chromosomes to matrices that leave them out.
-
-    Raises
-    ------
-    FormatError
-        If the table is not square with the same names in rows and columns.
-    InputError
-        If matrices of each chromosome are asked for and the file holds one matrix.
-    """
-    from radgen.errors import FormatError, InputError
-    from radgen.types import Kinship
-
-    if path.suffix.lower() not in (".parquet", ".tsv", ".csv"):
-        from radgen.genome import grm, loco_grms
-        from radgen.io import open_genotypes
-
-        return (loco_grms if each_chromosome else grm)(open_genotypes(path))
-    if each_chromosome:
-        raise InputError(f"To leave chromosomes out, --kinship needs genotypes; {path} is a table.")
-    table = read_sample_table(path)
-    names = table.columns[1:]
-    if table.columns[0] != "sample" or table["sample"].to_list() != names:
-        raise FormatError("is no kinship table: rows and columns name other samples.", path=path)
-    return Kinship(tuple(names), table.select(names).to_numpy())
 
 
 def opened(path: Path, variants: Path | None = None) -> GenotypeMatrix:

@@ -28,6 +28,7 @@ from radgen.study.scan_rows import read_scans
 from radgen.study.scans import Scan
 from radgen.study.schema import StudySettings
 from radgen.study.schema.sources import FeatureTableSettings
+from radgen.study.set_files import read_sets
 from radgen.study.settings import resolve
 from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
 from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
@@ -61,6 +62,8 @@ class Gathered:
         Molecular layers, a row a patient.
     genotypes : GenotypeMatrix or None
         Germline genotypes.
+    exomes : dict of str to GenotypeMatrix
+        Genotypes of rare variants, by the [[burden]] that names them.
     repeats : dict of str to PhenotypeTable
         Repeated measurements of [reliability], a table a repeat.
     response : ResponseResult or None
@@ -89,6 +92,7 @@ class Gathered:
     table: PhenotypeTable | None = None
     layers: dict[str, OmicsTable] = field(default_factory=dict)
     genotypes: GenotypeMatrix | None = None
+    exomes: dict[str, GenotypeMatrix] = field(default_factory=dict)
     repeats: dict[str, PhenotypeTable] = field(default_factory=dict)
     response: ResponseResult | None = None
     lesion_scans: LesionScans | None = None
@@ -175,6 +179,7 @@ def gather(settings: StudySettings, path: Path, lines: Mapping[Location, int]) -
     read_response(found)
     _read_layers(found)
     _read_genotypes(found)
+    read_sets(found)
     _read_repeats(found)
     read_places(found)
     if not found.problems:

@@ -30,6 +30,7 @@ _WORDS = {
     "signature": "published signatures",
     "genotypes": "quality control of genotypes",
     "gwas": "genome-wide scan",
+    "burden": "sets of rare variants",
     "survival": "survival",
     "response": "response to treatment",
     "treatment": "effects of treatment by marker",
