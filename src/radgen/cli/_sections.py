@@ -8,8 +8,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "A whole study": ("demo", "init", "check", "run", "schema", "catalog"),
     "Images": (
         "extract", "maps", "functional", "reliability", "harmonise", "change", "lesions", "groups",
-        "dose",
-        "spectra",
+        "dose", "cardiac", "spectra",
     ),
     "Tumours and genes": (
         "link", "associate", "replicate", "pair", "surrogate", "compare-multivariate",

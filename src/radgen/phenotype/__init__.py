@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AllometricScaler": "allometry",
     "BatchGauge": "gauge",
+    "CardiacTraits": "heart",
     "ComBat": "harmonise",
     "CohortReference": "neighbours",
     "CorrelationFilter": "select",
@@ -25,6 +27,8 @@ _HOMES = {
     "assign_intrinsic": "intrinsic_groups",
     "batch_components": "components",
     "batch_gauge": "gauge",
+    "body_surface_area": "heart",
+    "cardiac_traits": "heart",
     "find_intrinsic": "intrinsic_groups",
     "measure_perturbed": "perturbed",
     "measure_repeatability": "repeatability",
@@ -37,7 +41,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AllometricScaler",
     "BatchGauge",
+    "CardiacTraits",
     "CohortReference",
     "ComBat",
     "CorrelationFilter",
@@ -56,6 +62,8 @@ __all__ = [
     "assign_intrinsic",
     "batch_components",
     "batch_gauge",
+    "body_surface_area",
+    "cardiac_traits",
     "find_intrinsic",
     "measure_perturbed",
     "measure_repeatability",
