@@ -147,7 +147,7 @@ def test_a_kept_network_shows_the_lesion_that_it_goes_by(tmp_path):
         assert out.with_name(f"{method}.png").stat().st_size > 5000
         shares.append(localisation_score(found, Mask(lesion, grid)))
     # The lesion fills 2.7 % of the crop.
-    assert min(shares) > 0.15
+    assert min(shares) > 0.3
     done = run(app, ["apply", str(tmp_path / "net.npz"), str(tmp_path / "c.npz"),
                      "--out", str(tmp_path / "scores.csv")], catch_exceptions=False)  # fmt: skip
     scores = pl.read_csv(tmp_path / "scores.csv")

@@ -59,7 +59,7 @@ def crops(
     with_mask: Annotated[bool, typer.Option(help="Add the region as a channel.")] = False,
     jobs: Annotated[int, typer.Option(min=0, help=_JOBS)] = 1,
 ) -> None:
-    """Cut a crop about the region of each scan, for networks that read images."""
+    """Cut crops about the region of each scan."""
     from radgen.cli import _deep
 
     raise typer.Exit(_deep.crops(locals()))
@@ -75,7 +75,7 @@ def features(
     layout: Annotated[str, typer.Option("--format", help="long or wide.")] = "long",
     jobs: Annotated[int, typer.Option(min=0, help=_JOBS)] = 1,
 ) -> None:
-    """Measure each region by a frozen network (ONNX); nothing is trained."""
+    """Measure regions by a frozen network (ONNX)."""
     from radgen.cli import _deep
 
     raise typer.Exit(_deep.features(locals()))
@@ -96,7 +96,7 @@ def fit(
     patient: Annotated[str | None, typer.Option(help="Column of the patient.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 1,
 ) -> None:
-    """Fit a network to all samples and keep it; radgen evaluate says first if it is any good."""
+    """Fit a network to all samples and keep it."""
     from radgen.cli import _deep
 
     _deep.fit(locals())
@@ -130,7 +130,7 @@ def saliency(
     patch: Annotated[int, typer.Option(min=1, help="Side of the cubes, voxels of the crop.")] = 8,
     step: Annotated[int, typer.Option(min=1, help="Distance of the cubes.")] = 4,
 ) -> None:
-    """Map where a network looks in one scan, as an image and a picture over the scan."""
+    """Map where a network looks in one scan."""
     from radgen.cli import _deep
 
     _deep.saliency(locals())
