@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.core import TyperCommand
 
-from radgen.cli._straight import StraightCommand, straight
+from radgen.cli._straight import run_straight, straight
 from radgen.cli.app import _names, app
 
 _NAMES = [
@@ -55,10 +55,9 @@ def _by_typer(command: Any, words: list[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", _NAMES)
 def test_every_command_reads_all_its_options_as_typer_does(name: str) -> None:
     command = _command(name)
-    assert isinstance(command, StraightCommand)
     words = _words(command)
     plain = all(one.opts[0].startswith("--") and not one.multiple for one in command.params)
-    ours = straight(inspect.unwrap(command.callback), command.params, words)
+    ours = straight(command.callback, words)
     if plain:
         assert ours == _by_typer(command, words)
         assert {key: type(one) for key, one in ours.items()} == {
@@ -93,12 +92,36 @@ _GWAS = ["--genotypes", "a.bed", "--phenotypes", "b.tsv", "--out", "c"]
 )
 def test_whatever_wants_an_explanation_is_left_to_typer(words: list[str]) -> None:
     command = _command("gwas")
-    assert straight(inspect.unwrap(command.callback), command.params, words) is None
+    assert straight(command.callback, words) is None
 
 
 def test_options_that_are_left_out_keep_their_defaults() -> None:
     command = _command("gwas")
-    found = straight(inspect.unwrap(command.callback), command.params, [*_GWAS, "--robust"])
+    found = straight(command.callback, [*_GWAS, "--robust"])
     assert found == _by_typer(command, [*_GWAS, "--robust"])
     assert found is not None
     assert (found["robust"], found["threshold"], found["model"]) == (True, None, "linear")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(typer.Exit(3), 3), (KeyboardInterrupt(), 130), (BrokenPipeError(), 1)]
+)
+def test_a_command_ends_as_under_typer(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from radgen.cli import _genetics
+
+    def stop(*_given: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(_genetics, "run_gwas", stop)
+    with pytest.raises(SystemExit) as end:
+        run_straight(["gwas", *_GWAS])
+    assert end.value.code == code
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--version"], ["genotypes", "qc"], ["_straight"], ["app"], ["no-such"], ["gwas"]]
+)
+def test_groups_and_unknown_words_are_left_to_typer(words: list[str]) -> None:
+    assert not run_straight(words)

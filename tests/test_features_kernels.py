@@ -515,21 +515,45 @@ def test_values_are_sorted_alike_whether_counted_or_not(spoiled):
     np.testing.assert_array_equal(view.sorted_values, np.sort(view.values))
 
 
-@pytest.mark.parametrize("shape", [(4, 37, 50), (9, 2, 3), (1, 18, 1)])
-def test_near_ball_sums_are_the_sums_but_for_rounding(shape):
-    from radgen.features.local_intensity import _near_sums
+@pytest.mark.parametrize("shape", [(4, 37, 50), (9, 2, 3), (1, 18, 1), (30, 5, 33)])
+def test_sums_of_levels_over_a_ball_are_the_sums(shape):
+    from radgen.features.local_intensity import _level_sums
 
     rng = np.random.default_rng(14)
     rows = _ball_rows((4.0, 2.5, 3.0))
     reach = np.abs(rows).max(axis=0)
-    values = rng.normal(size=np.array(shape) + 2 * reach).astype(np.float32)
+    levels = rng.integers(0, 256, np.array(shape) + 2 * reach).astype(np.uint8)
     mask = rng.random(shape) < 0.3
     mask[-1, -1, -1] = True
     ball = [(z, y, x) for z, y, half in rows for x in range(-half, half + 1)]
     places = np.argwhere(mask)[:, None] + reach + np.array(ball)
-    expected = values[tuple(np.moveaxis(places, 2, 0))].sum(axis=1, dtype=np.float64)
-    # a rounding for each of some forty additions of sums below a hundred
-    np.testing.assert_allclose(_near_sums(values, rows, mask), expected, rtol=0, atol=2e-4)
+    expected = levels[tuple(np.moveaxis(places, 2, 0))].sum(axis=1, dtype=np.int64)
+    np.testing.assert_array_equal(_level_sums(levels, rows, mask), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("top", [1, 7, 255])
+def test_levels_of_any_run_along_a_row_err_by_one(dtype, top):
+    rng = np.random.default_rng(top)
+    image = rng.normal(size=(3, 4, 40)).astype(dtype)
+    image[1, 2, 5:9] = np.nan
+    low, high = np.nanmin(image), np.nanmax(image)
+    scale = top / float(high - low)
+    out = np.full((5, 4, 30), 77, np.uint8)
+    start = np.array([-1, 2, 15])
+    _image.row_levels(image, float(low), scale, start, out)
+    exact = np.zeros(out.shape)
+    part = np.nan_to_num((image[:, 2:, 15:].astype(np.float64) - float(low)) * scale, nan=0.0)
+    exact[1:4, :2, :25] = part
+    sums = np.pad(np.cumsum(out - exact, axis=2), ((0, 0), (0, 0), (1, 0)))
+    assert np.ptp(sums, axis=2).max() <= 1.0 + 30 * 2.0**-15  # of all runs
+    assert (out[0] == 0).all()
+    assert out[1:4, :2].max() <= top
+    whole = np.empty((3, 4, 40), np.uint8)
+    _image.row_levels(image, float(low), scale, np.zeros(3, np.int64), whole)
+    assert (whole[1, 2, 5:9] <= 1).all()
+    with pytest.raises(ValueError, match="meets the image"):
+        _image.row_levels(image, 0.0, 1.0, np.array([3, 0, 0]), whole)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -192,7 +192,7 @@ def test_maximal_correlation_kernel_is_its_definition(size, top) -> None:
     centre = np.full(9, levels.size // 2, np.int64)
     for merged in (0, 1):
         out = np.empty((26, 9))
-        _image.glcm_maps(levels.ravel(), centre, pairs, first, top, levels.size, merged, out)
+        _image.glcm_maps(levels.ravel(), centre, pairs, first, top, merged, out)
         matrices = np.zeros((len(steps), top, top))
         for d, (start, stop) in enumerate(itertools.pairwise(first)):
             for a, b in levels.ravel()[levels.size // 2 + pairs[start:stop]]:
@@ -206,6 +206,25 @@ def test_maximal_correlation_kernel_is_its_definition(size, top) -> None:
             moduli = np.abs(np.linalg.eigvalsh(p[filled][:, filled] / np.outer(root, root)))
             roots.append(np.sort(moduli)[-2])
         np.testing.assert_allclose(out[25], np.mean(roots), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_voxels", [1, 15, 16, 17, 40])
+def test_pairs_are_counted_alike_by_comparing_and_in_tables(n_voxels: int) -> None:
+    """Pairs that are not there, of voxels outside, make a matrix one of many pairs."""
+    rng = np.random.default_rng(n_voxels)
+    levels = rng.integers(0, 6, 400).astype(np.uint16)
+    levels[:111] = 0
+    levels[300] = 9
+    voxels = rng.integers(150, 260, n_voxels).astype(np.int64)
+    pairs = rng.integers(-20, 41, (90, 2)).astype(np.int32)
+    absent = np.full((40, 2), -150, np.int32)
+    few, many = (np.empty((26, n_voxels)) for _ in range(2))
+    first = np.array([0, 50, 90], np.int32)
+    _image.glcm_maps(levels, voxels, pairs, first, 9, 0, few)
+    whole = np.concatenate([pairs[:50], absent, absent, pairs[50:], absent, absent])
+    first = np.array([0, 130, 250], np.int32)
+    _image.glcm_maps(levels, voxels, whole, first, 9, 0, many)
+    np.testing.assert_allclose(few, many, rtol=1e-12, atol=1e-13)
 
 
 def test_maps_lie_on_the_grid_of_the_image() -> None:

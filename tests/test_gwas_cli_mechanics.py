@@ -36,7 +36,7 @@ _SLOW = """
 import sys, time
 from radgen.associate.genomewide import _store, scan
 from radgen.io.plink import BedReader
-from radgen.cli.app import run
+from radgen.cli import main
 _store._BLOCKS = 2
 cut = scan.cut
 scan.cut = lambda genotypes, size, labels: cut(genotypes, 20, labels)
@@ -46,7 +46,7 @@ def packed(self, start, stop):
     return read(self, start, stop)
 BedReader.packed = packed
 sys.argv = ["radgen", "gwas", *sys.argv[3:]]
-run()
+main()
 """
 
 
@@ -268,7 +268,7 @@ _START = """
 import sys
 from contextlib import contextmanager
 from radgen._core.progress import use_progress
-from radgen.cli.app import run
+from radgen.cli import main
 
 @contextmanager
 def look(what, total):
@@ -281,7 +281,7 @@ def look(what, total):
     yield lambda n: None
 
 with use_progress(look):
-    run()
+    main()
 """
 
 

@@ -321,3 +321,20 @@ def test_methylation_of_genes_and_of_mgmt() -> None:
     assert np.isnan(score.values[2]).all()
     with pytest.raises(InputError, match=r"\[0, 1\]"):
         m_values([1.2])
+
+
+@pytest.mark.parametrize("in_rows", [True, False])
+def test_barcodes_tell_where_samples_stand(tmp_path, in_rows):
+    ids = [f"TCGA-02-000{i}-01A-01R" for i in range(4)]
+    table = pl.DataFrame(
+        {"sample": ids, "EGFR": [1.0, 2.0, 3.0, 4.0], "TP53": [4.0, 3.0, 2.0, 1.0]}
+    )
+    if not in_rows:
+        table = table.transpose(include_header=True, header_name="gene", column_names="sample")
+    table.write_csv(tmp_path / "expression.csv")
+    layer = read_layer(
+        tmp_path / "expression.csv", layer="expression", tumours=True, known_samples=[ids[0][:12]]
+    )
+    assert layer.samples == tuple(name[:12] for name in ids)
+    assert layer.features == ("EGFR", "TP53")
+    assert layer.values[:, 0].tolist() == [1.0, 2.0, 3.0, 4.0]

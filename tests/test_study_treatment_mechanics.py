@@ -232,7 +232,7 @@ def test_gliomas_and_pet_of_a_study_become_outcomes(
     ("old", "new", "words"),
     [
         ('lesions = "lesions.csv"', 'lesions = "none.csv"', "There is no file"),
-        ('lesions = "lesions.csv"', "", "set either lesions or sdtm_tr"),
+        ('lesions = "lesions.csv"', "", "set one of lesions, sdtm_tr and masks"),
         ('"T-"', '"X-"', "Set response.id_rule."),
         (
             "[response]",

@@ -162,25 +162,38 @@ def near_ball_call(f: Fuzzer) -> tuple[Any, ...]:
     disc = np.sort(f.rng.integers(0, 3, 5))
     disc = np.cumsum(np.diff(disc, prepend=disc[0]) > 0)
     rows = np.column_stack([disc, f.rng.integers(-2, 3, 5), f.rng.integers(0, 3, 5)])
-    slices = np.column_stack([f.rng.integers(-2, 3, 4), f.rng.integers(0, disc[-1] + 1, 4)])
-    reach = [np.abs(item).max() for item in (slices[:, 0], rows[:, 1], rows[:, 2])]
+    which = np.sort(f.rng.integers(0, disc[-1] + 1, 4))
+    slices = np.column_stack([which, f.rng.integers(-2, 3, 4)])
+    reach = [np.abs(item).max() for item in (slices[:, 1], rows[:, 1], rows[:, 2])]
     mask = (f.rng.random(shape) < f.rng.choice([0.02, 0.5, 1.0])).astype(np.uint8)
-    values = f.rng.normal(size=shape + 2 * np.array(reach)).astype(np.float32)
-    given = values, rows.astype(np.int32), slices.astype(np.int32), mask
-    out = np.zeros(int(mask.sum()), np.float32)
+    levels = f.rng.integers(0, 256, shape + 2 * np.array(reach)).astype(np.uint8)
+    given = levels, rows.astype(np.int32), slices.astype(np.int32), mask
+    out = np.zeros(int(mask.sum()), np.uint16)
     return (*[f.spoil(item) for item in given], f.spoil(out))
+
+
+def row_levels_call(f: Fuzzer) -> tuple[Any, ...]:
+    image = f.rng.normal(size=f.rng.integers(1, 9, 3)) * f.rng.choice([1.0, 1e300, np.inf])
+    image = image.astype(np.float32 if f.chance(0.5) else np.float64)
+    start = f.rng.integers(-4, 4, 3)
+    out = np.zeros(f.rng.integers(1, 12, 3), np.uint8)
+    numbers = [float(f.rng.choice([0.0, 1.0, 3.5, 40.0, 1e9])) for _ in range(2)]
+    if f.chance(0.2):
+        numbers[int(f.chance(0.5))] = float(f.rng.choice([-1.0, np.nan, np.inf]))
+    return (f.spoil(image), *numbers, f.spoil(start), f.spoil(out))
 
 
 def maps_call(f: Fuzzer) -> tuple[Any, ...]:
     top = f.number(1, 9)
     levels = f.rng.integers(0, max(1, min(top, 200)) + 1, 80).astype(np.uint16)
-    pairs = f.rng.integers(-12, 13, (int(f.rng.integers(1, 30)), 2)).astype(np.int32)
+    most, n = (30, 6) if f.chance(0.5) else (260, 40)  # counted by comparing, or in tables
+    pairs = f.rng.integers(-12, 13, (int(f.rng.integers(1, most)), 2)).astype(np.int32)
     cut = np.sort(f.rng.integers(0, len(pairs) + 1, 2))
     first = np.array([0, *cut, len(pairs)], np.int32)
-    voxels = f.rng.integers(10, 70, 6).astype(np.int64)
-    out = np.zeros((25 + int(f.chance(0.5)), 6))
+    voxels = f.rng.integers(10, 70, int(f.rng.integers(0, n))).astype(np.int64)
+    out = np.zeros((25 + int(f.chance(0.5)), voxels.size))
     given = [f.spoil(item) for item in (levels, voxels, pairs, first)]
-    return (*given, top, f.number(1, 30), f.number(0, 4), f.spoil(out))
+    return (*given, top, f.number(0, 4), f.spoil(out))
 
 
 def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
@@ -298,6 +311,7 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "cube_types": lambda f: mask_call(f, cubes=True),
     "ball_sums": ball_call,
     "near_ball_sums": near_ball_call,
+    "row_levels": row_levels_call,
     "line_ends": lambda f: line_call(f, what="ends"),
     "mask_moments": lambda f: line_call(f, what="moments"),
     "scatter": lambda f: line_call(f, what="scatter"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 from numpy.typing import NDArray
+from polars import selectors as cs
 from scipy.special import digamma
 
 from radgen._core.files import atomic_path

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "artery",
     "delay",
-    "directions",
     "frames",
+    "gradients",
     "image",
     "map_or_number",
     "mask",
@@ -28,11 +28,18 @@ __all__ = [
     "measure_uptake",
     "numbers",
     "read",
+    "stated",
     "write",
 ]
 
 Floats = NDArray[np.float64]
 
+_FACTS = {
+    "flip angle": ("flip_angle_deg", 1.0),
+    "repetition time": ("repetition_time_ms", 1000.0),
+    "echo time": ("echo_time_ms", 1000.0),
+}
+_OPTIONS = {"flip angle": "flip", "repetition time": "tr", "echo time": "te"}
 _VALUES = {"share": 0.41, "fixed": 4.0, "reference": 1.5}
 
 
@@ -82,16 +89,25 @@ def _number(text: str) -> float | None:
         return None
 
 
-def directions(path: Path | None) -> Floats | None:
-    """Return gradient directions (n, 3) of a .bvec file, whichever way it lies."""
-    from radgen.io import read_numbers
+def gradients(scan: ImageVolume, bvals: str, bvecs: Path | None, model: str) -> dict[str, Any]:
+    """Return b-values and directions: of files, or of the header of the series."""
+    from radgen.functional.files import gradients as chosen
+    from radgen.io.series import read_directions
 
-    if path is None:
-        return None
-    found = read_numbers(path)
-    if found.ndim == 2 and found.shape[0] == 3 and found.shape[1] != 3:
-        found = found.T
-    return found
+    given = numbers(bvals) if bvals else None
+    axes = None if bvecs is None else read_directions(bvecs)
+    if axes is not None and model != "tensor":
+        raise InputError("--bvecs belongs to --model tensor.")
+    b_values, axes = chosen(scan, given, axes, model=model)
+    return {"b_values": b_values, "directions": axes}
+
+
+def stated(scan: ImageVolume, given: float | None, what: str) -> float:
+    """Return a number of the acquisition: an option, or what the header says."""
+    from radgen.functional.files import stated_number
+
+    fact, per = _FACTS[what]
+    return stated_number(scan, given, fact, per=per, what=f"{what} (option --{_OPTIONS[what]})")
 
 
 def frames(text: str) -> tuple[int, int] | None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from radgen.io.sample_table import read_sample_table
+from radgen.io.sample_table import read_sample_columns, read_sample_table
 
 if TYPE_CHECKING:
     import polars as pl
 
     from radgen.io import IdRule
-    from radgen.types import GenotypeMatrix, Kinship, Result
+    from radgen.types import GenotypeMatrix, Kinship, NumberTable, Result
 
 __all__ = [
     "burden_of",
@@ -22,7 +22,6 @@ __all__ = [
     "opened",
     "optional_table",
     "parted",
-    "read_kinship",
     "report",
     "run_gwas",
     "save_plot",
@@ -98,6 +97,7 @@ def run_gwas(
     from radgen.associate import gwas
     from radgen.associate.genomewide._input import to_phenotypes
     from radgen.cli._ids import respelt
+    from radgen.types import NumberTable
 
     def one_spelling(found: Any, path: Path | None) -> Any:
         return respelt(found, id_rule, what=str(path))
@@ -106,9 +106,13 @@ def run_gwas(
     people = one_spelling(_named(phenotypes, ids), phenotypes)
 
     wanted = [*(parted(traits) or []), *(parted(event) or [])]
-    # The frame is not kept: a thousand traits would be held twice.
-    table = to_phenotypes(in_numbers(people, phenotypes, wanted, options["model"]), wanted or None)
+    table: Any = in_numbers(people, phenotypes, wanted, options["model"])
+    if not isinstance(table, NumberTable):
+        # The frame is not kept: a thousand traits would be held twice.
+        table = to_phenotypes(table, wanted or None)
     del people
+    from radgen.genome import read_kinship
+
     relations = None if kinship is None else read_kinship(kinship, each_chromosome=loco_kinship)
     background = None
     if loco is not None:
@@ -143,14 +147,16 @@ def run_gwas(
 
 
 def in_numbers(
-    table: pl.DataFrame, path: Path, wanted: list[str] | None, model: str
-) -> pl.DataFrame:
+    table: NumberTable | pl.DataFrame, path: Path, wanted: list[str] | None, model: str
+) -> NumberTable | pl.DataFrame:
     """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
     if model not in ("logistic", "cox"):
         return table
     from radgen.io.states import code_states
+    from radgen.types import to_polars
 
-    table, notes = code_states(table, wanted or table.columns, what=str(path))
+    frame = to_polars(table)
+    table, notes = code_states(frame, wanted or frame.columns, what=str(path))
     for note in notes:
         typer.echo(note)
     return table
@@ -167,7 +173,7 @@ def _people_named(path: Path, ids: str, build: str) -> GenotypeMatrix:
     return open_genotypes(path, build=build, ids="iid" if lone else ids)  # type: ignore[arg-type]
 
 
-def _named(path: Path, ids: str) -> pl.DataFrame:
+def _named(path: Path, ids: str) -> NumberTable | pl.DataFrame:
     """Return a sample table, its samples named FID_IID where that is asked for.
 
     Raises
@@ -181,9 +187,9 @@ def _named(path: Path, ids: str) -> pl.DataFrame:
     from radgen.errors import InputError
 
     require_choice(ids, ("iid", "fid_iid"), what="kind of ids (--ids)")
-    table = read_sample_table(path)
     if ids == "iid":
-        return table
+        return read_sample_columns(path)
+    table = read_sample_table(path)
     if not {"FID", "IID"} <= set(table.columns):
         raise InputError(f"{path} has no columns FID and IID, which --ids fid_iid needs.")
     return table.with_columns(IID=pl.col("FID") + "_" + pl.col("IID"))
@@ -195,7 +201,7 @@ def _sexes(path: Path, genotypes: GenotypeMatrix) -> pl.DataFrame | None:
 
     from radgen.io import read_people
 
-    if not {"X", "Y"} & set(genotypes.variants["chrom"].unique().to_list()):
+    if not {"X", "Y"} & set(dict(genotypes.chromosome_runs)):
         return None
     people = read_people(path).select("fid", "iid", "sex")
     joined = people.select("sex", sample=pl.col("fid") + "_" + pl.col("iid"))
@@ -240,6 +246,7 @@ def burden_of(
     """
     from radgen.associate import burden, read_background
     from radgen.errors import InputError
+    from radgen.genome import read_kinship
     from radgen.io import open_genotypes, read_gene_masks, read_gene_sets
 
     if (annotations is None) != (masks is None):
@@ -277,35 +284,6 @@ def write_kinship(kinship: Kinship, out: Path) -> None:
 
     columns = {name: kinship.values[:, at] for at, name in enumerate(kinship.samples)}
     write_table(pl.DataFrame({"sample": list(kinship.samples)} | columns), out)
-
-
-def read_kinship(path: Path, *, each_chromosome: bool = False) -> Any:
-    """Return the kinship matrix that `write_kinship` wrote, or compute it from genotypes.
-
-    With `each_chromosome` it is a mapping of chromosomes to matrices that leave them out.
-
-    Raises
-    ------
-    FormatError
-        If the table is not square with the same names in rows and columns.
-    InputError
-        If matrices of each chromosome are asked for and the file holds one matrix.
-    """
-    from radgen.errors import FormatError, InputError
-    from radgen.types import Kinship
-
-    if path.suffix.lower() not in (".parquet", ".tsv", ".csv"):
-        from radgen.genome import grm, loco_grms
-        from radgen.io import open_genotypes
-
-        return (loco_grms if each_chromosome else grm)(open_genotypes(path))
-    if each_chromosome:
-        raise InputError(f"To leave chromosomes out, --kinship needs genotypes; {path} is a table.")
-    table = read_sample_table(path)
-    names = table.columns[1:]
-    if table.columns[0] != "sample" or table["sample"].to_list() != names:
-        raise FormatError("is no kinship table: rows and columns name other samples.", path=path)
-    return Kinship(tuple(names), table.select(names).to_numpy())
 
 
 def opened(path: Path, variants: Path | None = None) -> GenotypeMatrix:

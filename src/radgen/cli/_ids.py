@@ -24,16 +24,20 @@ def respelt(found: Any, rule: IdRule, *, what: str) -> Any:
     AlignmentError
         If different ids become equal.
     """
-    import polars as pl
-
-    from radgen._core.id_names import first_id_name
-    from radgen.io import IdRule, normalise_ids
+    from radgen.io import IdRule
 
     if found is None or rule == IdRule():
         return found
+    import polars as pl
+
+    from radgen._core.id_names import first_id_name
+    from radgen.io import normalise_ids
+    from radgen.types import NumberTable, to_polars
+
     if isinstance(found, Mapping):
         return {key: respelt(value, rule, what=what) for key, value in found.items()}
-    if isinstance(found, pl.DataFrame):
+    if isinstance(found, pl.DataFrame | NumberTable):
+        found = to_polars(found)
         name = first_id_name(found.columns)
         if name is None:
             return found

@@ -69,7 +69,7 @@ def heritability_of(
     matrix = (
         genome.pedigree_kinship(read_sample_table(path))
         if kind == "pedigree"
-        else _genetics.read_kinship(path)
+        else genome.read_kinship(path)
     )
     run = associate.genetic_correlation if correlate else associate.heritability
     return run(people, matrix, beside, **options)

@@ -14,7 +14,6 @@ import radgen.cli
 from radgen._version import __version__
 from radgen.cli import _output
 from radgen.cli._sections import SECTIONS
-from radgen.cli._straight import StraightCommand
 
 __all__ = ["app", "run"]
 
@@ -73,9 +72,7 @@ class _Commands(TyperGroup):
         found = getattr(module, "app", None)
         if found is None:
             found = typer.Typer(add_completion=False, rich_markup_mode=None)
-            options = getattr(module, "OPTIONS", {})
-            options = {"cls": StraightCommand} | options
-            found.command(name=cmd_name, **options)(getattr(module, name))
+            found.command(name=cmd_name, **getattr(module, "OPTIONS", {}))(getattr(module, name))
         command = typer.main.get_command(found)
         command.name = cmd_name
         return command

@@ -22,6 +22,7 @@ Examples:
   radgen functional dsc perfusion.nii.gz --mask brain.nii.gz
       --normal white.nii.gz --te 0.03 --out dsc
   radgen functional diffusion dwi.nii.gz --bvals dwi.bval --out adc
+  radgen functional diffusion dwi-dicom/ --out adc
   radgen extract dce/Ktrans.nii.gz tumour.nii.gz --out features.csv
 
 Each folder gets the maps on the grid of the scan, pictures of them, and maps.json with units,
@@ -77,10 +78,14 @@ def dce(
             help="Mask of an artery; auto; a file of blood concentrations (mM); parker, georgiou."
         ),
     ],
-    flip: Annotated[float, typer.Option(help="Flip angle, degrees.")],
-    tr: Annotated[float, typer.Option(help="Repetition time, seconds.")],
     t1: Annotated[str, typer.Option(help="Of tissue before contrast: a map, or seconds.")],
     out: _Out,
+    flip: Annotated[
+        float | None, typer.Option(help="Flip angle, degrees; default: what DICOM says.")
+    ] = None,
+    tr: Annotated[
+        float | None, typer.Option(help="Repetition time, seconds; default: what DICOM says.")
+    ] = None,
     mask: _Mask = None,
     times: _Times = "",
     baseline: _Baseline = "",
@@ -101,9 +106,11 @@ def dce(
 
     scan = f.read(series, times=times)
     found = dce_maps(
-        scan, f.mask(mask, scan), arterial=f.artery(artery, scan, out), flip_deg=flip,
-        repetition_s=tr, t1=f.map_or_number(t1), t1_blood_s=t1_blood, b1=f.image(b1),
-        relaxivity=relaxivity, haematocrit=haematocrit, baseline=f.frames(baseline),
+        scan, f.mask(mask, scan), arterial=f.artery(artery, scan, out),
+        flip_deg=f.stated(scan, flip, "flip angle"),
+        repetition_s=f.stated(scan, tr, "repetition time"), t1=f.map_or_number(t1),
+        t1_blood_s=t1_blood, b1=f.image(b1), relaxivity=relaxivity, haematocrit=haematocrit,
+        baseline=f.frames(baseline),
         model=model, delay_s=f.delay(delay),
     )  # fmt: skip
     f.write(found, out, scan, suffix, overlay=overlay)
@@ -137,8 +144,10 @@ def enhancement(
 def dsc(
     series: _Series,
     *,
-    te: Annotated[float, typer.Option(help="Echo time, seconds.")],
     out: _Out,
+    te: Annotated[
+        float | None, typer.Option(help="Echo time, seconds; default: what DICOM says.")
+    ] = None,
     mask: _Mask = None,
     normal: Annotated[
         Path | None, typer.Option(help="Mask: normal-appearing white matter.")
@@ -158,7 +167,8 @@ def dsc(
 
     scan = f.read(series, times=times)
     found = dsc_maps(
-        scan, f.mask(mask, scan), echo_s=te, baseline=f.frames(baseline),
+        scan, f.mask(mask, scan), echo_s=f.stated(scan, te, "echo time"),
+        baseline=f.frames(baseline),
         arterial=f.artery(artery, scan, out, falls=True) if artery else None,
         normal=f.mask(normal, scan, "normal"),
         intact=f.mask(intact, scan, "intact"), leakage=leakage, method=method,
@@ -170,8 +180,11 @@ def dsc(
 def diffusion(
     series: _Series,
     *,
-    bvals: Annotated[str, typer.Option(help="b-values in s/mm2: a .bval file, or 0,800.")],
     out: _Out,
+    bvals: Annotated[
+        str,
+        typer.Option(help="b-values, s/mm2: a .bval file or 0,800; default: what DICOM says."),
+    ] = "",
     bvecs: Annotated[Path | None, typer.Option(help="Directions (.bvec), for the tensor.")] = None,
     mask: _Mask = None,
     model: Annotated[str, typer.Option(help="adc, ivim, kurtosis or tensor.")] = "adc",
@@ -184,8 +197,7 @@ def diffusion(
 
     scan = f.read(series, timed=False)
     found = diffusion_maps(
-        scan, f.mask(mask, scan), b_values=f.numbers(bvals), model=model,
-        directions=f.directions(bvecs),
+        scan, f.mask(mask, scan), model=model, **f.gradients(scan, bvals, bvecs, model)
     )  # fmt: skip
     f.write(found, out, scan, suffix, overlay=overlay)
 

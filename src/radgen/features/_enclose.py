@@ -173,22 +173,29 @@ def _optimal_weights(lifted: Array) -> Array:
     """Return weights u (n,) that maximise log det sum u q q', with sum 1, by interior points.
 
     At the optimum q' X^-1 q <= k for each q (n, k), with equality where the weight is positive;
-    slack and weight go to zero together.
+    slack and weight go to zero together. The matrix of squared products of n points has a rank
+    of k (k + 1) / 2, so each step is solved in as many dimensions (Woodbury's identity).
     """
     n, k = lifted.shape
     weight, slack = np.full(n, 1.0 / n), np.full(n, float(k))
-    diagonal = np.diag_indices(n)
+    row, column = np.triu_indices(k)
+    twice = np.where(row == column, 1.0, np.sqrt(2.0))
     for _ in range(_STEPS):
-        inverse = np.linalg.inv(lifted.T @ (weight[:, None] * lifted))
-        products = lifted @ inverse @ lifted.T
-        distance = products[diagonal]
-        mean_gap = float(weight @ slack) / n
+        # Rows y of products with X^-1/2: (q_i' X^-1 q_j)^2 is the product of y_i y_i' and y_j y_j'.
+        root = np.linalg.cholesky(np.linalg.inv(lifted.T @ (weight[:, None] * lifted)))
+        y = lifted @ root
+        squares = y[:, row] * y[:, column] * twice
+        distance = np.einsum("ij,ij->i", y, y)
+        mean_gap = float(np.einsum("i,i->", weight, slack)) / n
         if mean_gap * n < 1e-9 * k and np.abs(distance + slack - k).max() < 1e-9 * k:
             break
         target = 0.1 * mean_gap
-        system = products * products
-        system[diagonal] += slack / weight
-        change = np.linalg.solve(system, distance - k + target / weight)
+        by = weight / slack
+        gap = distance - k + target / weight
+        scaled = squares * by[:, None]
+        inner = scaled.T @ squares
+        inner[np.diag_indices(row.size)] += 1.0
+        change = by * (gap - squares @ np.linalg.solve(inner, scaled.T @ gap))
         slack_change = (target - weight * slack - slack * change) / weight
         step = min(1.0, _room(weight, change), _room(slack, slack_change))
         weight, slack = weight + step * change, slack + step * slack_change

@@ -123,10 +123,7 @@ def _glcm(windows: Windows, part: slice, code: str, names: Sequence[str]) -> dic
     voxels = np.ascontiguousarray(windows.voxels[part])
     out = np.empty((len(known), voxels.size))
     flags = int(code in ("SUJT", "IAZD")) + 2 * windows.pyradiomics
-    places = int(np.prod(windows.size))
-    _image.glcm_maps(
-        windows.levels.ravel(), voxels, pairs, first, windows.n_levels, places, flags, out
-    )
+    _image.glcm_maps(windows.levels.ravel(), voxels, pairs, first, windows.n_levels, flags, out)
     return dict(zip(known, out, strict=True))
 
 

@@ -96,9 +96,7 @@ def collage(view: View) -> Measured:
     side = 2 * RADIUS + 1
     pairs, first = window_pairs(levels.shape, (1, side, side), directions(in_plane=True))
     out = np.empty((len(GLCM_NAMES), places.size))
-    _image.glcm_maps(
-        levels.ravel(), places.astype(np.int64), pairs, first, N_BINS, side * side, 1, out
-    )
+    _image.glcm_maps(levels.ravel(), places.astype(np.int64), pairs, first, N_BINS, 1, out)
     found: list[float] = []
     for name in _OF:
         row = out[GLCM_NAMES.index(name)]

@@ -24,6 +24,7 @@ SPECS = (
 
 _FEW = 2000
 """Means of up to so many voxels are computed one by one."""
+_MOST_LEVEL, _MOST_SUM = 255, 65535
 
 
 def _ball_rows(spacing_mm: tuple[float, float, float]) -> NDArray[np.int32]:
@@ -86,12 +87,12 @@ def _all_means(view: View, rows: NDArray[np.int32]) -> NDArray[np.float64]:
     return _sums(values, place, rows, mask) / count
 
 
-def _near_sums(
-    values: NDArray[np.float32], rows: NDArray[np.int32], mask: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Return sums over the ball around each voxel of a mask, in single precision.
+def _level_sums(
+    levels: NDArray[np.uint8], rows: NDArray[np.int32], mask: NDArray[np.bool_]
+) -> NDArray[np.uint16]:
+    """Return sums of levels over the ball around each voxel of a mask; none may exceed 65,535.
 
-    `values` have as much margin around the mask as the ball reaches.
+    `levels` have as much margin around the mask as the ball reaches.
     """
     kinds: dict[bytes, int] = {}
     discs, slices = [], []
@@ -100,31 +101,38 @@ def _near_sums(
         number = kinds.setdefault(disc.tobytes(), len(kinds))
         if number == len(discs):
             discs.append(np.column_stack([np.full(len(disc), number, np.int32), disc]))
-        slices.append((dz, number))
-    out = np.empty(np.count_nonzero(mask), np.float32)
-    ball = np.concatenate(discs), np.array(slices, np.int32)
-    _image.near_ball_sums(values, *ball, mask.view(np.uint8), out)
+        slices.append((number, dz))
+    out = np.empty(np.count_nonzero(mask), np.uint16)
+    ball = np.concatenate(discs), np.array(sorted(slices), np.int32)
+    _image.near_ball_sums(levels, *ball, mask.view(np.uint8), out)
     return out
 
 
 class _Balls:
     """Means over the ball around voxels of a region: nearly, of all, and exactly, of a few.
 
-    Values are taken relative to the middle of their range, so that single precision errs by no
-    more than `slack`, which counts a rounding for every addition.
+    Values are rounded to levels so that the sum of each row of a ball errs by no more than one
+    level; sums of levels are whole numbers of 16 bits.
+
+    Attributes
+    ----------
+    decides : bool
+        False where the balls hold too many voxels for such sums, or the image is flat; then the
+        other two are not set.
+    near : ndarray of uint16 or float64 (n_voxels,)
+        Sum of levels around each voxel of the region, or their mean where a number is missing.
+    slack : float or ndarray of float64 (n_voxels,)
+        What `near` errs by at most.
     """
 
     def __init__(self, view: View, rows: NDArray[np.int32]) -> None:
         self._image, self._rows = view.image, rows
         self._start = np.array([at.start for at in view.region.box])
-        reach = np.abs(rows).max(axis=0)
-        box = [
-            (at.start - int(r), at.stop + int(r))
-            for at, r in zip(view.region.box, reach, strict=True)
-        ]
+        reach = np.abs(rows).max(axis=0).astype(np.int64)
+        first, shape = self._start - reach, np.array(view.region.shape) + 2 * reach
         inside = tuple(
-            slice(max(0, first), min(size, last))
-            for (first, last), size in zip(box, view.image.shape, strict=True)
+            slice(max(0, begin), min(size, begin + long))
+            for begin, long, size in zip(first, shape, view.image.shape, strict=True)
         )
         part = view.image[inside]
         low, high = float(part.min()), float(part.max())
@@ -132,24 +140,34 @@ class _Balls:
         if missing:
             low, high = float(np.nanmin(part)), float(np.nanmax(part))
         self._middle = (low + high) / 2.0
-        shape = tuple(last - first for first, last in box)
-        place = tuple(
-            slice(at.start - first, at.stop - first)
-            for at, (first, _) in zip(inside, box, strict=True)
-        )
-        near = np.zeros(shape, np.float32)
-        np.subtract(part, self._middle, out=near[place], casting="same_kind")
-        count: NDArray[Any] | float = float((2 * rows[:, 2] + 1).sum())
+        most = int((2 * rows[:, 2] + 1).sum())
+        n_levels = min(_MOST_LEVEL, _MOST_SUM // most)
+        scale = n_levels / (high - low) if high > low else 0.0
+        self.decides = n_levels > 0 and 0.0 < scale < np.inf
+        if not self.decides:
+            return
+        levels = np.empty(shape, np.uint8)
+        _image.row_levels(np.ascontiguousarray(view.image), low, scale, first, levels)
         mask = view.region.intensity
-        if missing or part.shape != shape:
-            measured = np.zeros(shape, np.float32)
+        self.near: NDArray[Any] = _level_sums(levels, rows, mask)
+        # A level for each row, and what levels lose beyond their 16 binary places.
+        self.slack: NDArray[Any] | float = len(rows) + most * 2.0**-15
+        if missing or part.shape != tuple(shape):
+            measured = np.zeros(shape, np.uint8)
+            place = tuple(
+                slice(at.start - begin, at.stop - begin)
+                for at, begin in zip(inside, first, strict=True)
+            )
             measured[place] = ~np.isnan(part)
-            np.nan_to_num(near, copy=False)
-            count = _near_sums(measured, rows, mask)
-        self.near = _near_sums(near, rows, mask)
-        self.near /= count
-        additions = len(rows) + int(reach.sum()) + 8
-        self.slack = float(additions * 2.0**-23 * (high - low) / 2.0)
+            count = _level_sums(measured, rows, mask).astype(np.float64)
+            self.near, self.slack = self.near / count, self.slack / count
+
+    def candidates(self) -> NDArray[np.bool_]:
+        """Return the voxels (n_voxels,) whose mean can be the largest."""
+        if isinstance(self.slack, float):
+            least = float(self.near.max()) - 2.0 * self.slack
+            return np.asarray(self.near >= max(0, int(np.ceil(least))))
+        return np.asarray(self.near + self.slack >= (self.near - self.slack).max())
 
     def exact(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the means around voxels (n, 3) of the crop, in double precision."""
@@ -196,9 +214,8 @@ def local_intensity(view: View) -> Measured:
     rows = _ball_rows(view.region.spacing_mm)
     peak = view.values == view.values.max()
     balls = _Balls(view, rows)
-    high = balls.near >= balls.near.max() - 2.0 * balls.slack
-    wanted = np.flatnonzero(peak | high)
-    if wanted.size <= _FEW and np.isfinite(balls.slack):
+    wanted = np.flatnonzero(peak | balls.candidates() if balls.decides else np.ones(peak.size))
+    if wanted.size <= _FEW:
         shape = view.region.shape
         means = balls.exact(np.stack(np.unravel_index(view.region.flat[wanted], shape), axis=1))
         local, best = means[peak[wanted]].max(), means.max()

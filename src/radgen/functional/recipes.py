@@ -19,7 +19,7 @@ from radgen.functional.dce import dce_maps, enhancement_maps
 from radgen.functional.diffusion import DIFFUSION_UNITS
 from radgen.functional.dsc import DSC_UNITS, dsc_maps
 from radgen.functional.enhancement import ENHANCEMENT_UNITS
-from radgen.functional.files import one_mask
+from radgen.functional.files import gradients, one_mask, stated_number
 from radgen.functional.maps import diffusion_maps, t1_maps
 from radgen.functional.tracer import TRACER_UNITS
 from radgen.functional.uptake import active_region
@@ -158,18 +158,8 @@ class _Job:
         return None if frames is None else (int(frames[0]), int(frames[1]))
 
     def stated(self, name: str, fact: str, per: float) -> float:
-        """Return a number of the recipe, or of the header of the series.
-
-        Raises
-        ------
-        InputError
-            If neither has it.
-        """
-        if name in self.options:
-            return float(self.options[name])
-        if fact in self.scan.meta:
-            return float(self.scan.meta[fact]) / per
-        raise InputError(f"{name} is not stated in the series: set it.")
+        """Return a number of the recipe, or of the header of the series."""
+        return stated_number(self.scan, self.options.get(name), fact, per=per, what=name)
 
     def artery(self, *, falls: bool = False) -> Any:
         """Return an artery: a mask, a curve, or the name of a population's."""
@@ -278,23 +268,14 @@ def _dsc(job: _Job) -> ParameterMaps:
 
 
 def _diffusion(job: _Job) -> ParameterMaps:
-    from radgen.io import read_numbers
+    from radgen.io.series import read_directions, read_numbers
 
-    b_values = job.options.get("b_values", job.scan.meta.get("b_values"))
+    given = job.options.get("b_values")
     if "b_values" in job.files:
-        b_values = np.ravel(read_numbers(job.files["b_values"][0]))
-    if b_values is None:
-        raise InputError("The b-values are not stated in the series: set b_values.")
+        given = np.ravel(read_numbers(job.files["b_values"][0]))
+    axes = read_directions(job.files["directions"][0]) if "directions" in job.files else None
     model = job.options.get("model", "adc")
-    directions = None
-    if model == "tensor":
-        directions = job.scan.meta.get("directions")
-        if "directions" in job.files:
-            directions = read_numbers(job.files["directions"][0])
-            if directions.ndim == 2 and directions.shape[0] == 3 != directions.shape[1]:
-                directions = directions.T
-        if directions is None:
-            raise InputError("The gradient directions are not stated in the series: set them.")
+    b_values, directions = gradients(job.scan, given, axes, model=model)
     return diffusion_maps(
         job.scan, job.fitted(), b_values=b_values, model=model, directions=directions
     )

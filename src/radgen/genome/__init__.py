@@ -26,6 +26,7 @@ _HOMES = {
     "pedigree_kinship": "radgen.genome.pedigree",
     "polygenic_score": "radgen.genome.polygenic",
     "prune": "radgen.genome.linkage",
+    "read_kinship": "radgen.genome.kinship_files",
     "related_pairs": "radgen.genome.relatedness",
     "rscu": "radgen.genome.codon_usage",
     "sample_statistics": "radgen.genome.frequency",

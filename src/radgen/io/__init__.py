@@ -35,6 +35,7 @@ _HOMES = {
     "read_masks": "masks",
     "read_mutations": "maf",
     "read_omics": "omics",
+    "read_directions": "series",
     "read_numbers": "series",
     "read_people": "genotypes",
     "read_places": "segments",

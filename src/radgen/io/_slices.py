@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radgen.errors import FormatError, GeometryError, InputError, shown
+from radgen.io._diffusion import b_values_of, direction_of
 from radgen.io._guard import safe_name
 from radgen.types import Geometry
 
-__all__ = ["Frame", "frames_of", "stack"]
+__all__ = ["SAME_PLACE_MM", "Frame", "frames_of", "stack"]
 
 _SAME_DIRECTION = 1e-3
-_SAME_PLACE_MM = 1e-2
+SAME_PLACE_MM = 1e-2
+"""Frames nearer than this lie at the same place."""
+
 _EVEN = 0.01
 
 
@@ -38,6 +42,11 @@ class Frame:
     intercept: float
     time_index: int | None
     time_s: float | None
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    b_values: Mapping[str, float] = field(default_factory=dict)
+    direction: tuple[float, float, float] | None = None
+    contrast: Mapping[str, float] = field(default_factory=dict)
+    order: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
@@ -78,9 +87,18 @@ def frames_of(header: Any, path: Path) -> list[Frame]:
 
 
 def stack(
-    frames: Sequence[Frame], path: Path
+    frames: Sequence[Frame], path: Path, volumes: Sequence[Sequence[Frame]] | None = None
 ) -> tuple[Geometry, list[list[Frame]], NDArray[np.float64] | None]:
     """Return the grid, the frames of each time point by position, and the times (or None).
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All of the series.
+    path : Path
+        For messages.
+    volumes : sequence of sequence of Frame or None
+        The frames of each volume, where they are known; None finds time points.
 
     Raises
     ------
@@ -92,13 +110,17 @@ def stack(
     first = frames[0]
     _require_alike(frames, path)
     normal = np.cross(first.row, first.column)
-    groups, times = _time_points(frames, normal, path)
+    groups: Sequence[Sequence[Frame]]
+    if volumes is None:
+        groups, times = _time_points(frames, normal, path)
+    else:
+        groups, times = volumes, None
     ordered = [sorted(group, key=lambda frame: float(frame.position @ normal)) for group in groups]
     places = np.array([float(frame.position @ normal) for frame in ordered[0]])
     for group in ordered:
         _require_single(group, normal, path)
         other = np.array([float(frame.position @ normal) for frame in group])
-        if other.shape != places.shape or np.abs(other - places).max() > _SAME_PLACE_MM:
+        if other.shape != places.shape or np.abs(other - places).max() > SAME_PLACE_MM:
             raise FormatError("Time points do not cover the same slices.", path=path)
     step = _step(ordered[0], normal, places, path)
     affine = np.eye(4)
@@ -168,6 +190,7 @@ def _frame(places: list[Any], header: Any, path: Path, index: int) -> Frame:
         )
     row = row / np.linalg.norm(row)
     column = column - (column @ row) * row
+    b_values = b_values_of(places) if header.get("Modality") == "MR" else {}
     time_index = _find(places, "TemporalPositionIndex", None)
     if time_index is None:
         time_index = _find(places, "TemporalPositionIdentifier", None)
@@ -183,18 +206,80 @@ def _frame(places: list[Any], header: Any, path: Path, index: int) -> Frame:
         intercept,
         None if time_index is None else int(time_index),
         _clock(places),
+        clocks=_clocks(places),
+        b_values=b_values,
+        direction=direction_of(places) if b_values else None,
+        contrast=_contrast(places, b_values),
+        order=(
+            _number(places, "AcquisitionNumber"),
+            _number(places, "InstanceNumber"),
+            float(index),
+        ),
     )
+
+
+_CONTRASTS = {"echo time": "EchoTime", "flip angle": "FlipAngle"}
+
+
+def _number(places: list[Any], tag: str) -> float:
+    """Return a number that orders frames; 0 where there is none."""
+    try:
+        return float(_find(places, tag, 0.0))
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _contrast(places: list[Any], b_values: Mapping[str, float]) -> dict[str, float]:
+    """Return what makes frames at one place no points in time, where it differs."""
+    found = {}
+    for what, tag in _CONTRASTS.items():
+        try:
+            found[what] = float(_find(places, tag, None))
+        except (TypeError, ValueError):
+            continue
+    if b_values:
+        found["b-value"] = round(next(iter(b_values.values())))
+    return found
+
+
+def _clocks(places: list[Any]) -> dict[str, float]:
+    """Return every clock of a frame, in seconds: since the first frame, or of the day."""
+    found = {}
+    for name, tag, per in (
+        ("offset", "TemporalPositionTimeOffset", 1.0), ("trigger", "TriggerTime", 1000.0),
+    ):  # fmt: skip
+        try:
+            found[name] = float(_find(places, tag, None)) / per
+        except (TypeError, ValueError):
+            continue
+    for name, tags in (
+        ("acquisition", ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")),
+        ("content", ("ContentTime",)),
+    ):
+        for tag in tags:
+            moment = _time_of_day(str(_find(places, tag, "") or ""), dated=tag.endswith("DateTime"))
+            if moment is not None:
+                found[name] = moment
+                break
+    return found
+
+
+def _time_of_day(text: str, *, dated: bool) -> float | None:
+    """Return seconds since midnight of a DICOM time, or of a date and time."""
+    clock = text.replace(":", "")
+    if dated:
+        clock = re.split(r"[+-]", clock[8:], maxsplit=1)[0]
+    try:
+        return int(clock[:2]) * 3600 + int(clock[2:4] or 0) * 60 + float(clock[4:] or 0)
+    except ValueError:
+        return None
 
 
 def _clock(places: list[Any]) -> float | None:
     trigger = _find(places, "TriggerTime", None)
     if trigger is not None:
         return float(trigger) / 1000.0
-    clock = str(_find(places, "AcquisitionTime", "") or "").replace(":", "")
-    try:
-        return int(clock[:2]) * 3600 + int(clock[2:4]) * 60 + float(clock[4:])
-    except ValueError:
-        return None
+    return _time_of_day(str(_find(places, "AcquisitionTime", "") or ""), dated=False)
 
 
 def _inner(group: Any) -> list[Any]:
@@ -277,7 +362,7 @@ def _require_single(group: Sequence[Frame], normal: NDArray[np.float64], path: P
     twice = [
         f"{left.label} and {right.label}"
         for left, right in pairwise(group)
-        if abs(float((right.position - left.position) @ normal)) < _SAME_PLACE_MM
+        if abs(float((right.position - left.position) @ normal)) < SAME_PLACE_MM
     ]
     if twice:
         raise FormatError(
@@ -295,7 +380,7 @@ def _step(
         return normal
     gaps = np.diff(places)
     usual = float(np.median(gaps))
-    tolerance = max(_SAME_PLACE_MM, _EVEN * usual)
+    tolerance = max(SAME_PLACE_MM, _EVEN * usual)
     uneven = np.flatnonzero(np.abs(gaps - usual) > tolerance)
     times = gaps[uneven] / usual
     if len(uneven) and len(ordered) > 2:

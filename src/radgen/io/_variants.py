@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
 from radgen.errors import FormatError
 
-__all__ = ["human_chromosomes", "numbers", "read_fields", "variant_frame"]
+__all__ = ["human_chromosomes", "human_names", "numbers", "read_fields", "variant_frame"]
 
 _CODES = {"23": "X", "24": "Y", "25": "PAR", "26": "MT", "M": "MT", "XY": "PAR"}
 _HUMAN = {str(n) for n in range(27)} | {"X", "Y", "XY", "MT", "M", "PAR", "PAR1", "PAR2"}
@@ -96,13 +97,18 @@ def human_chromosomes(values: pl.Series) -> pl.Series:
 
     Names are left alone where one of them belongs to no human chromosome.
     """
-    unique = values.unique().to_list()
-    plain = {name: name[3:] if name[:3].lower() == "chr" else name for name in unique}
-    if all(name.upper() in _HUMAN for name in plain.values()):
-        plain = {name: _CODES.get(to.upper(), to.upper()) for name, to in plain.items()}
+    plain = human_names(values.unique().to_list())
     if all(name == to for name, to in plain.items()):
         return values
     return values.replace_strict(list(plain), list(plain.values()), return_dtype=pl.String)
+
+
+def human_names(names: Iterable[str]) -> dict[str, str]:
+    """Return what `human_chromosomes` makes of all the names in a file."""
+    plain = {name: name[3:] if name[:3].lower() == "chr" else name for name in names}
+    if all(name.upper() in _HUMAN for name in plain.values()):
+        plain = {name: _CODES.get(to.upper(), to.upper()) for name, to in plain.items()}
+    return plain
 
 
 def variant_frame(

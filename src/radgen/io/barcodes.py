@@ -7,11 +7,16 @@ from collections.abc import Sequence
 
 from radgen.errors import InputError, shown
 
-__all__ = ["one_tumour_each"]
+__all__ = ["is_barcode", "one_tumour_each"]
 
 _BARCODE = re.compile(r"^TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}-(\d{2})([A-Z])?", re.IGNORECASE)
 _PREFERRED = ("01", "03", "09", "05", "02", "06", "07")
 """Sample types: primary solid, primary blood (two), additional primary, recurrent, metastatic."""
+
+
+def is_barcode(text: str) -> bool:
+    """Return whether a text is a TCGA barcode with a sample type."""
+    return _BARCODE.match(text.strip()) is not None
 
 
 def one_tumour_each(barcodes: Sequence[str]) -> dict[int, str]:
@@ -39,7 +44,7 @@ def one_tumour_each(barcodes: Sequence[str]) -> dict[int, str]:
     >>> one_tumour_each(["TCGA-AA-0001-11A", "TCGA-AA-0001-06A", "TCGA-AA-0001-01A"])
     {2: 'TCGA-AA-0001'}
     """
-    odd = [item for item in barcodes if _BARCODE.match(item.strip()) is None]
+    odd = [item for item in barcodes if not is_barcode(item)]
     if odd:
         raise InputError(f"{len(odd)} ids are no TCGA barcodes with a sample type: {shown(odd)}.")
     best: dict[str, tuple[int, str, int]] = {}

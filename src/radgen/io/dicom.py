@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from radgen.errors import FormatError, InputError, MissingDependencyError, shown
 from radgen.io._acquisition import acquisition_facts
 from radgen.io._guard import BROKEN, image_size, safe_name
+from radgen.io._series_order import FramesAs, order_frames
 from radgen.io._slices import Frame, frames_of, stack
 from radgen.types import ImageVolume
 
@@ -33,7 +34,12 @@ class DicomFile:
 
 
 def read_dicom(
-    path: Path, *, modality: str = "", series: int | str | None = None, suv: bool = False
+    path: Path,
+    *,
+    modality: str = "",
+    series: int | str | None = None,
+    suv: bool = False,
+    frames_as: FramesAs | None = None,
 ) -> ImageVolume:
     """Return the scan of one DICOM series; see `radgen.io.read_image`.
 
@@ -47,11 +53,15 @@ def read_dicom(
         Number in the list of series (from 1), or description.
     suv : bool
         Convert PET to SUV.
+    frames_as : {"time", "diffusion"} or None
+        What tells volumes at the same place apart; None takes temporal positions alone, and
+        refuses others.
 
     Returns
     -------
     ImageVolume
-        Rescaled values.
+        Rescaled values. Of a series, `meta` has ``b_values`` and ``directions``, where stated, and
+        ``frame_times``: "stated" or "none".
     """
     found = image_series(scan_folder(path))
     if modality:
@@ -62,7 +72,16 @@ def read_dicom(
     files = _choose(found, series, path)
     header = files[0].header
     frames = [frame for file in files for frame in frames_of(file.header, file.path)]
-    geometry, groups, times = stack(frames, path)
+    ordered = None if frames_as is None else order_frames(frames, path, frames_as)
+    geometry, groups, times = stack(frames, path, None if ordered is None else ordered.groups)
+    facts = acquisition_facts(header)
+    if ordered is not None and len(groups) > 1:
+        stated = ordered.times_s is not None and not ordered.b_values
+        clock = ordered.times_s
+        times = np.arange(len(groups), dtype=np.float64) if clock is None else clock
+        facts["frame_times"] = "stated" if stated else "none"
+        facts |= {"b_values": ordered.b_values} if ordered.b_values else {}
+        facts |= {"directions": ordered.directions} if ordered.directions else {}
     image_size((*geometry.shape, len(groups)), 4, path, gzipped=False)
     pixels = _Pixels()
     volumes = [np.stack([pixels.values(frame) for frame in group]) for group in groups]
@@ -83,7 +102,7 @@ def read_dicom(
         quantity=quantity,
         unit=unit,
         times_s=times,
-        meta=acquisition_facts(header),
+        meta=facts,
     )
 
 

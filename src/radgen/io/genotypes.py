@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 
 from radgen.errors import FormatError, InputError
-from radgen.io.plink import open_bed
+from radgen.io.plink import look_bed, open_bed
 from radgen.types.genotype import DosageReader, GenotypeMatrix
 
 __all__ = ["open_genotypes", "read_people"]
@@ -20,7 +20,6 @@ _BUILDS = {"GRCh37": "GRCh37", "hg19": "GRCh37", "b37": "GRCh37"} | {
     "b38": "GRCh38",
     "": "",
 }
-_Opened = tuple[pl.DataFrame, pl.DataFrame, DosageReader]
 
 
 def open_genotypes(
@@ -74,8 +73,12 @@ def open_genotypes(
         raise InputError(f"Unknown genome build {build!r}; known: GRCh37, GRCh38.")
     if ids not in ("iid", "fid_iid"):
         raise InputError(f"ids is {ids!r}; needed is 'iid' or 'fid_iid'.")
-    people, variants, reader = _open(file, reference, sample_file, field)
-    names = people["iid"] if ids == "iid" else people["fid"] + "_" + people["iid"]
+    _check(file, reference, sample_file, field)
+    if file.suffix.lower() == ".bed":
+        names, variants, reader = look_bed(file, reference=_bed_reference(reference), ids=ids)
+        return GenotypeMatrix(tuple(names), variants, reader, _BUILDS[build])  # type: ignore[arg-type]
+    people, table, source = _open(file, reference, sample_file, field)
+    samples = people["iid"] if ids == "iid" else people["fid"] + "_" + people["iid"]
     told = _BUILDS[build]
     if file.suffix.lower() in (".vcf", ".gz", ".bgz", ".bcf"):
         from radgen.io.vcf import stated_build
@@ -87,7 +90,7 @@ def open_genotypes(
                 "build out or give the right one."
             )
         told = told or own
-    return GenotypeMatrix(tuple(names.to_list()), variants, reader, told)
+    return GenotypeMatrix(tuple(samples.to_list()), table, source, told)
 
 
 def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> pl.DataFrame:
@@ -111,7 +114,9 @@ def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> 
     FormatError
         If a file is missing or damaged.
     """
-    people, _, _ = _open(_resolve(Path(path)), None, None, "auto")
+    file = _resolve(Path(path))
+    _check(file, None, None, "auto")
+    people, _, _ = _open(file, None, None, "auto")
     name = pl.col("iid") if ids == "iid" else pl.col("fid") + "_" + pl.col("iid")
     return people.select(name.alias("sample"), pl.all())
 
@@ -128,7 +133,12 @@ def _resolve(path: Path) -> Path:
     )
 
 
-def _open(path: Path, reference: str | None, sample_file: str | Path | None, field: str) -> _Opened:
+def _bed_reference(reference: str | None) -> Literal["first", "last"]:
+    return "first" if reference == "first" else "last"
+
+
+def _check(path: Path, reference: str | None, sample_file: str | Path | None, field: str) -> None:
+    """Refuse what has no meaning for a format."""
     kind = path.suffix.lower()
     if not path.exists():
         raise FormatError("does not exist.", path=path)
@@ -142,8 +152,14 @@ def _open(path: Path, reference: str | None, sample_file: str | Path | None, fie
         raise InputError(f"A {kind} file names its reference allele; leave reference None.")
     if field != "auto" and kind in (".bed", ".pgen", ".bgen"):
         raise InputError(f"field belongs to a VCF, not to a {kind} file.")
+
+
+def _open(
+    path: Path, reference: str | None, sample_file: str | Path | None, field: str
+) -> tuple[pl.DataFrame, pl.DataFrame, DosageReader]:
+    kind = path.suffix.lower()
     if kind == ".bed":
-        return open_bed(path, reference="first" if reference == "first" else "last")
+        return open_bed(path, reference=_bed_reference(reference))
     if kind == ".pgen":
         from radgen.io.pgen import open_pgen
 

@@ -105,7 +105,7 @@ def read_layer(
             path,
             layer=layer,
             scale=scale or ("binary" if layer == "mutation" else "unknown"),
-            samples_in="columns" if tumours and samples_in == "auto" else samples_in,
+            samples_in=samples_in,
             known_samples=known_samples,
             id_rule=rule,
             duplicates=duplicates,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from radgen.errors import FormatError, InputError, shown
 from radgen.io._delimited import decode
 from radgen.io._guard import existing, inflate
+from radgen.io.barcodes import is_barcode
 from radgen.io.calls import code_all
 from radgen.io.ids import IdRule, normalise_ids
 from radgen.io.tables import is_spreadsheet_error, numeric_columns, read_table, text_of, to_numbers
@@ -49,7 +50,8 @@ def read_omics(
     layer, scale : str
         As `OmicsTable` has them.
     samples_in : {"auto", "rows", "columns"}, default "auto"
-        Where samples stand. "auto" decides by `known_samples`, and raises where that does not.
+        Where samples stand. "auto" decides by `known_samples`, then by TCGA barcodes, and raises
+        where neither does.
     known_samples : collection of str
         Ids of the study, for "auto".
     id_rule : IdRule or None
@@ -228,6 +230,8 @@ def _orientation(
     wanted = set(known)
     in_rows = len(wanted & {_clean(rule, item) for item in first})
     in_columns = len(wanted & {_clean(rule, item) for item in other})
+    if in_rows == in_columns:  # barcodes of aliquots are longer than the ids of patients
+        in_rows, in_columns = (sum(map(is_barcode, ids)) for ids in (first, other))
     if in_rows == in_columns:
         ids = [*first, *other]
         pairs = look_alikes(ids, sorted(known))
@@ -235,7 +239,7 @@ def _orientation(
         alike = f" {pairs[0][0]} looks like {pairs[0][1]}, but is spelt otherwise." if pairs else ""
         raise InputError(
             f"{path}: it cannot be told whether samples stand in rows ({shown(first, 3)}) or in "
-            f"columns ({shown(other, 3)}): {in_rows} known ids in each "
+            f"columns ({shown(other, 3)}): as many known ids in either "
             f"(known are {shown(sorted(known), 3)}).{alike} "
             "Say samples_in = 'rows' or 'columns', and check the id rule."
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -10,12 +12,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from radgen._core.digest import digest_file
 from radgen._native import _genotype
 from radgen.errors import FormatError
-from radgen.io._variants import numbers, read_fields, variant_frame
+from radgen.io._variants import human_names, numbers, read_fields, variant_frame
 
-__all__ = ["BedReader", "open_bed", "read_bim", "read_fam"]
+__all__ = ["BedReader", "BimFile", "look_bed", "open_bed", "read_bim", "read_fam"]
 
+_BIM = ("chrom", "id", "cm", "pos", "a1", "a2")
+_FAM = ("fid", "iid", "father", "mother", "sex", "phenotype")
+_LONGEST = 32
 _MAGIC = b"\x6c\x1b"
 _ALT_FIRST = np.array([2.0, np.nan, 1.0, 0.0], np.float32)
 _ALT_LAST = np.array([0.0, np.nan, 1.0, 2.0], np.float32)
@@ -94,7 +100,7 @@ def read_bim(path: Path, *, reference: Literal["first", "last"] = "last") -> pl.
     FormatError
         If a line has not six fields or its position is no whole number.
     """
-    table = read_fields(path, ("chrom", "id", "cm", "pos", "a1", "a2"))
+    table = read_fields(path, _BIM)
     ref, alt = ("a1", "a2") if reference == "first" else ("a2", "a1")
     pos = numbers(table["pos"], path=path)
     return variant_frame(table["chrom"], pos, table["id"], table[ref], table[alt])
@@ -114,7 +120,7 @@ def read_fam(path: Path) -> pl.DataFrame:
         If a line has fewer than six fields. Further ones (GEMMA keeps more traits there) are
         left aside.
     """
-    table = read_fields(path, ("fid", "iid", "father", "mother", "sex", "phenotype"), more=True)
+    table = read_fields(path, _FAM, more=True)
     sex = table["sex"].replace_strict(
         ["1", "2"], ["male", "female"], default=None, return_dtype=pl.String
     )
@@ -136,6 +142,119 @@ def open_bed(
     reader = BedReader(str(path), people.height, variants.height, reference == "first")
     _check_bed(path, reader)
     return people, variants, reader
+
+
+@dataclass(frozen=True, eq=False)
+class BimFile:
+    """A .bim file of which only the number of lines and the chromosomes are known yet.
+
+    Attributes
+    ----------
+    path : str
+        The .bim file.
+    reference : {"first", "last"}
+        As for `read_bim`.
+    sha256 : str
+        Digest of its bytes.
+    n_variants : int
+        Lines.
+    runs : tuple of (str, int)
+        Chromosomes, each with its number of lines that follow each other.
+    """
+
+    path: str
+    reference: Literal["first", "last"]
+    sha256: str
+    n_variants: int
+    runs: tuple[tuple[str, int], ...]
+
+    def read(self) -> pl.DataFrame:
+        """Return the variants.
+
+        Raises
+        ------
+        FormatError
+            If a line has not six fields, a position is no whole number, or the file has changed.
+        """
+        return self._frame
+
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
+        frame = read_bim(Path(self.path), reference=self.reference)
+        if frame.height != self.n_variants or digest_file(self.path) != self.sha256:
+            raise FormatError("has changed since it was opened. Run again.", path=self.path)
+        return frame
+
+    def digest(self) -> str:
+        """Return a text that differs where the variants differ."""
+        return f"{self.sha256}:{self.reference}"
+
+
+def look_bed(
+    path: Path, *, reference: Literal["first", "last"], ids: Literal["iid", "fid_iid"]
+) -> tuple[list[str], BimFile | pl.DataFrame, BedReader]:
+    """Return sample names, variants and the reader of a PLINK 1 fileset.
+
+    Variants are left in their file where its lines are plain, so that no data frame library
+    is needed before they are.
+
+    Raises
+    ------
+    FormatError
+        As `open_bed`.
+    """
+    lines = _read(path.with_suffix(".fam")).decode("utf-8", "replace").splitlines()
+    people = [line.split() for line in lines if line.strip()]
+    if any(len(fields) < len(_FAM) for fields in people):
+        read_fam(path.with_suffix(".fam"))  # says which line
+    names = [f[1] if ids == "iid" else f"{f[0]}_{f[1]}" for f in people]
+    bim = path.with_suffix(".bim")
+    variants = _look_bim(bim, reference)
+    if variants is None:
+        variants = read_bim(bim, reference=reference)
+    count = variants.n_variants if isinstance(variants, BimFile) else variants.height
+    reader = BedReader(str(path), len(names), count, reference == "first")
+    _check_bed(path, reader)
+    return names, variants, reader
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"cannot be read: {error.strerror}.", path=path) from error
+
+
+def _look_bim(path: Path, reference: Literal["first", "last"]) -> BimFile | None:
+    """Return what a .bim with one tab between all fields holds; None of another."""
+    raw = _read(path)
+    data = np.frombuffer(raw, np.uint8)
+    starts = np.flatnonzero(data[:-1] == ord("\n")) + 1
+    starts = np.concatenate([[0], starts]) if len(raw) else starts
+    tabs = raw.count(b"\t")
+    odd = any(sign in raw for sign in (b" ", b"\r", b"\n\n", b"\t\t", b"\t\n", b"\n\t"))
+    if odd or not len(starts) or tabs != (len(_BIM) - 1) * len(starts) or raw[:1] in (b"\n", b"\t"):
+        return None
+    # The bytes of the first field beside those of the line before: where they differ, a run ends.
+    padded = np.concatenate([data, np.zeros(_LONGEST, np.uint8)])
+    heads = padded[starts[:, None] + np.arange(_LONGEST)]
+    inside = np.logical_and.accumulate(heads != ord("\t"), axis=1)
+    if inside[:, -1].any():
+        return None
+    heads *= inside
+    first = np.flatnonzero(np.concatenate([[True], (heads[1:] != heads[:-1]).any(axis=1)]))
+    try:
+        found = [bytes(heads[row]).rstrip(b"\0").decode("utf-8") for row in first]
+    except UnicodeDecodeError:
+        return None
+    lengths = np.diff([*first, len(starts)]).tolist()
+    plain = human_names(found)
+    runs: list[tuple[str, int]] = []
+    for name, length in zip(found, lengths, strict=True):
+        known = runs.pop()[1] if runs and runs[-1][0] == plain[name] else 0
+        runs.append((plain[name], known + length))
+    sha = hashlib.sha256(raw).hexdigest()
+    return BimFile(str(path), reference, sha, len(starts), tuple(runs))
 
 
 def _check_bed(path: Path, reader: BedReader) -> None:

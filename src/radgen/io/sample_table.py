@@ -5,15 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
+import numpy as np
 import polars as pl
 
 from radgen._core.id_names import FAMILY_NAMES, first_id_name
+from radgen._native import _table
 from radgen.errors import FormatError, InputError, RadgenWarning, shown
 from radgen.io.tables import is_spreadsheet_error, read_table, to_numbers
+from radgen.types.number_table import NumberTable
 
-__all__ = ["read_sample_table"]
+__all__ = ["read_sample_columns", "read_sample_table"]
 
 _MISSING = ["NA", "NaN", "nan", ".", "#N/A"]
 _PIECE = 16 << 20
@@ -31,6 +34,30 @@ _TEXTS = (
     "IID",
 )
 _ELSEWHERE = (".gz", ".xlsx", ".xlsm", ".xls", ".ods")
+
+
+def read_sample_columns(path: str | Path) -> NumberTable | pl.DataFrame:
+    """Return a table as `read_sample_table` does; arrays where it is plain text of numbers.
+
+    A scan of plain tables needs no data frame library, which takes long to load.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_sample_table`.
+
+    Raises
+    ------
+    FormatError, InputError
+        As `read_sample_table`.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FormatError("does not exist.", path=file)
+    plain = None
+    if file.suffix.lower() not in (".parquet", *_ELSEWHERE):
+        plain = _plain(file)
+    return _frame(file) if plain is None else plain
 
 
 def read_sample_table(path: str | Path) -> pl.DataFrame:
@@ -57,9 +84,12 @@ def read_sample_table(path: str | Path) -> pl.DataFrame:
     InputError
         If two columns bear the same name.
     """
-    file = Path(path)
-    if not file.exists():
-        raise FormatError("does not exist.", path=file)
+    found = read_sample_columns(path)
+    return found.to_frame() if isinstance(found, NumberTable) else found
+
+
+def _frame(file: Path) -> pl.DataFrame:
+    """Return a table that is no plain text of numbers."""
     if file.suffix.lower() == ".parquet":
         try:
             return pl.read_parquet(file)
@@ -83,56 +113,67 @@ def _text(file: Path) -> pl.DataFrame:
             raise FormatError("has no header line.", path=file)
         if ";" in head and not {",", "\t"} & set(head):
             return read_table(file)
-        table = _numeric(file, head)
-        return _parted(file.read_text("utf-8-sig"), head, file) if table is None else table
+        return _parted(file.read_text("utf-8-sig"), head, file)
     except UnicodeDecodeError:
         return read_table(file)
     except OSError as error:
         raise FormatError(f"cannot be read: {error}", path=file) from error
 
 
-def _numeric(file: Path, head: str) -> pl.DataFrame | None:
-    """Return a table whose columns but the ids are numbers, parsed as such; None for others.
+def _plain(file: Path) -> NumberTable | None:
+    """Return a text table whose columns but the ids are plain numbers; None of any other.
 
     A wide table of numbers takes a third of the memory that it takes as text.
     """
-    mark = "\t" if "\t" in head else "," if "," in head else " "
-    names = head.rstrip("\r\n").split(mark)
-    plain = [name.lstrip("#") for name in names]
-    texts = {*_TEXTS, first_id_name(plain)}
-    texts = {name for name, bare in zip(names, plain, strict=True) if bare in texts}
-    schema: dict[str, Any] = {
-        name: pl.String if name in texts or not name else pl.Float64 for name in names
-    }
-    if "" in schema or len(schema) < len(names) or '"' in head:
-        return None
-    reading = {"separator": mark, "schema": schema, "null_values": ["", *_MISSING]}
     try:
-        if file.stat().st_size <= _PIECE:
-            return pl.read_csv(file, **reading)
-        return pl.concat(
-            [pl.read_csv(piece, has_header=False, **reading) for piece in _pieces(file)]
-        )
-    except pl.exceptions.PolarsError:
-        return None
+        with file.open("rb") as stream:
+            head = stream.readline()
+            rows = sum(piece.count(b"\n") for piece in _pieces(stream)) + 1
+            names, mark = _header(head)
+            kinds = bytes(name not in {*_TEXTS, first_id_name(names)} for name in names)
+            odd = b'"' in head or not all(names) or len(set(names)) < len(names)
+            if odd or mark is None or not any(kinds):
+                return None
+            n_texts = len(names) - sum(kinds)
+            values = np.empty((rows, sum(kinds)))
+            texts: list[list[str]] = [[] for _ in range(n_texts)]
+            done = 0
+            stream.seek(len(head))
+            for piece in _pieces(stream):
+                raw = piece.replace(b"\r\n", b"\n")
+                spans = np.empty((rows - done, n_texts, 2), np.int64)
+                count = _table.plain_lines(raw, ord(mark), kinds, values[done:], spans)
+                if count < 0:
+                    return None
+                for cells, places in zip(texts, spans[:count].transpose(1, 0, 2), strict=True):
+                    cells += [raw[low:high].decode() for low, high in places.tolist()]
+                done += count
+    except (OSError, UnicodeDecodeError):
+        return None  # the reader of all tables says why
+    values = values[:done]
+    values.setflags(write=False)
+    bare = [name for name, number in zip(names, kinds, strict=True) if not number]
+    return NumberTable(tuple(names), dict(zip(bare, texts, strict=True)), values)
 
 
-def _pieces(file: Path) -> Iterator[bytes]:
-    """Yield the lines after the first, about 16 MiB at a time.
+def _header(head: bytes) -> tuple[list[str], str | None]:
+    """Return the names of a header line without "#", and what parts them, if it is one sign."""
+    text = head.decode("utf-8-sig").rstrip("\r\n")
+    mark = "\t" if "\t" in text else "," if "," in text else None if ";" in text else " "
+    return [name.lstrip("#") for name in text.split(mark or ";")], mark
 
-    A reader that is given a large file whole holds more than twice what the table takes.
-    """
-    with file.open("rb") as stream:
-        stream.readline()
-        rest = b""
-        while piece := stream.read(_PIECE):
-            cut = piece.rfind(b"\n") + 1
-            if cut:
-                yield rest + piece[:cut]
-                rest = b""
-            rest += piece[cut:]
-        if rest.strip():
-            yield rest
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines that follow, about 16 MiB at a time."""
+    rest = b""
+    while piece := stream.read(_PIECE):
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield rest + piece[:cut]
+            rest = b""
+        rest += piece[cut:]
+    if rest:
+        yield rest
 
 
 def _parted(text: str, head: str, file: Path) -> pl.DataFrame:

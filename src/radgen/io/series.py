@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import FormatError, InputError
 from radgen.io._guard import existing
+from radgen.io._series_order import FramesAs
 from radgen.io.images import image_format, read_image
 from radgen.types import ImageVolume
 
-__all__ = ["read_numbers", "read_series"]
+__all__ = ["read_directions", "read_numbers", "read_series"]
 
 _MAX_NUMBERS = 100_000
 _MAX_BYTES = 10_000_000
@@ -37,14 +38,17 @@ def read_series(
         Times in seconds; None takes those that the file states.
     timed : bool
         False: the frames are no points in time (b-values, flip angles), and are numbered 0, 1, 2 …
-        in `times_s`.
+        in `times_s`. The frames of a DICOM folder then come in the order of their b-values and
+        directions, where it states them.
     modality : str
         DICOM code, where the file is mute.
 
     Returns
     -------
     ImageVolume
-        With `times_s`.
+        With `times_s`. Of a DICOM folder `meta` has the facts of the header, among them
+        ``b_values`` (s/mm2) and ``directions`` (unit vectors along the axes that the file names,
+        0 without gradient).
 
     Raises
     ------
@@ -59,7 +63,9 @@ def read_series(
     if not paths:
         raise InputError("A series needs a file.")
     if len(paths) == 1:
-        volume = _one_file(existing(paths[0], what="series", folder=True), modality)
+        where = existing(paths[0], what="series", folder=True)
+        wanted: FramesAs = "diffusion" if not timed else "time" if times_s is None else "order"
+        volume = _one_file(where, modality, wanted)
     else:
         volume = _many_files(paths, modality)
     count = volume.array.shape[0]
@@ -78,18 +84,25 @@ def read_series(
     return volume.with_array(volume.array, times_s=times)
 
 
-def _one_file(path: Path, modality: str) -> ImageVolume:
+def _one_file(path: Path, modality: str, frames_as: FramesAs) -> ImageVolume:
     facts: dict[str, Any] = {}
-    if image_format(path) == "nifti":
+    kind = image_format(path)
+    if kind == "nifti":
         from radgen.io.nifti import load_nifti
 
         array, geometry, times = load_nifti(path, untimed=True)
         stated = times is not None and len(times) > 0 and not np.isnan(times).any()
     else:
-        volume = read_image(path, modality="")
+        if kind == "dicom":
+            from radgen.io.dicom import read_dicom
+
+            volume = read_dicom(path, frames_as=frames_as)
+        else:
+            volume = read_image(path, modality="")
         array, geometry, times = volume.array, volume.geometry, volume.times_s
-        facts = dict(volume.meta)
         modality, stated = volume.modality or modality, times is not None
+        facts = dict(volume.meta)
+        stated = stated and facts.get("frame_times") != "none"
     if array.ndim != 4 or times is None:
         raise FormatError(
             "The file holds one volume, and a series has several. Name one file a frame, or a "
@@ -158,3 +171,26 @@ def read_numbers(source: str | Path) -> NDArray[np.float64]:
     if width > 1 and len(rows) > 1 and all(len(row) == width for row in rows):
         return np.array(rows)
     return np.array([value for row in rows for value in row])
+
+
+def read_directions(source: str | Path) -> NDArray[np.float64]:
+    """Return gradient directions of a ``.bvec`` file, whichever way it lies.
+
+    Parameters
+    ----------
+    source : str or Path
+        Three lines, or a line a frame.
+
+    Returns
+    -------
+    ndarray of float64 (n_frames, 3)
+
+    Raises
+    ------
+    FormatError
+        As `read_numbers`.
+    """
+    found = read_numbers(source)
+    if found.ndim == 2 and found.shape[0] == 3 and found.shape[1] != 3:
+        return found.T
+    return found

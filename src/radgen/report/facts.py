@@ -103,7 +103,7 @@ def _result_facts(result: Result) -> dict[str, str]:
             metrics = result.frame["metric"].unique(maintain_order=True).to_list()
             found["metrics"] = _joined(metrics) + "."
         found |= _model_facts(result)
-    if result.kind in ("association", "gwas"):
+    if result.kind in ("association", "gwas", "burden"):
         found["direction"] = "Association of images with molecular traits."
         found["multiplicity"] = f"{result.frame.height:,} tests are listed. {methods}"
         found["all_pairs"] = "All tests stand in the Parquet file beside this report."

@@ -15,18 +15,17 @@ from radgen.study.associating import associate, combine_layers
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
 from radgen.study.gene_sides import enrichment, masking, modules, signature, surrogates, trees
-from radgen.study.germline import germline, joined_covariates
+from radgen.study.germline import germline, joined_covariates, traits_of
 from radgen.study.matrix import Matrix, batch_table, harmonisation_of, reliability_of
 from radgen.study.outcomes import chosen_samples, outcome_of, some
+from radgen.study.rare import rare_variant_sets
 from radgen.study.schema.analyses import (
-    AssociateSettings,
     GwasSettings,
     PredictSettings,
     SurvivalAnalysisSettings,
 )
 from radgen.study.select import (
     choose_phenotypes,
-    ranked,
     restricted,
     volume_name,
 )
@@ -75,6 +74,7 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
     plans += [("surrogate", item, surrogates) for item in found.settings.surrogate]
     plans += [("signature", item, signature) for item in found.settings.signature]
     plans += [("gwas", item, _gwas) for item in found.settings.gwas]
+    plans += [("burden", item, rare_variant_sets) for item in found.settings.burden]
     plans += [("survival", item, _survival) for item in found.settings.survival]
     plans += [("treatment", item, treatment) for item in found.settings.treatment]
     plans += [("treatment", item, rule) for item in found.settings.treatment if item.rule]
@@ -89,7 +89,7 @@ def run_analyses(found: Gathered, matrix: Matrix, context: Context) -> list[Anal
         done.append(Analysed("response", "Response to treatment", found.response))
     if matrix.repeatability is not None:
         done.append(Analysed("reliability", "Reliability of phenotypes", matrix.repeatability))
-    if found.settings.gwas:
+    if found.settings.gwas or found.settings.burden:
         done.append(_quality(found, context))
     for section, item, function in plans:
         try:
@@ -120,17 +120,10 @@ def _quality(found: Gathered, context: Context) -> Analysed:
         return Analysed("genotypes", name, None, str(error))
 
 
-def _phenotypes(matrix: Matrix, item: AssociateSettings | GwasSettings) -> PhenotypeTable:
-    table = choose_phenotypes(
-        matrix.table(harmonised=item.harmonised, reliable=item.reliable), item.phenotypes
-    )
-    return ranked(table) if item.transform == "rank" else table
-
-
 def _gwas(found: Gathered, item: GwasSettings, matrix: Matrix, context: Context) -> Result:
     from radgen.associate import GwasResult, gwas
 
-    table = _phenotypes(matrix, item)
+    table = traits_of(matrix, item)
     ready = germline(found, item.principal_components, context)
     genotypes = ready.genotypes
     covariates = joined_covariates(found.sheet.covariates(item.covariates), ready.components)

@@ -43,6 +43,11 @@ def facts(found: Gathered, *, pipeline: list[str]) -> dict[str, str]:
         out["genotype_qc"] = (
             f"Variants with minor-allele frequency of at least {item.maf:g}, call rate of at least "
             f"{item.variant_call_rate:g} and a Hardy-Weinberg p of at least {item.hwe_p:g}."
+            + (
+                " Sets of rare variants have no lower limit of frequency."
+                if settings.burden
+                else ""
+            )
         )
     return out
 

@@ -23,11 +23,12 @@ from radgen.study.layers import (
 from radgen.study.losses import Losses
 from radgen.study.matrix import repeated_tables
 from radgen.study.problems import Problem
-from radgen.study.responding import read_response
+from radgen.study.responding import LesionScans, read_response
 from radgen.study.scan_rows import read_scans
 from radgen.study.scans import Scan
 from radgen.study.schema import StudySettings
 from radgen.study.schema.sources import FeatureTableSettings
+from radgen.study.set_files import read_sets
 from radgen.study.settings import resolve
 from radgen.study.sheet import Sheet, beside, io_rule, read_sheet
 from radgen.types import GenotypeMatrix, OmicsTable, PhenotypeTable, align
@@ -61,10 +62,16 @@ class Gathered:
         Molecular layers, a row a patient.
     genotypes : GenotypeMatrix or None
         Germline genotypes.
+    exomes : dict of str to GenotypeMatrix
+        Genotypes of rare variants, by the [[burden]] that names them.
     repeats : dict of str to PhenotypeTable
         Repeated measurements of [reliability], a table a repeat.
     response : ResponseResult or None
         Response to treatment, by [response].
+    lesion_scans : LesionScans or None
+        Masks of lesions that are measured when the study runs.
+    lesions : polars.DataFrame or None
+        What was measured in them.
     places : dict of str to polars.DataFrame
         Where genes lie, by the value of the key ``genes``.
     losses : Losses
@@ -85,8 +92,11 @@ class Gathered:
     table: PhenotypeTable | None = None
     layers: dict[str, OmicsTable] = field(default_factory=dict)
     genotypes: GenotypeMatrix | None = None
+    exomes: dict[str, GenotypeMatrix] = field(default_factory=dict)
     repeats: dict[str, PhenotypeTable] = field(default_factory=dict)
     response: ResponseResult | None = None
+    lesion_scans: LesionScans | None = None
+    lesions: pl.DataFrame | None = None
     places: dict[str, pl.DataFrame] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     problems: list[Problem] = field(default_factory=list)
@@ -169,6 +179,7 @@ def gather(settings: StudySettings, path: Path, lines: Mapping[Location, int]) -
     read_response(found)
     _read_layers(found)
     _read_genotypes(found)
+    read_sets(found)
     _read_repeats(found)
     read_places(found)
     if not found.problems:
@@ -300,6 +311,8 @@ def _match_people(found: Gathered) -> None:
         others[("clinical",)] = found.sheet.samples
     if found.response is not None:
         others[("response",)] = found.response.frame["sample"].to_list()
+    if found.lesion_scans is not None:
+        others[("response",)] = found.lesion_scans.table["sample"].unique().to_list()
     if found.genotypes is not None:
         others[("genotypes",)] = found.genotypes.samples
     for location, samples in others.items():

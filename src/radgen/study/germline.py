@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,9 +13,12 @@ import polars as pl
 from radgen.study.cache import Codec, codec_of
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
-from radgen.types import Covariates, GenotypeMatrix, Result
+from radgen.study.matrix import Matrix
+from radgen.study.schema.analyses import BurdenSettings, GwasSettings
+from radgen.study.select import choose_phenotypes, ranked
+from radgen.types import Covariates, GenotypeMatrix, PhenotypeTable, Result
 
-__all__ = ["Germline", "genotype_files", "germline", "joined_covariates"]
+__all__ = ["Germline", "genotype_files", "germline", "joined_covariates", "traits_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +43,35 @@ class Germline:
     key: str
 
 
-def genotype_files(found: Gathered) -> list[Path]:
-    """Return the genotype file and its companions."""
-    path = found.files["genotypes.path"]
+def genotype_files(path: Path) -> list[Path]:
+    """Return a genotype file and its companions."""
     stem = path.name.removesuffix(path.suffix)
     names = {path.name, *(f"{stem}{end}" for end in (".bim", ".fam", ".pvar", ".psam", ".sample"))}
     return [path.parent / name for name in sorted(names) if (path.parent / name).exists()]
 
 
-def germline(found: Gathered, n_components: int, context: Context) -> Germline:
+def germline(
+    found: Gathered,
+    n_components: int,
+    context: Context,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    source: tuple[GenotypeMatrix, Path] | None = None,
+) -> Germline:
     """Return genotypes after quality control, and their components.
+
+    Parameters
+    ----------
+    found : Gathered
+        The study.
+    n_components : int
+        Components wanted.
+    context : Context
+        The run.
+    changes : mapping or None
+        Limits other than those of [genotypes], by its keys.
+    source : (GenotypeMatrix, Path) or None
+        Other genotypes and their file.
 
     Raises
     ------
@@ -56,10 +80,12 @@ def germline(found: Gathered, n_components: int, context: Context) -> Germline:
     """
     from radgen.genome import GenotypeQC, genotype_qc
 
-    genotypes, settings = found.genotypes, found.settings.genotypes
-    assert genotypes is not None
+    settings = found.settings.genotypes
+    assert found.genotypes is not None
     assert settings is not None
-    files = [context.files.of(path) for path in genotype_files(found)]
+    settings = settings.model_copy(update=dict(changes or {}))
+    genotypes, path = source or (found.genotypes, found.files["genotypes.path"])
+    files = [context.files.of(item) for item in genotype_files(path)]
     params = settings.model_dump(mode="json")
     with collected_warnings(context.limits):
         quality, key = context.step(
@@ -112,6 +138,14 @@ def _covariate_codec() -> Codec[Covariates]:
         return Covariates(samples, names, frame.select(names).to_numpy())
 
     return Codec("covariates", 1, encode, decode)
+
+
+def traits_of(matrix: Matrix, item: GwasSettings | BurdenSettings) -> PhenotypeTable:
+    """Return the phenotypes that an analysis names, as normal scores where it asks for them."""
+    table = choose_phenotypes(
+        matrix.table(harmonised=item.harmonised, reliable=item.reliable), item.phenotypes
+    )
+    return ranked(table) if item.transform == "rank" else table
 
 
 def joined_covariates(first: Covariates | None, second: Covariates | None) -> Covariates | None:

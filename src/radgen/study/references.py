@@ -24,7 +24,7 @@ __all__ = ["check_references"]
 
 _SECTIONS = (
     "associate", "evidence", "modules", "tree", "enrich", "mask", "surrogate", "signature", "gwas",
-    "survival", "treatment", "predict", "readers", "environments",
+    "burden",    "survival", "treatment", "predict", "readers", "environments",
 )  # fmt: skip
 
 

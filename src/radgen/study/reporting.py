@@ -30,6 +30,7 @@ _WORDS = {
     "signature": "published signatures",
     "genotypes": "quality control of genotypes",
     "gwas": "genome-wide scan",
+    "burden": "sets of rare variants",
     "survival": "survival",
     "response": "response to treatment",
     "treatment": "effects of treatment by marker",
@@ -84,6 +85,14 @@ def _section(item: Analysed, found: Gathered, matrix: Matrix) -> Section:
         note = Notes((text,), tone="warning", title="This analysis could not be done")
         return Section(item.name, (note,))
     items: list[Result | Block] = [item.result]
+    if item.section == "response" and found.lesions is not None:
+        items.append(
+            Table(
+                "Lesions as they were measured in the masks: diameters in the slice where a lesion "
+                "is longest, the slice, and the pieces that were added.",
+                found.lesions,
+            )
+        )
     layer = _layer_of(item, found)
     if layer is not None:
         picture = oncoprint_figure(found, matrix, layer, item.result)

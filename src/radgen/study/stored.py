@@ -18,7 +18,7 @@ __all__ = ["MANY_TESTS", "VERSIONS", "content", "frame_content", "slug", "stored
 
 VERSIONS = {
     "associate": 2, "evidence": 1, "modules": 1, "tree": 1, "enrich": 1, "mask": 1, "surrogate": 1,
-    "signature": 1, "gwas": 3, "survival": 1, "treatment": 1, "rule": 1, "predict": 4,
+    "signature": 1, "gwas": 3, "burden": 1, "survival": 1, "treatment": 1, "rule": 1, "predict": 4,
     "reliability": 1, "readers": 1, "invariance": 1, "environments": 1,
 }  # fmt: skip
 """Version of each kind of analysis; a higher one computes stored results anew."""

@@ -29,6 +29,7 @@ from radgen.study.problems import Problem, raise_problems
 from radgen.study.provenance import Recorder
 from radgen.study.references import check_references
 from radgen.study.reporting import write_study_report
+from radgen.study.responding import measure_response
 from radgen.study.schema import StudySettings
 from radgen.study.select import usable
 from radgen.study.settings import load_settings, salvage_settings
@@ -225,6 +226,7 @@ class Study:
         context.limits += found.doubts
         for key, path in found.files.items():
             recorder.inputs[key] = {"sha256": context.files.of(path), "bytes": path.stat().st_size}
+        measure_response(found, context)
         imaging = image_phenotypes(found, context)
         context.files.save()
         matrix = self._matrix(found, imaging, context)
@@ -285,6 +287,8 @@ def _finish(
         tables["phenotypes-harmonised"] = matrix.harmonised.to_frame()
     if imaging.long is not None:
         tables["features-long"] = imaging.long
+    if found.lesions is not None:
+        tables["response-lesions"] = found.lesions
     tables |= tables_of(analyses)
     outputs = {name: frame_digest(frame) for name, frame in sorted(tables.items())}
     for name, frame in tables.items():

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from radgen.types._frame import FrameLike, to_polars
 from radgen.types.align import Alignment, align, check_unique
-from radgen.types.genotype import VARIANT_COLUMNS, ArrayDosages, DosageReader, GenotypeMatrix
+from radgen.types.genotype import (
+    VARIANT_COLUMNS,
+    ArrayDosages,
+    DosageReader,
+    GenotypeMatrix,
+    VariantFile,
+)
+from radgen.types.number_table import NumberTable
 from radgen.types.outcomes import Covariates, Kinship, Outcome, OutcomeKind
 from radgen.types.phenotype import (
     SPEC_COLUMNS,
@@ -58,6 +65,7 @@ __all__ = [
     "ImageVolume",
     "Kinship",
     "Mask",
+    "NumberTable",
     "OmicsTable",
     "Outcome",
     "OutcomeKind",
@@ -65,6 +73,7 @@ __all__ = [
     "Result",
     "SampleArrays",
     "SurfaceSpace",
+    "VariantFile",
     "VoxelSpace",
     "align",
     "blank_specs",

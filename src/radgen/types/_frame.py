@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from radgen.errors import InputError
+from radgen.types.number_table import NumberTable
 
 __all__ = ["FrameLike", "to_polars"]
 
@@ -20,7 +21,7 @@ def to_polars(frame: FrameLike, *, what: str = "table") -> pl.DataFrame:
 
     Parameters
     ----------
-    frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table or mapping
+    frame : polars, pandas or Arrow table, NumberTable or mapping
         The index of a pandas frame becomes a first column (named after the index, or
         ``"sample"``) unless it is the default 0..n-1.
     what : str
@@ -36,6 +37,8 @@ def to_polars(frame: FrameLike, *, what: str = "table") -> pl.DataFrame:
     InputError
         If `frame` is no table, or has columns of the same name.
     """
+    if isinstance(frame, NumberTable):
+        return frame.to_frame()
     if isinstance(frame, pl.DataFrame):
         return frame
     if isinstance(frame, pl.LazyFrame):

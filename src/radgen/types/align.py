@@ -15,7 +15,7 @@ from radgen.errors import AlignmentError, shown
 
 __all__ = ["Alignment", "align", "check_unique", "longer_barcodes", "look_alikes"]
 
-_DROPPED = {"sample": pl.String, "present_in": pl.String, "absent_from": pl.String}
+_DROPPED = ("sample", "present_in", "absent_from")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,21 +28,27 @@ class Alignment:
         Ids present in every table, in the order of the first table.
     rows : mapping of str to ndarray of int64 (n_samples,)
         For each table, the row of each of `samples`.
-    dropped : polars.DataFrame
-        Columns ``sample, present_in, absent_from``; one row per id not used.
+    left_out : tuple of (str, str, str)
+        One a sample that is not used: its id, the tables that hold it, those that do not.
     counts : mapping of str to int
         Number of samples of each table before matching.
     """
 
     samples: tuple[str, ...]
     rows: Mapping[str, NDArray[np.int64]]
-    dropped: pl.DataFrame
+    left_out: tuple[tuple[str, str, str], ...]
     counts: Mapping[str, int]
 
     @property
     def n_samples(self) -> int:
         """Number of samples present in every table."""
         return len(self.samples)
+
+    @property
+    def dropped(self) -> pl.DataFrame:
+        """Who is left out: columns ``sample, present_in, absent_from``."""
+        schema = dict.fromkeys(_DROPPED, pl.String)
+        return pl.DataFrame(list(self.left_out), schema=schema, orient="row")
 
     def describe(self) -> str:
         """Return one line that says how many were used and how many each table lost."""
@@ -111,19 +117,19 @@ def align(tables: Mapping[str, Sequence[str]], *, need: int = 1) -> Alignment:
         )
     used = set(common)
     everyone = dict.fromkeys(item for name in names for item in ids[name])
-    left_out = [item for item in everyone if item not in used]
-    dropped = pl.DataFrame(
-        {
-            "sample": left_out,
-            "present_in": [_joined(n for n in names if item in place[n]) for item in left_out],
-            "absent_from": [_joined(n for n in names if item not in place[n]) for item in left_out],
-        },
-        schema=_DROPPED,
+    left_out = tuple(
+        (
+            item,
+            _joined(n for n in names if item in place[n]),
+            _joined(n for n in names if item not in place[n]),
+        )
+        for item in everyone
+        if item not in used
     )
     rows = {
         name: np.array([place[name][item] for item in common], dtype=np.int64) for name in names
     }
-    return Alignment(common, rows, dropped, {name: len(ids[name]) for name in names})
+    return Alignment(common, rows, left_out, {name: len(ids[name]) for name in names})
 
 
 def _everyone(ids: Mapping[str, list[str]]) -> Alignment:
@@ -131,7 +137,7 @@ def _everyone(ids: Mapping[str, list[str]]) -> Alignment:
     first = next(iter(ids.values()))
     rows = {name: np.arange(len(first), dtype=np.int64) for name in ids}
     counts = dict.fromkeys(ids, len(first))
-    return Alignment(tuple(first), rows, pl.DataFrame(schema=_DROPPED), counts)
+    return Alignment(tuple(first), rows, (), counts)
 
 
 def look_alikes(left: Iterable[str], right: Iterable[str]) -> list[tuple[str, str]]:

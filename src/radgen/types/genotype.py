@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from radgen._core.blocks import block_ranges
+from radgen._core.digest import digest
 from radgen.errors import InputError, shown
 from radgen.types._seal import seal, seal_samples, set_field
 from radgen.types.align import check_unique
 
-__all__ = ["VARIANT_COLUMNS", "ArrayDosages", "DosageReader", "GenotypeMatrix"]
+__all__ = ["VARIANT_COLUMNS", "ArrayDosages", "DosageReader", "GenotypeMatrix", "VariantFile"]
 
 VARIANT_COLUMNS = ("chrom", "pos", "id", "ref", "alt")
 """Columns of `GenotypeMatrix.variants`: text, int64 (1-based), text, text, text."""
@@ -27,6 +28,37 @@ class DosageReader(Protocol):
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return dosages float32 (stop - start, n_file_samples) of ALT in [0, 2], NaN = missing."""
+        ...
+
+
+@runtime_checkable
+class VariantFile(Protocol):
+    """Variants of a file that are read whole when they are first asked for.
+
+    Attributes
+    ----------
+    n_variants : int
+        Number of variants.
+    runs : sequence of (str, int)
+        Chromosomes in file order, each with its number of variants that follow each other.
+    """
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants."""
+        ...
+
+    @property
+    def runs(self) -> Sequence[tuple[str, int]]:
+        """Chromosomes with their numbers of variants."""
+        ...
+
+    def read(self) -> pl.DataFrame:
+        """Return all variants, columns `VARIANT_COLUMNS`."""
+        ...
+
+    def digest(self) -> str:
+        """Return a text that differs where the variants differ."""
         ...
 
 
@@ -44,7 +76,7 @@ class ArrayDosages:
         return self.array[start:stop]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class GenotypeMatrix:
     """Variants by samples; nothing is read until a block is asked for.
 
@@ -53,7 +85,8 @@ class GenotypeMatrix:
     samples : tuple of str (n_samples,)
         Unique ids of the samples in use.
     variants : polars.DataFrame
-        A row a variant, columns `VARIANT_COLUMNS` (more may follow); positions are 1-based.
+        A row a variant, columns `VARIANT_COLUMNS` (more may follow); positions are 1-based. Given
+        as a `VariantFile`, it is read when it is first asked for.
     reader : DosageReader
         Where dosages come from. Dosage counts ALT in [0, 2]; NaN = missing.
     build : str
@@ -75,10 +108,13 @@ class GenotypeMatrix:
         samples = seal_samples(self.samples, what="Genotypes")
         check_unique(samples, what="Genotypes")
         set_field(self, "samples", samples)
-        missing = [name for name in VARIANT_COLUMNS if name not in self.variants.columns]
-        if missing:
-            raise InputError(f"The variant table lacks the columns {shown(missing)}.")
-        for name, length in (("columns", len(samples)), ("rows", self.variants.height)):
+        if isinstance(self.variants, VariantFile):
+            set_field(self, "_file", self.__dict__.pop("variants"))
+        else:
+            missing = [name for name in VARIANT_COLUMNS if name not in self.variants.columns]
+            if missing:
+                raise InputError(f"The variant table lacks the columns {shown(missing)}.")
+        for name, length in (("columns", len(samples)), ("rows", self.n_variants)):
             index = getattr(self, name)
             if index is not None:
                 index = seal(index, np.int64, ndim=1, what=name)
@@ -91,10 +127,31 @@ class GenotypeMatrix:
         """Number of samples in use."""
         return len(self.samples)
 
+    def __getattr__(self, name: str) -> Any:
+        # Only what is not set comes here: variants that are still in their file.
+        if name != "variants" or "_file" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        set_field(self, "variants", self._file.read())
+        return self.variants
+
     @property
     def n_variants(self) -> int:
         """Number of variants in use."""
-        return self.variants.height
+        return int(self._file.n_variants if "_file" in self.__dict__ else self.variants.height)
+
+    @property
+    def chromosome_runs(self) -> list[tuple[str, int]]:
+        """Chromosomes in order, each with its number of variants that follow each other."""
+        if "_file" in self.__dict__:
+            return list(self._file.runs)
+        runs = self.variants["chrom"].rle()
+        return list(zip(runs.struct.field("value"), runs.struct.field("len"), strict=True))
+
+    def variants_digest(self) -> str:
+        """Return a text that differs where the variants differ, the same on another day."""
+        if "_file" in self.__dict__:
+            return str(self._file.digest())
+        return digest(self.variants.hash_rows().to_numpy())
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return dosages float32 (stop - start, n_samples) of ALT, NaN = missing."""
@@ -122,7 +179,7 @@ class GenotypeMatrix:
         columns = index if self.columns is None else self.columns[index]
         return GenotypeMatrix(
             tuple(self.samples[i] for i in index),
-            self.variants,
+            self.__dict__.get("_file") or self.variants,
             self.reader,
             self.build,
             columns,

@@ -62,6 +62,7 @@ PyObject *refuse(const char *format, ...);
 extern PyMethodDef texture_methods[];
 extern PyMethodDef shape_methods[];
 extern PyMethodDef ball_methods[];
+extern PyMethodDef near_ball_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
 extern PyMethodDef lattice_methods[];

@@ -7,8 +7,8 @@
 #include "arrays.h"
 
 #if defined(__GNUC__)
-enum { LANES = 8 };
-typedef double Many __attribute__((vector_size(64), aligned(8), may_alias));
+enum { LANES = 4 };
+typedef double Many __attribute__((vector_size(32), aligned(8), may_alias));
 #else
 enum { LANES = 1 };
 typedef double Many;

@@ -17,6 +17,7 @@ from radgen.types import (
     Covariates,
     FrameLike,
     GenotypeMatrix,
+    NumberTable,
     Outcome,
     PhenotypeTable,
     align,
@@ -53,8 +54,8 @@ class GwasInput:
         Without intercept, no missing value.
     covariate_names : tuple of str
         Names of the covariates.
-    dropped : polars.DataFrame
-        Columns sample, reason.
+    reasons : tuple of (str, str)
+        Samples that are left out, and why.
     notes : tuple of str
         What a reader must know.
     """
@@ -64,8 +65,14 @@ class GwasInput:
     values: NDArray[np.float64]
     covariates: NDArray[np.float64]
     covariate_names: tuple[str, ...]
-    dropped: pl.DataFrame
+    reasons: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+
+    @property
+    def dropped(self) -> pl.DataFrame:
+        """Who is left out: columns ``sample, reason``."""
+        schema = {"sample": pl.String, "reason": pl.String}
+        return pl.DataFrame(list(self.reasons), schema=schema, orient="row")
 
 
 def id_column(frame: pl.DataFrame, *, what: str) -> str:
@@ -102,6 +109,9 @@ def to_covariates(table: Covariates | FrameLike) -> Covariates:
     """
     if isinstance(table, Covariates):
         return table
+    plain = _only_numbers(table)
+    if plain is not None:
+        return Covariates(*plain)
     frame = to_polars(table, what="covariate table")
     key = id_column(frame, what="covariate table")
     names: list[str] = []
@@ -159,6 +169,38 @@ def to_phenotypes(
         frame = frame.select(key, *dict.fromkeys(name for name in only if name != key))
     _check_numeric(frame, key)
     return PhenotypeTable.from_frame(frame, sample=key)
+
+
+def _traits(
+    phenotypes: PhenotypeTable | Outcome | FrameLike, only: Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]]:
+    """Return samples, names and values of traits."""
+    plain = _only_numbers(phenotypes)
+    if plain is not None:
+        return plain
+    table = to_phenotypes(phenotypes, only)
+    return table.samples, table.names, table.values
+
+
+def _only_numbers(
+    table: Any,
+) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]] | None:
+    """Return samples, names and values of a table of ids and numbers; None of any other.
+
+    Raises
+    ------
+    InputError
+        If an id is blank.
+    AlignmentError
+        If a sample id is repeated.
+    """
+    if not isinstance(table, NumberTable):
+        return None
+    key = first_id_name(table.columns)
+    if key is None or not set(table.texts) <= {key, *FAMILY_NAMES}:
+        return None
+    found = Covariates(tuple(table.texts[key]), table.numbers, table.values)
+    return found.samples, found.names, found.values
 
 
 def _check_numeric(frame: pl.DataFrame, key: str) -> None:
@@ -284,8 +326,7 @@ def prepare(
     AlignmentError
         If fewer than `need` samples are common and complete, or an id is repeated.
     """
-    table = to_phenotypes(phenotypes, traits)
-    samples, names, values = table.samples, table.names, table.values
+    samples, names, values = _traits(phenotypes, traits)
     if traits is not None:
         place = {name: at for at, name in enumerate(names)}
         unknown = [name for name in traits if name not in place]
@@ -302,10 +343,7 @@ def prepare(
     if extra is not None:
         tables["covariates"] = extra.samples
     found = _aligned(tables, need)
-    reasons = [
-        (row["sample"], f"absent from {row['absent_from']}")
-        for row in found.dropped.iter_rows(named=True)
-    ]
+    reasons = [(name, f"absent from {absent}") for name, _, absent in found.left_out]
     y = _rows(values, found.rows["phenotypes"])
     wrong = np.isinf(y)
     if wrong.any():
@@ -332,7 +370,7 @@ def prepare(
         y if len(keep) == len(y) else y[keep],
         x[keep],
         () if extra is None else extra.names,
-        pl.DataFrame(reasons, schema={"sample": pl.String, "reason": pl.String}, orient="row"),
+        tuple(reasons),
         (found.describe(), *notes) if reasons else (),
     )
 

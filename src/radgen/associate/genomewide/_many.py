@@ -41,14 +41,12 @@ def whole_samples(data: GwasInput) -> tuple[GwasInput, pl.DataFrame]:
             f"{', '.join(counts)}: leave out traits (traits, --traits a,b)."
         )
     more = [(data.genotypes.samples[row], "a trait is missing") for row in np.flatnonzero(~whole)]
-    schema = {"sample": pl.String, "reason": pl.String}
-    dropped = pl.concat([data.dropped, pl.DataFrame(more, schema=schema, orient="row")])
     genotypes = data.genotypes if whole.all() else data.genotypes.take_samples(left)
     kept = GwasInput(
         genotypes, data.names, data.values[left], data.covariates[left], data.covariate_names,
-        dropped, data.notes,
+        (*data.reasons, *more), data.notes,
     )  # fmt: skip
-    return kept, dropped
+    return kept, kept.dropped
 
 
 @dataclass(frozen=True, eq=False, slots=True)

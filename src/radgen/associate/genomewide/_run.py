@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
-import polars as pl
 
 from radgen._core.blocks import block_ranges
+from radgen._core.later import load_beside
 from radgen._core.progress import progress
 from radgen.associate.genomewide._backend import one_thread_each
 from radgen.associate.genomewide._rows import TestRows
@@ -39,15 +41,16 @@ def n_workers(jobs: int | None) -> int:
 
 
 def cut(
-    genotypes: GenotypeMatrix, block_size: int | None, labels: pl.Series | None = None
+    genotypes: GenotypeMatrix,
+    block_size: int | None,
+    runs: Sequence[tuple[str, int]] | None = None,
 ) -> list[tuple[int, int]]:
     """Return blocks of variants that do not cross a chromosome, about 32 MiB each decoded.
 
-    `labels` stand for the chromosomes where they are given.
+    `runs` stand for `GenotypeMatrix.chromosome_runs` where they are given.
     """
     size = block_size or int(np.clip((8 << 20) // max(genotypes.n_samples, 1), 16, 4096))
-    chrom = genotypes.variants["chrom"] if labels is None else labels
-    lengths = chrom.rle().struct.field("len").to_list()
+    lengths = [length for _, length in (genotypes.chromosome_runs if runs is None else runs)]
     blocks: list[tuple[int, int]] = []
     at = 0
     for length in lengths:
@@ -71,7 +74,7 @@ def run_blocks(
     *,
     jobs: int | None,
     executor: Executor | None,
-    labels: pl.Series | None = None,
+    runs: Sequence[tuple[str, int]] | None = None,
 ) -> Iterator[TestRows]:
     """Yield the tests of each block, in the order of `blocks`.
 
@@ -87,21 +90,22 @@ def run_blocks(
         Threads of this process, used where `executor` is None.
     executor : concurrent.futures.Executor or None
         Any executor whose workers see the genotype file.
-    labels : polars.Series or None
-        What `scan_of` is asked for; None = the chromosomes.
+    runs : sequence of (str, int) or None
+        What `scan_of` is asked for, with numbers of variants; None = the chromosomes.
     """
     workers = n_workers(jobs)
-    chrom = genotypes.variants["chrom"] if labels is None else labels
+    runs = genotypes.chromosome_runs if runs is None else runs
+    starts = [0, *accumulate(length for _, length in runs)]
     ahead = is_sequential(genotypes)
     bare = genotypes
 
     def submit(pool: Executor, start: int, stop: int) -> Future[TestRows]:
-        scan = scan_of(str(chrom[start]))
+        scan = scan_of(str(runs[bisect_right(starts, start) - 1][0]))
         if ahead:
             return pool.submit(_scan_source, scan, read_source(genotypes, start, stop))
         return pool.submit(_scan_file, scan, bare, start, stop)
 
-    with progress("Scanning variants", len(genotypes.variants)) as tick:
+    with progress("Scanning variants", genotypes.n_variants) as tick:
         if executor is not None:
             yield from _in_order(executor, submit, blocks, 64, tick)
             return
@@ -117,7 +121,7 @@ def _in_order(
     tick: Callable[[int], None],
 ) -> Iterator[TestRows]:
     waiting: deque[tuple[int, Future[TestRows]]] = deque()
-    todo = iter(blocks)
+    todo, first = iter(blocks), True
     try:
         while True:
             while len(waiting) < ahead:
@@ -125,6 +129,9 @@ def _in_order(
                 if block is None:
                     break
                 waiting.append((block[1] - block[0], submit(pool, *block)))
+            if first:
+                load_beside("polars")  # blocks are on their way; their rows will need it
+                first = False
             if not waiting:
                 return
             size, future = waiting.popleft()

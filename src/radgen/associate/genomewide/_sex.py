@@ -23,7 +23,7 @@ from radgen.errors import InputError, shown
 from radgen.genome._blocks import BlockSource
 from radgen.types import FrameLike, GenotypeMatrix, check_unique, to_polars
 
-__all__ = ["HAPLOID", "HaploidScan", "labels", "sexes_of", "unsexed", "with_sex", "without_y"]
+__all__ = ["HAPLOID", "HaploidScan", "label_runs", "sexes_of", "unsexed", "with_sex", "without_y"]
 
 Array = NDArray[np.float64]
 HAPLOID = ("X", "Y", "MT")
@@ -78,18 +78,20 @@ def unsexed(haploid: set[str]) -> str:
     )
 
 
-def labels(genotypes: GenotypeMatrix) -> pl.Series:
-    """Return the chromosome of each variant, pseudo-autosomal places of X named apart."""
-    chrom = genotypes.variants["chrom"]
+def label_runs(genotypes: GenotypeMatrix) -> list[tuple[str, int]]:
+    """Return chromosomes in order, pseudo-autosomal places of X named apart, with their lengths."""
+    runs = genotypes.chromosome_runs
     regions = _PAR.get(genotypes.build)
-    if regions is None or "X" not in set(chrom.unique().to_list()):
-        return chrom
+    if regions is None or "X" not in dict(runs):
+        return runs
+    chrom = genotypes.variants["chrom"]
     pos = genotypes.variants["pos"]
     inside = pl.Series(np.zeros(len(chrom), bool))
     for low, high in regions:
         inside |= pos.is_between(low, high)
     inside &= chrom == "X"
-    return chrom.set(inside, "X (PAR)")
+    found = chrom.set(inside, "X (PAR)").rle()
+    return list(zip(found.struct.field("value"), found.struct.field("len"), strict=True))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -149,14 +151,15 @@ def without_y(data: GwasInput, sex: NDArray[Any]) -> tuple[GwasInput, tuple[str,
         If no other variant is there.
     """
     men = int((sex == "male").sum())
-    on_y = labels(data.genotypes) == "Y"
+    runs = label_runs(data.genotypes)
+    on_y = np.repeat([name == "Y" for name, _ in runs], [length for _, length in runs])
     if not on_y.any() or men >= data.covariates.shape[1] + _SPARE:
         return data, ()
     if on_y.all():
         raise InputError(
             f"All variants lie on chromosome Y, and {men} men in the scan are too few to test them."
         )
-    rest = data.genotypes.take_variants(np.flatnonzero(~on_y.to_numpy()))
+    rest = data.genotypes.take_variants(np.flatnonzero(~on_y))
     note = (
         f"{on_y.sum()} variants of chromosome Y are not tested: {men} men in the scan are too few."
     )
@@ -172,7 +175,7 @@ def with_sex(
     scan_of: Callable[[str], Scan],
     plan: Callable[[GwasInput, str], Scan],
 ) -> tuple[Callable[[str], Scan], tuple[str, ...]]:
-    """Return the model of each label of `labels`, and what a reader must know.
+    """Return the model of each label of `label_runs`, and what a reader must know.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from radgen._core.files import atomic_path
 from radgen.associate.genomewide._layouts import ScanKind, write_layout
 from radgen.associate.genomewide._rows import HIST_BINS, KEPT_P, TestRows, to_frame
+from radgen.types import GenotypeMatrix
 
 __all__ = ["Store"]
 
@@ -25,8 +26,8 @@ class Store:
 
     Parameters
     ----------
-    variants : polars.DataFrame
-        Variants of the scan.
+    genotypes : GenotypeMatrix
+        Whose variants are scanned.
     names : sequence of str
         Traits.
     out : Path or None
@@ -43,7 +44,7 @@ class Store:
 
     def __init__(
         self,
-        variants: pl.DataFrame,
+        genotypes: GenotypeMatrix,
         names: Sequence[str],
         out: Path | None,
         key: str,
@@ -52,18 +53,23 @@ class Store:
         layout: str = "table",
         kind: ScanKind | None = None,
     ) -> None:
-        self.variants = variants
+        self.genotypes = genotypes
         self.names = tuple(names)
         self.out = out
         self.extra, self.layout, self.kind = extra, layout, kind
         self.hist: NDArray[np.int64] = np.zeros((len(names), HIST_BINS), np.int64)
-        self.best = pl.DataFrame()
+        self._best: list[pl.DataFrame] = []
         self._frames: list[pl.DataFrame] = []
         self._rows: list[TestRows] = []
         self._counts = np.zeros_like(self.hist)
         self._chunk = 0
         self._done = 0
         self._folder = None if out is None else out.parent / f".{out.name}.parts-{key[:16]}"
+
+    @property
+    def best(self) -> pl.DataFrame:
+        """The leading test of each trait and chunk."""
+        return pl.concat(self._best) if self._best else pl.DataFrame()
 
     def todo(self, blocks: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Return the blocks that no finished chunk holds; take up what the chunks hold."""
@@ -92,7 +98,7 @@ class Store:
     def _flush(self) -> None:
         if not self._rows:
             return
-        frame = to_frame(self._rows, self.variants, self.names, self.extra)
+        frame = to_frame(self._rows, self.genotypes.variants, self.names, self.extra)
         self._done += len(self._rows)
         counts, self._counts = self._counts, np.zeros_like(self.hist)
         self._rows = []
@@ -109,7 +115,7 @@ class Store:
     def _take(self, frame: pl.DataFrame) -> None:
         lead = frame.filter(pl.col("log10p").is_not_nan()).sort("log10p", maintain_order=True)
         lead = lead.group_by("phenotype", maintain_order=True).first()
-        self.best = pl.concat([self.best, lead]) if self.best.height else lead
+        self._best.append(lead)
         if self._folder is not None:
             frame = frame.filter(pl.col("log10p") <= np.log10(KEPT_P))
         self._frames.append(frame)
@@ -117,7 +123,7 @@ class Store:
     def finish(self) -> pl.DataFrame:
         """Write the last chunk, join the parts, and return the rows held in memory."""
         self._flush()
-        empty = to_frame([], self.variants, self.names, self.extra)
+        empty = to_frame([], self.genotypes.variants, self.names, self.extra)
         if self._folder is not None and self.out is not None:
             parts = [self._folder / _part(chunk) for chunk in range(self._chunk)]
             tests = pl.scan_parquet(parts) if parts else empty.lazy()

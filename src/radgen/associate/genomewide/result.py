@@ -70,6 +70,10 @@ def median_inflation(counts: NDArray[np.int64], df: float) -> float:
     return float(median / np.square(special.ndtri(0.25)))
 
 
+def _empty() -> pl.DataFrame:
+    return pl.DataFrame()
+
+
 @dataclass(frozen=True, eq=False)
 class GwasResult(Result):
     """Tests of variants against traits.
@@ -100,10 +104,10 @@ class GwasResult(Result):
         "manhattan", "qq", "stacked", "miami", "regional", "forest", "heatmap", "phewas"
     )  # fmt: skip
 
-    summary: pl.DataFrame = field(default_factory=pl.DataFrame)
-    qq: pl.DataFrame = field(default_factory=pl.DataFrame)
-    linkage: pl.DataFrame = field(default_factory=pl.DataFrame)
-    places: pl.DataFrame = field(default_factory=pl.DataFrame)
+    summary: pl.DataFrame = field(default_factory=_empty)
+    qq: pl.DataFrame = field(default_factory=_empty)
+    linkage: pl.DataFrame = field(default_factory=_empty)
+    places: pl.DataFrame = field(default_factory=_empty)
 
     def with_linkage(self, genotypes: GenotypeMatrix, *, at_most: int = 6) -> GwasResult:
         """Return the result with the linkage around its strongest leads.

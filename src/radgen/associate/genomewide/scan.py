@@ -9,8 +9,6 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import polars as pl
-
 from radgen._core.digest import digest
 from radgen._core.naming import require_choice
 from radgen.associate.genomewide._backend import one_thread_each, open_backend
@@ -27,7 +25,14 @@ from radgen.associate.genomewide._plan import (
     make_plan,
 )
 from radgen.associate.genomewide._run import Scan, cut, run_blocks
-from radgen.associate.genomewide._sex import HAPLOID, labels, sexes_of, unsexed, with_sex, without_y
+from radgen.associate.genomewide._sex import (
+    HAPLOID,
+    label_runs,
+    sexes_of,
+    unsexed,
+    with_sex,
+    without_y,
+)
 from radgen.associate.genomewide._store import Store
 from radgen.associate.genomewide._untested import untested_notes
 from radgen.associate.genomewide.result import GwasResult, summarise
@@ -215,13 +220,13 @@ def gwas(
     with one_thread_each(len(data.names) < _FEW):
         scan, scan_of, beside = planned(data)
     notes = _notes(data, scan, background)
-    place = labels(data.genotypes)
-    haploid = set(place.unique().to_list()) & set(HAPLOID)
+    runs = label_runs(data.genotypes)
+    haploid = set(dict(runs)) & set(HAPLOID)
     if sex is not None and haploid:
         sexes = sexes_of(sex, data.genotypes.samples)
         data, left_out = without_y(data, sexes)
         if left_out:
-            place = place.filter(place != "Y")
+            runs = [run for run in runs if run[0] != "Y"]
             haploid -= {"Y"}
             notes = (*notes, *left_out)
         scan_of, more = with_sex(
@@ -258,7 +263,7 @@ def gwas(
         params,
         notes,
         beside=beside,
-        place=place,
+        runs=runs,
         out=out,
         block_size=block_size,
         jobs=jobs,
@@ -332,7 +337,7 @@ def _run(
     notes: tuple[str, ...],
     *,
     beside: Any,
-    place: pl.Series,
+    runs: Sequence[tuple[str, int]],
     out: str | Path | None,
     block_size: int | None,
     jobs: int | None,
@@ -348,21 +353,21 @@ def _run(
     store: Store | CompactStore
     extra: tuple[str, ...] = getattr(scan, "extra", ())
     if out is None:
-        store = Store(genotypes.variants, data.names, None, "", extra=extra)
+        store = Store(genotypes, data.names, None, "", extra=extra)
     else:
-        places = genotypes.variants.hash_rows().to_numpy()
+        places = genotypes.variants_digest()
         people = json.dumps(genotypes.samples)
         known = data.values, data.covariates, people, places, beside
         key = digest({**params, "out": ""}, block_size or 0, *known)
-        variants, target = genotypes.variants, Path(out)
+        target = Path(out)
         if params["layout"] == "compact":
             from radgen.associate.genomewide._compact import CompactStore
 
-            store = CompactStore(variants, data.names, scan.groups, target, key)
+            store = CompactStore(genotypes.variants, data.names, scan.groups, target, key)
         else:
             kind = ScanKind(params["model"], params["test"], params["build"])
             store = Store(
-                variants,
+                genotypes,
                 data.names,
                 target,
                 key,
@@ -370,9 +375,9 @@ def _run(
                 layout=params["layout"],
                 kind=kind,
             )
-    blocks = cut(genotypes, block_size, place)
+    blocks = cut(genotypes, block_size, runs)
     todo = store.todo(blocks)
-    for rows in run_blocks(scan_of, genotypes, todo, jobs=jobs, executor=executor, labels=place):
+    for rows in run_blocks(scan_of, genotypes, todo, jobs=jobs, executor=executor, runs=runs):
         store.add(rows)
     frame = store.finish()
     n, df = scan.dof()

@@ -15,6 +15,7 @@ from radgen.phenotype.response.glioma import (
 from radgen.phenotype.response.measured import (
     MEASURED_COLUMNS,
     MeasuredLesions,
+    joined_lesions,
     measure_lesions,
 )
 from radgen.phenotype.response.metabolic import (
@@ -55,6 +56,7 @@ __all__ = [
     "best_response",
     "glioma_response",
     "immune_responses",
+    "joined_lesions",
     "measure_lesions",
     "metabolic_response",
     "non_target_response",

@@ -19,7 +19,7 @@ from radgen.phenotype.response.rules import MEASURABLE_MM
 from radgen.types import Mask, to_polars
 from radgen.types._frame import FrameLike
 
-__all__ = ["MEASURED_COLUMNS", "MeasuredLesions", "measure_lesions"]
+__all__ = ["MEASURED_COLUMNS", "MeasuredLesions", "joined_lesions", "measure_lesions"]
 
 MEASURED_COLUMNS = {
     "sample": pl.String, "lesion": pl.String, "role": pl.String, "visit": pl.Float64,
@@ -43,10 +43,36 @@ class MeasuredLesions:
         nodes the short axis, 0 where a scan was segmented and the lesion is not on it.
     notes : tuple of str
         What a reader must know: roles that were chosen, thick slices, lesions in pieces.
+    chosen : tuple of str
+        Patients with lesions whose role was not given.
     """
 
     table: pl.DataFrame
     notes: tuple[str, ...]
+    chosen: tuple[str, ...] = ()
+
+
+def joined_lesions(parts: Iterable[MeasuredLesions]) -> MeasuredLesions:
+    """Return the lesions of several groups of patients as one table, with the notes of all.
+
+    Parameters
+    ----------
+    parts : iterable of MeasuredLesions
+        Of different patients.
+
+    Returns
+    -------
+    MeasuredLesions
+        Empty without parts.
+    """
+    items = list(parts)
+    table = pl.concat([pl.DataFrame(schema=MEASURED_COLUMNS), *(_ordered(i.table) for i in items)])
+    chosen = tuple(sample for item in items for sample in item.chosen)
+    return MeasuredLesions(table, (*_summed(list(chosen)), *_warned(table)), chosen)
+
+
+def _ordered(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select(pl.col(name).cast(kind) for name, kind in MEASURED_COLUMNS.items())
 
 
 @dataclass(frozen=True)
@@ -121,7 +147,7 @@ def measure_lesions(
     for sample, visits in cohort.items():
         rows += _patient(sample, sorted(visits, key=lambda row: row["visit"]), notes)
     table = pl.DataFrame(rows, schema=MEASURED_COLUMNS)
-    return MeasuredLesions(table, (*_summed(notes), *_warned(table)))
+    return MeasuredLesions(table, (*_summed(notes), *_warned(table)), tuple(notes))
 
 
 def _scans(scans: FrameLike | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

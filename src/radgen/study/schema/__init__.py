@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from radgen.study.schema._base import Section
 from radgen.study.schema.analyses import (
     AssociateSettings,
+    BurdenSettings,
     EvidenceSettings,
     FeatureSettings,
     GwasSettings,
@@ -112,6 +113,9 @@ class StudySettings(Section):
         default_factory=list, description="Published scores judged on an outcome."
     )
     gwas: list[GwasSettings] = Field(default_factory=list, description="Genome-wide scans.")
+    burden: list[BurdenSettings] = Field(
+        default_factory=list, description="Sets of rare variants against phenotypes."
+    )
     survival: list[SurvivalAnalysisSettings] = Field(
         default_factory=list, description="Hazard ratios of named variables."
     )

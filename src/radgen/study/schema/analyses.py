@@ -12,6 +12,7 @@ from radgen.study.schema.sources import FeatureTableSettings
 
 __all__ = [
     "AssociateSettings",
+    "BurdenSettings",
     "EvidenceSettings",
     "FeatureSettings",
     "GwasSettings",
@@ -226,6 +227,73 @@ class GwasSettings(Section):
         default=None,
         description="Where genes lie (GTF, GFF3 or BED): names of loci, genes of regional plots.",
     )
+
+
+class BurdenSettings(Section):
+    """Sets of rare variants against phenotypes: [[burden]]."""
+
+    name: str = Field(description="Name of the analysis.")
+    sets: str = Field(
+        description="Set and variant a line, or REGENIE's set list (see radgen burden)."
+    )
+    annotations: str | None = Field(
+        default=None, description="Variant, set, annotation; needs masks."
+    )
+    masks: str | None = Field(default=None, description="Mask and its annotations a line.")
+    genotypes: str | None = Field(
+        default=None,
+        description="Genotypes of the rare variants (exomes); default: those of [genotypes].",
+    )
+    phenotypes: Texts = Field(
+        min_length=1, description="Phenotypes: names, families or IBSI codes (* = any text)."
+    )
+    covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
+    principal_components: int = Field(
+        default=0, ge=0, le=50, description="Components of [genotypes] to adjust for."
+    )
+    model: Literal["linear", "logistic"] = Field(default="linear", description="The regression.")
+    transform: Literal["none", "rank"] = Field(
+        default="rank", description="rank: phenotypes become normal scores first."
+    )
+    harmonised: bool = Field(
+        default=True, description="Use the harmonised phenotypes, where there are any."
+    )
+    reliable: bool = Field(
+        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
+    )
+    max_maf: list[float] = Field(
+        default_factory=lambda: [0.01],
+        min_length=1,
+        description="Largest frequency of a variant; several give a row each.",
+    )
+    allele: Literal["minor", "alt"] = Field(
+        default="minor", description="Whose frequency counts and which is counted."
+    )
+    kinship: str | None = Field(
+        default=None,
+        description="Relatives, by a mixed model: a matrix of radgen genotypes grm, or genotypes "
+        "to compute it from. Relatives then stay in.",
+    )
+    loco_kinship: bool = Field(
+        default=False, description="Leave each chromosome out of the kinship."
+    )
+    loco: str | None = Field(
+        default=None,
+        description="Or: predictions of radgen background, or a REGENIE _pred.list. Relatives "
+        "then stay in.",
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> BurdenSettings:
+        if (self.annotations is None) != (self.masks is None):
+            raise ValueError("masks need annotations, and annotations masks")
+        if self.kinship is not None and self.loco is not None:
+            raise ValueError("kinship and loco stand for the same background: set one of them")
+        if self.loco_kinship and self.kinship is None:
+            raise ValueError("loco_kinship leaves chromosomes out of a kinship: set kinship")
+        if not all(0 < bound <= 1 for bound in self.max_maf):
+            raise ValueError("max_maf holds frequencies above 0, at most 1")
+        return self
 
 
 class PredictSettings(Section):

@@ -31,6 +31,18 @@ class ResponseSettings(Section):
         default=None, description="SDTM table of tumour identification (TU)."
     )
     evaluator: str | None = Field(default=None, description="Reader of the SDTM tables.")
+    masks: str | None = Field(
+        default=None,
+        description="Or: table of masks, a row a patient and visit (see radgen response --masks).",
+    )
+    labels: str | None = Field(
+        default=None,
+        description="Of masks: which label is which lesion (label, lesion, patient, visit, role, "
+        "node).",
+    )
+    plane: Literal["axial", "coronal", "sagittal"] = Field(
+        default="axial", description="Of masks: where diameters are measured."
+    )
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
     criteria: Literal["RECIST 1.1", "iRECIST", "mRECIST", "RANO", "PERCIST"] = Field(
         default="RECIST 1.1",
@@ -67,11 +79,10 @@ class ResponseSettings(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> ResponseSettings:
-        if (self.lesions is None) == (self.sdtm_tr is None):
-            raise ValueError(
-                "set either lesions or sdtm_tr; of masks, radgen response --masks writes the "
-                "table of lesions"
-            )
+        if sum(item is not None for item in (self.lesions, self.sdtm_tr, self.masks)) != 1:
+            raise ValueError("set one of lesions, sdtm_tr and masks")
+        if self.masks is None and (self.labels is not None or self.plane != "axial"):
+            raise ValueError("labels and plane belong to masks")
         if (self.sdtm_tr is None) != (self.sdtm_tu is None):
             raise ValueError("sdtm_tr and sdtm_tu go together")
         if self.criteria != "RANO" and (self.visits or self.volumes or self.unsure_days):

@@ -1,0 +1,145 @@
+/* Lines of a text table to numbers, where every cell is written plainly.
+ *
+ * A cell is an optional sign, digits with at most one point, and an optional exponent; or one of
+ * the words that mean a missing value. Up to 2^53 and ten to the 22nd a quotient or product of two
+ * whole numbers is the nearest double; longer ones go through Python's own reader. Anything else
+ * (quotes, other words, another number of cells) stops the pass, and a slower reader takes over.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LONGEST 60
+#define EXACT 9007199254740992ull
+
+static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                              1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const char *const MISSING[] = {"", "NA", "NaN", "nan", ".", "#N/A"};
+
+static int is_missing(const char *text, Py_ssize_t size)
+{
+    for (size_t i = 0; i < sizeof MISSING / sizeof *MISSING; i++)
+        if ((size_t)size == strlen(MISSING[i]) && !memcmp(text, MISSING[i], (size_t)size)) return 1;
+    return 0;
+}
+
+static int long_number(const char *text, Py_ssize_t size, double *value)
+{
+    char copy[LONGEST + 1];
+    if (size > LONGEST) return 0;
+    memcpy(copy, text, (size_t)size);
+    copy[size] = 0;
+    *value = PyOS_string_to_double(copy, NULL, NULL);
+    if (*value == -1.0 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return 0;
+    }
+    return isfinite(*value);
+}
+
+/* 1 = a number or a missing value, 0 = anything else. */
+static int cell(const char *text, Py_ssize_t size, double *value)
+{
+    const char *at = text, *end = text + size;
+    uint64_t whole = 0;
+    int digits = 0, places = 0, seen = 0, power = 0, turned = 0;
+    if (is_missing(text, size)) {
+        *value = NAN;
+        return 1;
+    }
+    if (at < end && (*at == '-' || *at == '+')) at++;
+    for (; at < end && (*at == '.' || (*at >= '0' && *at <= '9')); at++) {
+        if (*at == '.') {
+            if (places++) return 0;
+            continue;
+        }
+        seen = 1;
+        if (digits || *at != '0') digits++;
+        if (digits <= 18) whole = whole * 10 + (uint64_t)(*at - '0');
+        power -= places;
+    }
+    if (!seen) return 0;
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        int exponent = 0;
+        at++;
+        if (at < end && (*at == '-' || *at == '+')) turned = *at++ == '-';
+        if (at == end || end - at > 4) return 0;
+        for (; at < end && *at >= '0' && *at <= '9'; at++) exponent = exponent * 10 + (*at - '0');
+        power += turned ? -exponent : exponent;
+    }
+    if (at != end) return 0;
+    if (digits > 18 || whole > EXACT || power > 22 || power < -22)
+        return long_number(text, size, value);
+    *value = power < 0 ? (double)whole / TENS[-power] : (double)whole * TENS[power];
+    if (*text == '-') *value = -*value;
+    return 1;
+}
+
+/* kinds: one byte a column, 1 = number, 0 = text. Rows taken; -1 where a line is not plain. */
+static Py_ssize_t lines(const char *raw, Py_ssize_t size, char mark, const char *kinds,
+                        Py_ssize_t columns, Py_ssize_t rows, Py_ssize_t numbers, double *out,
+                        int64_t *spans)
+{
+    Py_ssize_t at = 0, row = 0, texts = columns - numbers;
+    while (at < size) {
+        double *values = out + row * numbers;
+        int64_t *places = spans + 2 * row * texts;
+        if (row == rows) return -1;
+        for (Py_ssize_t j = 0; j < columns; j++) {
+            Py_ssize_t begin = at;
+            while (at < size && raw[at] != mark && raw[at] != '\n') at++;
+            if (kinds[j]) {
+                if (!cell(raw + begin, at - begin, values++)) return -1;
+            } else {
+                if (is_missing(raw + begin, at - begin)) return -1;
+                *places++ = begin;
+                *places++ = at;
+            }
+            if ((j < columns - 1) != (at < size && raw[at] == mark)) return -1;
+            at++;
+        }
+        row++;
+    }
+    return row;
+}
+
+static PyObject *plain_lines(PyObject *self, PyObject *args)
+{
+    Py_buffer raw, kinds, out, spans;
+    PyObject *answer = NULL;
+    int mark;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*iy*w*w*:plain_lines", &raw, &mark, &kinds, &out, &spans))
+        return NULL;
+    Py_ssize_t columns = kinds.len, numbers = 0, texts;
+    for (Py_ssize_t j = 0; j < columns; j++) numbers += ((const char *)kinds.buf)[j] != 0;
+    texts = columns - numbers;
+    Py_ssize_t most = numbers ? out.len / (8 * numbers) : texts ? spans.len / (16 * texts) : 0;
+    if (!columns || mark < 1 || mark > 127 || mark == '\n' || out.len != 8 * numbers * most ||
+        spans.len != 16 * texts * most || (uintptr_t)out.buf % 8 || (uintptr_t)spans.buf % 8)
+        PyErr_SetString(PyExc_ValueError, "plain_lines: columns, mark or sizes do not fit");
+    else
+        answer = PyLong_FromSsize_t(lines(raw.buf, raw.len, (char)mark, kinds.buf, columns, most,
+                                          numbers, out.buf, spans.buf));
+    PyBuffer_Release(&raw);
+    PyBuffer_Release(&kinds);
+    PyBuffer_Release(&out);
+    PyBuffer_Release(&spans);
+    return answer;
+}
+
+static PyMethodDef METHODS[] = {
+    {"plain_lines", plain_lines, METH_VARARGS,
+     "plain_lines(raw, mark, kinds, out, spans): rows of numbers and places of texts, or -1."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, "_table", NULL, 0, METHODS, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__table(void) { return PyModule_Create(&MODULE); }

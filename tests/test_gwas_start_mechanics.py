@@ -1,0 +1,196 @@
+"""A scan of plain files reaches its first block before any table library is loaded."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import polars as pl
+import pytest
+
+from radgen._core.later import _Later, load, loaded, put_off
+from radgen.errors import FormatError
+from radgen.io import open_genotypes
+from radgen.io.plink import BimFile, open_bed
+from radgen.io.sample_table import read_sample_columns, read_sample_table
+from radgen.types import NumberTable
+
+_WATCH = """
+import sys
+from contextlib import contextmanager
+from radgen._core.later import loaded
+from radgen._core.progress import use_progress
+@contextmanager
+def first_block(what, total):
+    if what == "Scanning variants":
+        print(*(name for name in ("polars", "typer", "scipy", "pydantic", "rich") if loaded(name)))
+    yield lambda n: None
+from radgen.cli import main
+sys.argv = ["radgen", "gwas", *sys.argv[1:]]
+with use_progress(first_block):
+    main()
+"""
+
+
+def _fileset(folder, chroms, bim="{chrom}\t{at}\t0\t{pos}\tA\tG\n"):
+    rng = np.random.default_rng(5)
+    n, m = 40, len(chroms)
+    rows = rng.integers(0, 256, (m, n // 4), dtype=np.uint8)
+    (folder / "a.bed").write_bytes(b"\x6c\x1b\x01" + rows.tobytes())
+    lines = [bim.format(chrom=chrom, at=f"rs{at}", pos=at + 1) for at, chrom in enumerate(chroms)]
+    (folder / "a.bim").write_text("".join(lines))
+    (folder / "a.fam").write_text("".join(f"f{i} s{i} 0 0 1 -9\n" for i in range(n)))
+    values = rng.normal(size=(n, 2)).round(4)
+    for name, column in (("y", 0), ("c", 1)):
+        cells = "".join(f"s{i}\t{values[i, column]}\n" for i in range(n))
+        (folder / f"{name}.tsv").write_text(f"IID\t{name}\n{cells}")
+    return folder / "a.bed"
+
+
+def test_nothing_but_numpy_is_loaded_before_the_first_block(tmp_path):
+    bed = _fileset(tmp_path, ["1"] * 30 + ["2"] * 10)
+    words = ["--genotypes", bed, "--phenotypes", tmp_path / "y.tsv", "--threshold", "1e-2"]
+    words += ["--covariates", tmp_path / "c.tsv", "--out", tmp_path / "o.parquet"]
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCH, *map(str, words)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0] == ""
+    assert "Results:" in done.stdout
+    assert pl.read_parquet(tmp_path / "o.parquet").columns[:2] == ["phenotype", "chrom"]
+
+
+@pytest.mark.parametrize(
+    "chroms",
+    [["1"] * 3 + ["2"] * 4, ["23", "X", "chrX", "24"], ["chr1", "1", "chr2", "1"], ["scaffold_9"]],
+    ids=" ".join,
+)
+def test_variants_left_in_their_file_are_those_that_are_read(tmp_path, chroms):
+    bed = _fileset(tmp_path, chroms)
+    found = open_genotypes(bed)
+    _, variants, reader = open_bed(bed)
+    runs = variants["chrom"].rle().struct.unnest()
+    assert found.chromosome_runs == list(zip(runs["value"], runs["len"], strict=True))
+    assert (found.n_variants, found.reader) == (variants.height, reader)
+    part = found.take_samples([2, 0])
+    key = found.variants_digest()
+    assert part.variants_digest() == key
+    assert isinstance(found.__dict__["_file"], BimFile)
+    assert found.variants.equals(variants)
+    assert pickle.loads(pickle.dumps(part)).variants.equals(variants)
+    assert found.take_variants([0]).chromosome_runs == [(variants["chrom"][0], 1)]
+
+
+@pytest.mark.parametrize(
+    "bim",
+    [
+        "{chrom} {at} 0 {pos} A G\n",
+        "{chrom}\t{at}\t0\t{pos}\tA\tG\r\n",
+        "\n{chrom}\t{at}\t0\t{pos}\tA\tG\n",
+    ],
+)
+def test_other_lines_are_read_at_once(tmp_path, bim):
+    found = open_genotypes(_fileset(tmp_path, ["1", "2"], bim))
+    assert "_file" not in found.__dict__
+    assert found.variants["id"].to_list() == ["rs0", "rs1"]
+
+
+def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path):
+    bed = _fileset(tmp_path, ["1", "2"])
+    found = open_genotypes(bed)
+    text = bed.with_suffix(".bim").read_text()
+    bed.with_suffix(".bim").write_text(text.replace("rs1", "rs7"))
+    with pytest.raises(FormatError, match="has changed"):
+        _ = found.variants
+    bed.with_suffix(".bim").write_text("1\trs0\t0\tone\tA\tG\n1\trs1\t0\t2\tA\tG\n")
+    found = open_genotypes(bed)
+    with pytest.raises(FormatError, match="whole number"):
+        _ = found.variants
+
+
+_CELLS = (
+    "0", "-0", "+3", "1.5", ".5", "5.", "-1e-3", "2E+5", "1e22", "1e23", "123456789012345678", "NA",
+    "9007199254740993", "0.1234567890123456789", "1e-30", "4.9e-324", "1.7976931348623157e308", "",
+    "NaN", "nan", ".", "#N/A", "00012", "0.000000000000000000012345", "-9",
+)  # fmt: skip
+_ODD = ("inf", "1e400", "abc", " 1", "1 ", '"1"', "1,5", "1.2.3", "e5", "-", "1e", "NULL", "0x1")
+
+
+@pytest.mark.parametrize("mark", ["\t", ","])
+def test_plain_numbers_are_the_nearest_doubles(tmp_path, mark):
+    rng = np.random.default_rng(2)
+    more = [repr(float(x)) for x in rng.normal(size=200) * 10.0 ** rng.integers(-40, 40, 200)]
+    more += [f"{x:.6f}" for x in rng.normal(size=200)]
+    path = tmp_path / "t.txt"
+    cells = [*_CELLS, *more]
+    rows = "".join(f"s{i}{mark}{cell}{mark}7\n" for i, cell in enumerate(cells))
+    path.write_text(f"#IID{mark}y{mark}z\n{rows}")
+    found = read_sample_columns(path)
+    assert isinstance(found, NumberTable)
+    missing = {"", "NA", "NaN", "nan", ".", "#N/A"}
+    known = [np.nan if cell in missing else float(cell) for cell in cells]
+    assert found.values[:, 0].tobytes() == np.array(known).tobytes()
+    frame = read_sample_table(path)
+    assert frame["y"].to_list() == [None if np.isnan(one) else one for one in known]
+    assert frame["IID"].to_list() == [f"s{i}" for i in range(len(cells))]
+    # The same cells beside a column of words go through the reader of all tables.
+    path.write_text(path.read_text().replace(f"{mark}7\n", f"{mark}x\n"))
+    assert read_sample_table(path)["y"].equals(frame["y"])
+
+
+@pytest.mark.parametrize("cell", _ODD)
+def test_other_cells_are_left_to_the_reader_of_all_tables(tmp_path, cell):
+    path = tmp_path / "t.txt"
+    path.write_text(f"IID\ty\na\t1\nb\t{cell}\n")
+    assert not isinstance(read_sample_columns(path), NumberTable)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+def test_lines_may_end_in_any_way(tmp_path, end, last):
+    path = tmp_path / "t.txt"
+    text = end.join(["IID\ty", "a\t1", "b\t2"]) + (end if last else "")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    found = read_sample_columns(path)
+    assert isinstance(found, NumberTable)
+    assert (found.texts["IID"], found.values[:, 0].tolist()) == (["a", "b"], [1.0, 2.0])
+
+
+def test_a_module_that_was_put_off_is_whole_for_every_thread(tmp_path, monkeypatch):
+    (tmp_path / "slow_to_load.py").write_text(
+        "import time\nfirst = 1\ntime.sleep(0.05)\nlast = 2\n"
+        "import slow_to_load as me\nown = me.first\n"
+    )
+    (tmp_path / "breaks.py").write_text("raise ValueError('not today')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "in_parts").mkdir()
+    (tmp_path / "in_parts" / "__init__.py").write_text("from .part import found\nthere = 4\n")
+    (tmp_path / "in_parts" / "part.py").write_text("found = 3\n")
+    for name in ("slow_to_load", "breaks", "in_parts", "no_such_module_at_all"):
+        put_off(name)
+    assert "no_such_module_at_all" not in sys.modules
+    import slow_to_load
+
+    assert type(slow_to_load) is _Later
+    assert not loaded("slow_to_load")
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(slow_to_load.last + slow_to_load.own))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [3] * 4
+    assert loaded("slow_to_load")
+    from in_parts import part
+
+    assert (part.found, sys.modules["in_parts"].there) == (3, 4)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not today"):
+            load("breaks")
+    for name in ("slow_to_load", "breaks", "in_parts", "in_parts.part"):
+        del sys.modules[name]
