@@ -84,7 +84,8 @@ def test_crops_are_judged_beside_the_same_baselines_on_the_same_folds():
 
 def test_survival_views_and_bags_are_models_by_name():
     blocks = {"imaging": table("a", 1), "genomic": table("b", 2), "clinical": clinical()}
-    result = evaluate(blocks, outcome("censored"), model=DeepSurvival(max_iter=10), **FAST)
+    options = FAST | {"folds": 2}
+    result = evaluate(blocks, outcome("censored"), model=DeepSurvival(max_iter=5), **options)
     assert result.params["model"] == "DeepSurvival"
     assert audit(result).passed
     settings = result.thresholds.filter(pl.col("model") == "combined")["setting"].to_list()
