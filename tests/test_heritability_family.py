@@ -344,6 +344,35 @@ def test_one_bad_trait_does_not_stop_the_others(minnesota):
     assert result.plot("forest") is not None
 
 
+def test_what_has_no_standard_error_has_none():
+    """At h2 = 0 a Wald error would be 0, and pooling would take it for certainty."""
+    rng = np.random.default_rng(4)
+    n = 80
+    z = rng.normal(size=(160, n))
+    names = tuple(f"s{i}" for i in range(n))
+    related = Kinship(names, z.T @ z / 160)
+    table = pl.DataFrame(
+        {"sample": names, "flat": 3.0, **{f"y{j}": rng.normal(size=n) for j in range(4)}}
+    )
+    pairs = genetic_correlation(table.drop("flat"), related).frame
+    edge = pairs.filter((pl.col("h2_1") == 0) | (pl.col("h2_2") == 0))
+    assert edge.height
+    for one in ("h2_1", "h2_2"):
+        assert edge.filter(pl.col(one) == 0)[f"{one}_se"].null_count() == (edge[one] == 0).sum()
+        assert (
+            edge.filter(pl.col(one) > 0)[f"{one}_se"].min() is None
+            or edge.filter(pl.col(one) > 0)[f"{one}_se"].min() > 0.01
+        )
+    for method in ("reml", "he"):
+        alone = heritability(table, related, method=method).frame
+        assert "wholly" in alone.row(0, named=True)["status"]
+        assert (alone.filter(pl.col("status") == "ok")["se"].drop_nans() > 0.02).all()
+    jackknife = genetic_correlation(table, related, method="he").frame
+    bare = jackknife.filter(pl.col("rg").is_not_null() & pl.col("se").is_null())
+    assert not bare["status"].str.contains("^ok$").any()
+    assert not jackknife["se"].is_nan().any()
+
+
 def test_pooled_heritability_is_the_weighted_mean():
     one = pl.DataFrame({"phenotype": ["a", "b"], "h2": [0.3, 0.5], "se": [0.1, 0.2], "n": [90, 80]})
     two = pl.DataFrame(

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from lifelines import CoxPHFitter
 from lifelines.statistics import multivariate_logrank_test
@@ -245,3 +246,23 @@ def test_binary_and_continuous_outcomes_of_a_score() -> None:
     few = Outcome("few", "continuous", ids[:8], rng.standard_normal(8))
     with pytest.raises(InputError, match="Only 8 samples"):
         validate_signature(scores, few)
+
+
+def test_points_by_rules_of_the_documentation(tmp_path: Path) -> None:
+    page = Path(__file__).parents[1].joinpath("docs", "howto", "modules.md").read_text("utf-8")
+    text = next(part for part in page.split("```") if 'name = "points"' in part)
+    (tmp_path / "points.toml").write_text(text.removeprefix("toml"), encoding="utf-8")
+    card = load_card(tmp_path / "points.toml")
+    table = PhenotypeTable.from_frame(
+        pl.DataFrame(
+            {
+                "sample": ["a", "b", "c", "d", "e"],
+                "volume_mm3": [29999.9, 30000.0, 30000.0, 50000.0, None],
+                "age": [59.0, 59.0, 60.0, 70.0, 70.0],
+                "kps": [100.0, 100.0, 100.0, 90.0, 90.0],
+            }
+        )
+    )
+    found = compute(card, table).frame
+    assert found["score"].to_list() == [0.0, 1.0, 2.0, 3.0, None]
+    assert found["group"].to_list()[:4] == ["A", "A", "B", "B"]

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from radgen.errors import ConfigError
+from radgen.errors import ConfigError, FormatError
 from radgen.features import ExtractionSettings, extract
 from radgen.functional import active_region, diffusion_maps, dsc_maps, enhancement_maps
 from radgen.io import read_image, read_masks, read_series, write_image
 from radgen.study import Study
+from radgen.study.measure import reason_of
 from radgen.types import Geometry, ImageVolume, Mask, PhenotypeTable
 
 GRID = Geometry.from_spacing((6, 9, 9), (4.0, 2.0, 2.0))
@@ -147,6 +148,9 @@ def test_a_series_that_fails_is_a_row_with_its_reason(folder: Path) -> None:
     assert reason[0].startswith("dwi-ADC: ")
     assert "2" in reason[0]
     assert str(folder) not in reason[0]
+    error = FormatError("Cut off. See ./x.nii and /a/b/y.nii. Copy it.")
+    told = reason_of(error, {"series": ["x.nii"], "mask": ["/a/b/y.nii"]})
+    assert told == "Cut off. See ./series and mask. Copy it."
     page = run.report.read_text(encoding="utf-8")
     assert "Functional maps" in page
     assert "one exponential (apparent diffusion coefficient)" in page

@@ -237,7 +237,7 @@ def test_gliomas_and_pet_of_a_study_become_outcomes(
         (
             "[response]",
             '[response]\ncriteria = "WHO"',
-            "Allowed: 'RECIST 1.1', 'iRECIST', 'mRECIST', 'RANO' or 'PERCIST'",
+            "Allowed: 'RECIST 1.1', 'iRECIST', 'mRECIST', 'RANO', 'RANO 2.0' or 'PERCIST'",
         ),
     ],
 )

@@ -27,6 +27,7 @@ def assess(given: Mapping[str, Any]) -> None:
         given["criteria"], table, None if visits is None else read_lesion_visits(visits),
         confirm=False if given["unconfirmed"] else None, stable_days=given["stable_days"],
         volumes=given["volumes"], unsure_days=given["unsure_days"],
+        radiotherapy_day=given["radiotherapy_day"], confirmation=given["confirmation"],
     )  # fmt: skip
     out = given["out"]
     write_table(found.table, out / "patients.csv")

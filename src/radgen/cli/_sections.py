@@ -8,7 +8,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "A whole study": ("demo", "init", "check", "run", "schema", "catalog"),
     "Images": (
         "extract", "maps", "functional", "reliability", "harmonise", "change", "lesions", "groups",
-        "dose",
+        "dose", "cardiac",
     ),
     "Tumours and genes": (
         "link", "associate", "replicate", "pair", "surrogate", "compare-multivariate",

@@ -18,6 +18,8 @@ OPTIONS = {
 
   radgen response glioma.csv --criteria RANO --visits visits.csv --out response
 
+  radgen response glioma.csv --criteria "RANO 2.0" --radiotherapy-day -28 --out response
+
   radgen response --sdtm-tr tr.csv --sdtm-tu tu.csv --evaluator INVESTIGATOR --out response
 
 A row of lesions.csv is a lesion at a visit: patient, lesion, role (target, non-target, new), visit
@@ -25,7 +27,8 @@ A row of lesions.csv is a lesion at a visit: patient, lesion, role (target, non-
 takes longest (mm) and short (mm), or volume (ml); PERCIST takes sulpeak, tlg, liver, liver sd.
 
 A row of visits.csv is a visit of a glioma: patient, visit, flair and clinical (better, stable,
-worse), steroids (mg a day).
+worse), steroids (mg a day); RANO 2.0 takes component (enhancing, non-enhancing) of each lesion, and
+outside field (yes, no) of each visit.
 
 A row of scans.csv is a scan: patient, visit, day or date, mask (a label map, DICOM SEG or RTSTRUCT
 with image). labels.csv says which label is which lesion, its role and whether it is a node; without
@@ -35,7 +38,9 @@ they can be looked at, mended, and judged again.
 OUT/patients.csv has the best response of each patient, OUT/visits.csv each visit and its reason."""
 }
 
-_CRITERIA = "RECIST 1.1, iRECIST, mRECIST (liver), RANO (gliomas) or PERCIST (PET)."
+_CRITERIA = "RECIST 1.1, iRECIST, mRECIST (liver), RANO, RANO 2.0 (gliomas), PERCIST (PET)."
+_RADIO = "RANO 2.0: day of the end of radiotherapy (-28); then progression is confirmed."
+_CONFIRM = "RANO 2.0: a scan confirms by further growth, or by persistence."
 _STABLE = "Shortest days from baseline for stable disease; default 42, RANO and PERCIST 0."
 _UNSURE = "RANO: until this day growth counts only if a later scan bears it out (84)."
 _LABELS = "Which label of a mask is which lesion: label, lesion, patient, visit, role, node."
@@ -58,6 +63,8 @@ def response(
     visits: Annotated[Path | None, typer.Option(help="RANO: table of visits.")] = None,
     volumes: Annotated[bool, typer.Option("--volumes", help="RANO: by volumes.")] = False,
     unsure_days: Annotated[float, typer.Option(help=_UNSURE)] = 0.0,
+    radiotherapy_day: Annotated[float | None, typer.Option(help=_RADIO)] = None,
+    confirmation: Annotated[str, typer.Option(help=_CONFIRM)] = "growth",
 ) -> None:
     """Say who responded to treatment, by RECIST, RANO or PERCIST, and why at every visit."""
     from radgen.cli import _response

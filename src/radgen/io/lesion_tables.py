@@ -40,6 +40,8 @@ _HEADERS = {
     "steroids_mg": ("steroids_mg", "steroids (mg)", "steroids", "dexamethasone",
                     "dexamethasone (mg)", "corticosteroids"),
     "clinical": ("clinical", "clinical state", "clinical status"),
+    "component": ("component", "tumour component", "tumor component", "enhancement"),
+    "outside_field": ("outside_field", "outside field", "outside the field", "out of field"),
 }  # fmt: skip
 _SIZES = (
     "longest_mm", "short_mm", "volume_ml", "sul_peak", "glycolysis", "liver", "liver_sd",
@@ -62,7 +64,18 @@ _STATES = {
     "ne": "not evaluable", "not assessed": "not evaluable", "not done": "not evaluable",
     "too small to measure": "too small", "too small": "too small", "tstm": "too small",
 }  # fmt: skip
+_PARTS = {
+    "enhancing": "enhancing", "ce": "enhancing", "contrast-enhancing": "enhancing",
+    "non-enhancing": "non-enhancing", "nonenhancing": "non-enhancing", "non-ce": "non-enhancing",
+    "flair": "non-enhancing", "t2/flair": "non-enhancing",
+}  # fmt: skip
 _YES, _NO = {"1", "yes", "y", "true"}, {"0", "no", "n", "false", ""}
+_WORDS = {
+    "flair": _COURSES, "clinical": _COURSES,
+    "outside_field": {
+        text: answer for answer, texts in (("yes", _YES), ("no", _NO)) for text in texts if text
+    },
+}  # fmt: skip
 _TOO_SMALL_MM = 5.0
 _ORDER = ("sample", "lesion", "role", "visit", "day", "node", "diameter_mm", "state")
 
@@ -84,7 +97,7 @@ def read_lesions(path: str | Path) -> pl.DataFrame:
         Columns ``sample, lesion, role, visit, day, node, diameter_mm, state``, as
         `radgen.phenotype.response.assess_response` takes them. What is too small to measure is
         5 mm. Other measures follow where the table has them: ``longest_mm, short_mm, volume_ml``
-        (gliomas), ``sul_peak, glycolysis, liver, liver_sd`` (PET).
+        and ``component`` (gliomas), ``sul_peak, glycolysis, liver, liver_sd`` (PET).
 
     Raises
     ------
@@ -96,7 +109,15 @@ def read_lesions(path: str | Path) -> pl.DataFrame:
     sizes = [name for name in _SIZES if name in found]
     if not {"diameter_mm", "state"} & found and not sizes:
         raise FormatError("There is neither a diameter (mm) nor a state.", path=place)
-    return _lesions(texts, place, sizes)
+    frame = _lesions(texts, place, sizes)
+    if "component" not in found:
+        return frame
+    odd = [f"row {k}: {t!r}" for k, t in enumerate(texts["component"], 1)
+           if t and t.casefold() not in _PARTS]  # fmt: skip
+    if odd:
+        raise FormatError(f"Components that cannot be read: {shown(odd)}.", path=place)
+    parts = [_PARTS.get(text.casefold()) for text in texts["component"]]
+    return frame.with_columns(pl.Series("component", parts, dtype=pl.String))
 
 
 def read_lesion_visits(path: str | Path) -> pl.DataFrame:
@@ -106,12 +127,12 @@ def read_lesion_visits(path: str | Path) -> pl.DataFrame:
     ----------
     path : str or Path
         Columns for patient and visit, and, where known, T2/FLAIR and clinical (better, stable,
-        worse) and steroids (mg a day).
+        worse), steroids (mg a day), and outside field (yes, no: of new enhancement).
 
     Returns
     -------
     polars.DataFrame
-        Columns ``sample, visit, flair, steroids_mg, clinical``, as
+        Columns ``sample, visit, flair, steroids_mg, clinical, outside_field``, as
         `radgen.phenotype.response.assess_glioma_response` takes them.
 
     Raises
@@ -121,7 +142,7 @@ def read_lesion_visits(path: str | Path) -> pl.DataFrame:
     """
     place = Path(path)
     texts, _ = _read(place, ("sample", "visit"))
-    columns = ("sample", "visit", "flair", "steroids_mg", "clinical")
+    columns = ("sample", "visit", "flair", "steroids_mg", "clinical", "outside_field")
     return _plain(texts, columns, place)
 
 
@@ -218,10 +239,10 @@ def _plain(texts: dict[str, list[str]], columns: Sequence[str], path: Path) -> p
             if text.casefold() not in _ROLES:
                 odd.append(f"row {k + 1}: role {text!r}")
             return _ROLES.get(text.casefold())
-        if key in ("flair", "clinical"):
-            if text.casefold() not in _COURSES:
+        if key in _WORDS:
+            if text.casefold() not in _WORDS[key]:
                 odd.append(f"row {k + 1}: {key} {text!r}")
-            return _COURSES.get(text.casefold())
+            return _WORDS[key].get(text.casefold())
         if key not in ("visit", "day", "steroids_mg"):
             return text
         try:

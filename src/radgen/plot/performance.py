@@ -343,7 +343,7 @@ def _unit_square(ax: Any) -> Any:
     return ax
 
 
-_RESPONSES = {"CR": 2, "PR": 0, "SD": 7, "Non-CR/Non-PD": 6, "PD": 1, "NE": 5}
+_RESPONSES = {"CR": 2, "PR": 0, "MR": 3, "SD": 7, "Non-CR/Non-PD": 6, "PD": 1, "NE": 5}
 """Best responses in their order, and the colour of each."""
 
 

@@ -374,6 +374,11 @@ def haseman_elston(y: Array, x: Array, kinship: Array) -> tuple[float, float]:
         Slope of the products of standardised residuals on relationship, over all pairs of
         different samples; the standard error leaves out one sample at a time.
 
+    Raises
+    ------
+    FitError
+        If the covariates explain the trait wholly.
+
     References
     ----------
     Golan et al. (2014), doi:10.1073/pnas.1419064111.
@@ -453,7 +458,12 @@ def haseman_elston_correlation(y: Array, x: Array, kinship: Array) -> CrossFit:
 def _standard_residuals(y: Array, x: Array) -> Array:
     q = np.linalg.qr(x)[0]
     residual = y - q @ (q.T @ y)
-    return np.asarray(residual / np.sqrt((residual**2).sum(axis=0) / (len(y) - q.shape[1])))
+    squares = (residual**2).sum(axis=0)
+    if (squares <= 1e-20 * (y**2).sum(axis=0)).any():
+        raise FitError(
+            "The covariates explain the trait wholly.", diagnostics={"rss": float(squares.min())}
+        )
+    return np.asarray(residual / np.sqrt(squares / (len(y) - q.shape[1])))
 
 
 def _cross_slopes(one: Array, two: Array, kinship: Array) -> tuple[float, Array]:

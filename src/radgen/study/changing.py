@@ -49,6 +49,9 @@ def changed(table: PhenotypeTable, found: Gathered, names: Mapping[int, str]) ->
     lost = {sample: _lacks(visits, settings) for sample, visits in scans.items()}
     lost = {sample: reason for sample, reason in lost.items() if reason}
     kept = [sample for sample in scans if sample not in lost]
+    found.losses.steps.append(
+        ("patients", len(scans), len(found.scans) - len(scans), "the visits of one become one row")
+    )
     found.losses.note(_STEP, len(kept), lost)
     if not kept:
         raise InputError(

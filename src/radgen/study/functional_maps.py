@@ -17,7 +17,7 @@ from radgen._core.files import write_text
 from radgen.study.cache import Codec
 from radgen.study.context import Context
 from radgen.study.gather import Gathered
-from radgen.study.measure import BAD_SCAN
+from radgen.study.measure import BAD_SCAN, reason_of
 from radgen.study.schema.functional import FunctionalSettings
 from radgen.types import Geometry, ImageVolume, Mask
 
@@ -144,11 +144,7 @@ def make_maps(unit: MapsUnit) -> dict[str, Any]:
     try:
         return _made(unit)
     except BAD_SCAN as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        for what, paths in unit.files.items():
-            for path in paths:
-                text = text.replace(path, what).replace(str(Path(path).parent), "folder")
-        return {"reason": text[:400]}
+        return {"reason": reason_of(error, unit.files)}
 
 
 def _made(unit: MapsUnit) -> dict[str, Any]:
@@ -272,7 +268,7 @@ def folder_of(context: Context, unit: MapsUnit) -> Path:
     """Return where the maps of a unit go: maps/STEP/SAMPLE in the output folder."""
     parts = []
     for text in (unit.step, unit.sample):
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip(".") or "_"
+        plain = re.sub(r"[^A-Za-z0-9._ -]+", "_", text).strip(".") or "_"
         parts.append(plain if plain == text else f"{plain}-{digest(text)[:8]}")
     return (context.out / "maps").joinpath(*parts).absolute()
 

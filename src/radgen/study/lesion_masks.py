@@ -13,7 +13,7 @@ from radgen._core.digest import digest
 from radgen.errors import shown
 from radgen.study.cache import Codec
 from radgen.study.context import Context
-from radgen.study.measure import BAD_SCAN
+from radgen.study.measure import BAD_SCAN, reason_of
 from radgen.study.unit_work import stored_or_computed
 
 if TYPE_CHECKING:
@@ -155,12 +155,12 @@ def measure_patient(unit: LesionUnit) -> dict[str, Any]:
             plane=unit.plane,  # type: ignore[arg-type]
         )
     except BAD_SCAN as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        for scan in unit.scans:
-            for key in ("mask", "image"):
-                if scan[key]:
-                    text = text.replace(scan[key], f"{key} of visit {scan['visit']:g}")
-        return {"reason": text[:400]}
+        files = {
+            f"{key} of visit {scan['visit']:g}": [scan[key]]
+            for scan in unit.scans
+            for key in ("mask", "image")
+        }
+        return {"reason": reason_of(error, files)}
     return {
         "table": found.table.drop("sample").to_dict(as_series=False), "chosen": bool(found.chosen)
     }  # fmt: skip

@@ -37,6 +37,7 @@ __all__ = [
     "normalised",
     "phenotypes_of",
     "picture_codec",
+    "reason_of",
     "scan_of",
     "unit_settings",
 ]
@@ -235,13 +236,30 @@ def measure(unit: Unit) -> dict[str, Any]:
     try:
         return _measured(unit)
     except BAD_SCAN as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        for path, name in ((unit.image, "image"), (unit.mask, "mask")):
-            text = text.replace(path, name).replace(str(Path(path).parent), "folder")
         return {
             "long": pl.DataFrame(schema=LONG_SCHEMA).to_dict(as_series=False),
-            "reason": text[:400],
+            "reason": reason_of(error, {"image": [unit.image], "mask": [unit.mask]}),
         }
+
+
+def reason_of(error: BaseException, files: Mapping[str, Sequence[str]]) -> str:
+    """Return why a scan failed, without the names of files and folders.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+    files : mapping of str to sequence of str
+        What the files are, and where they lie.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    paths = [(path, what) for what, several in files.items() for path in several if path]
+    for path, what in sorted(paths, key=lambda item: -len(item[0])):
+        text = text.replace(path, what)
+    folders = {str(Path(path).parent) for path, _ in paths}
+    for folder in sorted(folders - {".", "/"}, key=len, reverse=True):
+        text = text.replace(folder, "folder")
+    return text[:400]
 
 
 def scan_of(unit: Unit) -> ImageVolume:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,7 +13,15 @@ from radgen.study.cache import Codec
 from radgen.study.context import Context
 from radgen.study.gather import Gathered
 from radgen.study.imaging import patient_of, units_of
-from radgen.study.measure import BAD_SCAN, Measured, Unit, normalised, phenotypes_of, scan_of
+from radgen.study.measure import (
+    BAD_SCAN,
+    Measured,
+    Unit,
+    normalised,
+    phenotypes_of,
+    reason_of,
+    scan_of,
+)
 from radgen.study.unit_work import stored_or_computed
 from radgen.types import PhenotypeTable
 
@@ -119,11 +126,10 @@ def measure_copies(item: CopiesUnit) -> dict[str, Any]:
     try:
         return {"long": _measured(item).to_dict(as_series=False)}
     except BAD_SCAN as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        for path, name in ((item.image, "image"), (item.mask, "mask")):
-            text = text.replace(path, name).replace(str(Path(path).parent), "folder")
-        return {"long": pl.DataFrame(schema=_schema()).to_dict(as_series=False),
-                "reason": text[:400]}  # fmt: skip
+        return {
+            "long": pl.DataFrame(schema=_schema()).to_dict(as_series=False),
+            "reason": reason_of(error, {"image": [item.image], "mask": [item.mask]}),
+        }
 
 
 def _measured(item: CopiesUnit) -> pl.DataFrame:

@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 _RESPONDED = ("CR", "PR", "CMR", "PMR")
-_CONTROLLED = (*_RESPONDED, "SD", "Non-CR/Non-PD", "SMD")
-_ORDER = ("PD", "Non-CR/Non-PD", "SD", "PR", "CR", "PMD", "SMD", "PMR", "CMR")
+_CONTROLLED = (*_RESPONDED, "MR", "SD", "Non-CR/Non-PD", "SMD")
+_ORDER = ("PD", "Non-CR/Non-PD", "SD", "MR", "PR", "CR", "PMD", "SMD", "PMR", "CMR")
 
 
 def read_response(found: Gathered) -> None:
@@ -206,6 +206,8 @@ def assessed(
         stable_days=settings.stable_days,
         volumes=settings.volumes,
         unsure_days=settings.unsure_days,
+        radiotherapy_day=settings.radiotherapy_day,
+        confirmation=settings.confirmation,
     )
 
 

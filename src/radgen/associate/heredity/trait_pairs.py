@@ -48,9 +48,11 @@ class GeneticCorrelationResult(Result):
     ----------
     frame : polars.DataFrame
         trait_1, trait_2, n (with both), rg, se, ci_low, ci_high (95 %), log10p and p (of no
-        genetic covariance), h2_1, h2_2 with standard errors; for REML the genetic and residual
+        genetic covariance), h2_1, h2_2 with standard errors (null at 0 and 1 of REML, where the
+        likelihood has none; see `heritability` for limits); for REML the genetic and residual
         variances and covariances, re (correlation of residuals), rp (phenotypic), the
-        log_likelihood (null for Haseman-Elston); status ("ok", or why rg is undefined).
+        log_likelihood (null for Haseman-Elston); status ("ok", or why rg or its interval is
+        undefined).
     """
 
     kind: ClassVar[str] = "genetic_correlation"
@@ -237,7 +239,9 @@ def _summary(fit: ComponentFit, spread: float) -> Mapping[str, Any]:
         slope = np.zeros(6)
         slope[at], slope[3 + at] = spread * r[at] / total**2, -spread * g[at] / total**2
         out[f"h2_{number}"] = spread * g[at] / total
-        out[f"h2_{number}_se"] = float(np.sqrt(max(slope @ fit.covariance @ slope, 0.0)))
+        inside = g[at] > 0 and r[at] > 0  # at the edge there is no standard error
+        error = float(np.sqrt(max(slope @ fit.covariance @ slope, 0.0)))
+        out[f"h2_{number}_se"] = error if inside else None
     out["re"], out["re_se"] = _correlation(r, fit.covariance[3:, 3:])
     both = spread * g + r
     out["rp"] = float(both[1] / np.sqrt(both[0] * both[2]))
@@ -275,6 +279,12 @@ def _cross_products(y: Array, x: Array, k: Array) -> dict[str, Any]:
     out |= {"log10p": log10p, "p": 10.0**log10p}
     if not np.isfinite(fit.correlation):
         return out | {"status": "a heritability is not positive, so that rg is undefined"}
+    if not np.isfinite(fit.correlation_se):
+        return out | {
+            "rg": fit.correlation,
+            "status": "without one of the people a heritability is not positive, so that the "
+            "jackknife gives rg no interval",
+        }
     half = _HALF * fit.correlation_se
     return out | {
         "rg": fit.correlation,

@@ -12,6 +12,11 @@ from radgen.phenotype.response.glioma import (
     assess_glioma_response,
     glioma_response,
 )
+from radgen.phenotype.response.glioma2 import (
+    GliomaResponse2,
+    assess_glioma_response_2,
+    joint_response,
+)
 from radgen.phenotype.response.measured import (
     MEASURED_COLUMNS,
     MeasuredLesions,
@@ -44,6 +49,7 @@ __all__ = [
     "RESPONSES",
     "STATES",
     "GliomaResponse",
+    "GliomaResponse2",
     "MeasuredLesions",
     "MetabolicResponse",
     "ResponseCriteria",
@@ -51,12 +57,14 @@ __all__ = [
     "Visit",
     "assess_by",
     "assess_glioma_response",
+    "assess_glioma_response_2",
     "assess_metabolic_response",
     "assess_response",
     "best_response",
     "glioma_response",
     "immune_responses",
     "joined_lesions",
+    "joint_response",
     "measure_lesions",
     "metabolic_response",
     "non_target_response",

@@ -37,20 +37,20 @@ Measure = Literal["product", "volume"]
 GLIOMA_COLUMNS = {
     "sample": pl.String, "lesion": pl.String, "role": pl.String, "visit": pl.Float64,
     "day": pl.Float64, "longest_mm": pl.Float64, "short_mm": pl.Float64, "volume_ml": pl.Float64,
-    "state": pl.String,
+    "state": pl.String, "component": pl.String,
 }  # fmt: skip
 """Columns of a table of enhancing lesions: a row a lesion and visit."""
 GLIOMA_VISIT_COLUMNS = {
     "sample": pl.String, "visit": pl.Float64, "flair": pl.String, "steroids_mg": pl.Float64,
-    "clinical": pl.String,
+    "clinical": pl.String, "outside_field": pl.String,
 }  # fmt: skip
 """What is known of a visit beside the lesions."""
 
 _COURSES = ("better", "stable", "worse")
-_LIMITS = {"product": (0.50, 0.25), "volume": (0.65, 0.40)}
-_UNITS = {"product": "mm2", "volume": "mL"}
-_CONFIRM_DAYS = 28.0
-_TIE = 1e-9
+LIMITS = {"product": (0.50, 0.25), "volume": (0.65, 0.40)}
+UNITS = {"product": "mm2", "volume": "mL"}
+CONFIRM_DAYS = 28.0
+TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class GliomaResponse(ResponseResult):
     def methods(self) -> str:
         """Return the methods paragraph."""
         p = self.params
-        falls, grows = _LIMITS[p["measure"]]
+        falls, grows = LIMITS[p["measure"]]
         size = "products of perpendicular diameters" if p["measure"] == "product" else "volumes"
         seen = ", ".join(p["known"]) or "neither of them here"
         wait = (
@@ -93,7 +93,7 @@ class GliomaResponse(ResponseResult):
             return super().plot(kind, ax=ax)
         from radgen import plot
 
-        falls, grows = _LIMITS[self.params["measure"]]
+        falls, grows = LIMITS[self.params["measure"]]
         known = self.frame.drop_nulls("best_change")
         return plot.waterfall(
             known["best_change"], known["best"].to_list(), lines=(grows, -falls), ax=ax
@@ -165,13 +165,13 @@ def glioma_response(
     >>> glioma_response(450.0, baseline=1000.0, nadir=1000.0, steroids="worse")[0]
     'SD'
     """
-    require_choice(measure, tuple(_LIMITS), what="measure")
+    require_choice(measure, tuple(LIMITS), what="measure")
     for what, word in (("T2/FLAIR", flair), ("clinical state", clinical), ("steroids", steroids)):
         if word is not None:
             require_choice(word, _COURSES, what=what)
     if any(np.isfinite(x) and x < 0 for x in (size, baseline, nadir)):
         raise InputError("A size cannot be negative.")
-    falls, grows = _LIMITS[measure]
+    falls, grows = LIMITS[measure]
     worse = _progressions(
         size, nadir, grows, others=others, new_lesion=new_lesion, flair=flair, clinical=clinical
     )
@@ -188,7 +188,7 @@ def glioma_response(
     held = ["more steroids"] if steroids == "worse" else []
     if gone and not held and no_steroids is not False:
         return "CR", "no enhancing tumour"
-    if (gone or share <= -falls + _TIE) and not held:
+    if (gone or share <= -falls + TIE) and not held:
         return "PR", why + (", on steroids" if gone else "")
     return "SD", ", ".join([why, *held])
 
@@ -206,7 +206,7 @@ def _progressions(
     """Return each sign of progression; none where there is none."""
     signs = []
     if np.isfinite(size) and np.isfinite(nadir):
-        grown = size > 0 if nadir == 0 else size >= (1 + grows) * nadir * (1 - _TIE)
+        grown = size > 0 if nadir == 0 else size >= (1 + grows) * nadir * (1 - TIE)
         if grown:
             share = f"{size / nadir - 1:+.1%} from the smallest" if nadir > 0 else "came back"
             signs.append(f"enhancing lesions {share}")
@@ -266,9 +266,9 @@ def assess_glioma_response(
     AlignmentError
         If a lesion or a visit stands twice.
     """
-    require_choice(measure, tuple(_LIMITS), what="measure")
-    table = _lesion_table(lesions, measure)
-    state = _visit_table(visits)
+    require_choice(measure, tuple(LIMITS), what="measure")
+    table = lesion_table(lesions, measure)
+    state = visit_table(visits)
     rows: list[dict[str, Any]] = []
     people: list[tuple[Any, ...]] = []
     for (sample,), own in table.group_by(["sample"], maintain_order=True):
@@ -294,11 +294,11 @@ def assess_glioma_response(
     return GliomaResponse(
         frame=frame,
         params={
-            "criteria": "RANO", "measure": measure, "unit": _UNITS[measure], "confirm": confirm,
+            "criteria": "RANO", "measure": measure, "unit": UNITS[measure], "confirm": confirm,
             "stable_days": stable_days, "unsure_days": unsure_days, "known": tuple(known),
         },
         n_used=frame.height,
-        warnings=(*_unknown(known), *_unmatched(table, state)),
+        warnings=(*_unknown(known), *unmatched(table, state)),
         provenance={"step": "phenotype.assess_glioma_response", "version": 1},
         visits=pl.DataFrame(rows, schema=_VISITS, orient="row").with_columns(
             pl.col(pl.Float64).fill_nan(None)
@@ -316,7 +316,7 @@ _VISITS = {
 }  # fmt: skip
 
 
-def _unmatched(
+def unmatched(
     table: pl.DataFrame, state: Mapping[tuple[str, float], Mapping[str, Any]]
 ) -> tuple[str, ...]:
     """Return which rows of the table of visits go with no lesions."""
@@ -340,7 +340,7 @@ def _unknown(known: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _lesion_table(lesions: FrameLike, measure: str) -> pl.DataFrame:
+def lesion_table(lesions: FrameLike, measure: str) -> pl.DataFrame:
     if measure == "product":
         needed, hint = ("longest_mm", "short_mm"), " Give both diameters, or take volumes."
         values = pl.col("longest_mm") * pl.col("short_mm")
@@ -353,7 +353,7 @@ def _lesion_table(lesions: FrameLike, measure: str) -> pl.DataFrame:
     ).sort("sample", "visit", maintain_order=True)
 
 
-def _visit_table(visits: FrameLike | None) -> dict[tuple[str, float], Mapping[str, Any]]:
+def visit_table(visits: FrameLike | None) -> dict[tuple[str, float], Mapping[str, Any]]:
     if visits is None:
         return {}
     table = to_polars(visits, what="table of visits")
@@ -363,7 +363,7 @@ def _visit_table(visits: FrameLike | None) -> dict[tuple[str, float], Mapping[st
     missing = [name for name in GLIOMA_VISIT_COLUMNS if name not in table.columns]
     table = table.with_columns(pl.lit(None).alias(name) for name in missing)
     table = table.select(pl.col(name).cast(kind) for name, kind in GLIOMA_VISIT_COLUMNS.items())
-    require_words(table, {"flair": _COURSES, "clinical": _COURSES})
+    require_words(table, {"flair": _COURSES, "clinical": _COURSES, "outside_field": ("yes", "no")})
     once(table, ["sample", "visit"], "Visits that stand twice")
     return {(row["sample"], row["visit"]): row for row in table.iter_rows(named=True)}
 
@@ -387,19 +387,19 @@ def _patient(
     blank = [x for x in targets if by_visit[order[0]][x]["size"] is None]
     if blank:
         raise InputError(f"{sample}: no size at baseline of {shown(blank)}.")
-    baseline = nadir = _sum(by_visit[order[0]], targets)
-    least = _dose(state, sample, order[0])
+    baseline = nadir = sum_of(by_visit[order[0]], targets)
+    least = dose_at(state, sample, order[0])
     fresh: set[str] = set()
     rows = []
     for visit in order[1:]:
         now, about = by_visit[visit], state.get((sample, visit), {})
-        size = _sum(now, targets)
+        size = sum_of(now, targets)
         unmeasured = non_target_response([now[k]["state"] if k in now else None for k in others])
         fresh |= {
             k for k, row in now.items() if row["role"] == "new" and is_there(row, row["size"])
         }
-        dose = _dose(state, sample, visit)
-        steroids = _against(dose, least)
+        dose = dose_at(state, sample, visit)
+        steroids = against(dose, least)
         word, reason = glioma_response(
             size, baseline=baseline, nadir=nadir, others=unmeasured, new_lesion=bool(fresh),
             flair=about.get("flair"), clinical=about.get("clinical"), steroids=steroids,
@@ -408,8 +408,8 @@ def _patient(
         day = next((r["day"] for r in now.values() if r["day"] is not None), float("nan"))
         rows.append({
             "sample": sample, "visit": visit, "day": day, "size": size, "baseline": baseline,
-            "nadir": nadir, "from_baseline": _share(size, baseline),
-            "from_nadir": _share(size, nadir), "enhancing": _enhancing(size, baseline, measure),
+            "nadir": nadir, "from_baseline": share_of(size, baseline),
+            "from_nadir": share_of(size, nadir), "enhancing": _enhancing(size, baseline, measure),
             "others": unmeasured, "new_lesions": len(fresh), "flair": about.get("flair"),
             "steroids": steroids, "clinical": about.get("clinical"), "overall": word,
             "reason": reason,
@@ -418,7 +418,7 @@ def _patient(
     return rows, len(targets)
 
 
-def _sum(now: Mapping[str, Mapping[str, Any]], targets: Sequence[str]) -> float:
+def sum_of(now: Mapping[str, Mapping[str, Any]], targets: Sequence[str]) -> float:
     """Return the sum over the measured lesions; NaN where one is not assessed or none is there."""
     sizes = [now[k]["size"] if k in now else None for k in targets]
     if not sizes or any(size is None for size in sizes):
@@ -432,23 +432,23 @@ def _enhancing(size: float, baseline: float, measure: str) -> str:
         return "ND" if np.isnan(baseline) else "NE"
     if size == 0:
         return "gone"
-    return "smaller" if size <= (1 - _LIMITS[measure][0]) * baseline + _TIE else "there"
+    return "smaller" if size <= (1 - LIMITS[measure][0]) * baseline + TIE else "there"
 
 
-def _dose(
+def dose_at(
     state: Mapping[tuple[str, float], Mapping[str, Any]], sample: str, visit: float
 ) -> float | None:
     dose = state.get((sample, visit), {}).get("steroids_mg")
     return None if dose is None or np.isnan(dose) else float(dose)
 
 
-def _against(dose: float | None, before: float | None) -> str | None:
+def against(dose: float | None, before: float | None) -> str | None:
     if dose is None or before is None:
         return None
     return "stable" if dose == before else "worse" if dose > before else "better"
 
 
-def _share(now: float, before: float) -> float:
+def share_of(now: float, before: float) -> float:
     return now / before - 1 if before > 0 else float("nan")
 
 
@@ -462,10 +462,10 @@ def _settled(rows: Sequence[Mapping[str, Any]], unsure_days: float) -> list[str]
             continue
         later = [
             other for other in rows[k + 1 :]
-            if other["day"] - row["day"] >= _CONFIRM_DAYS and np.isfinite(other["size"])
+            if other["day"] - row["day"] >= CONFIRM_DAYS and np.isfinite(other["size"])
         ]  # fmt: skip
         if not later:
             words[k] = "NE"
-        elif later[0]["size"] < row["size"] * (1 - _TIE):
+        elif later[0]["size"] < row["size"] * (1 - TIE):
             words[k] = "SD"
     return words

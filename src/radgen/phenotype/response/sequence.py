@@ -39,7 +39,7 @@ def best_response(
     Returns
     -------
     str
-        "CR", "PR", "SD", "Non-CR/Non-PD", "PD" or "NE".
+        "CR", "PR", "MR" (minor, of RANO 2.0), "SD", "Non-CR/Non-PD", "PD" or "NE".
 
     Raises
     ------
@@ -62,11 +62,13 @@ def best_response(
     stop = next((k for k, item in enumerate(responses) if item == "PD"), len(responses))
     seen = list(responses[:stop])
     when = np.asarray(days, dtype=np.float64)
-    for wanted, also in (("CR", ("CR",)), ("PR", ("CR", "PR"))):
+    for wanted, also in (
+        ("CR", ("CR",)), ("PR", ("CR", "PR")), ("MR", ("CR", "PR", "MR")),
+    ):  # fmt: skip
         for k, item in enumerate(seen):
             if item in also and (not confirm or _confirmed(seen, when, k, also)):
                 return wanted
-    stable = ("CR", "PR", "SD", "Non-CR/Non-PD")
+    stable = ("CR", "PR", "MR", "SD", "Non-CR/Non-PD")
     late = [k for k, item in enumerate(seen) if item in stable and when[k] >= stable_days]
     if late:
         return "Non-CR/Non-PD" if all(seen[k] == "Non-CR/Non-PD" for k in late) else "SD"

@@ -44,23 +44,32 @@ class ResponseSettings(Section):
         default="axial", description="Of masks: where diameters are measured."
     )
     id_rule: IdRule = Field(default_factory=IdRule, description="How ids become sample ids.")
-    criteria: Literal["RECIST 1.1", "iRECIST", "mRECIST", "RANO", "PERCIST"] = Field(
+    criteria: Literal["RECIST 1.1", "iRECIST", "mRECIST", "RANO", "RANO 2.0", "PERCIST"] = Field(
         default="RECIST 1.1",
         description="By iRECIST progression must be confirmed; mRECIST is for liver cell cancer, "
-        "RANO for gliomas, PERCIST for PET.",
+        "RANO and RANO 2.0 for gliomas, PERCIST for PET.",
     )
     visits: str | None = Field(
         default=None,
-        description="Of RANO: table with a row a visit (T2/FLAIR, steroids, clinical state).",
+        description="Of RANO, RANO 2.0: table with a row a visit (T2/FLAIR, steroids, state).",
     )
     volumes: bool = Field(
-        default=False, description="Of RANO: volumes in place of products of diameters."
+        default=False,
+        description="Of RANO, RANO 2.0: volumes in place of products of diameters.",
     )
     unsure_days: float = Field(
         default=0.0,
         ge=0,
         description="Of RANO: until this day growth counts only where a later scan bears it out "
         "(84 after radiotherapy).",
+    )
+    radiotherapy_day: float | None = Field(
+        default=None,
+        description="Of RANO 2.0: day of the end of radiotherapy, on the lesions' clock (-28); "
+        "progression on images until twelve weeks later must be confirmed.",
+    )
+    confirmation: Literal["growth", "persistence"] = Field(
+        default="growth", description="Of RANO 2.0: what a confirming scan must show."
     )
     unconfirmed: bool = Field(
         default=False, description="Count responses that no later scan confirmed."
@@ -85,8 +94,14 @@ class ResponseSettings(Section):
             raise ValueError("labels and plane belong to masks")
         if (self.sdtm_tr is None) != (self.sdtm_tu is None):
             raise ValueError("sdtm_tr and sdtm_tu go together")
-        if self.criteria != "RANO" and (self.visits or self.volumes or self.unsure_days):
-            raise ValueError('visits, volumes and unsure_days belong to criteria = "RANO"')
+        if not self.criteria.startswith("RANO") and (self.visits or self.volumes):
+            raise ValueError("visits and volumes belong to RANO and RANO 2.0")
+        if self.criteria != "RANO" and self.unsure_days:
+            raise ValueError('unsure_days belongs to criteria = "RANO"')
+        if self.criteria != "RANO 2.0" and (
+            self.radiotherapy_day is not None or self.confirmation != "growth"
+        ):
+            raise ValueError('radiotherapy_day and confirmation belong to criteria = "RANO 2.0"')
         return self
 
 
