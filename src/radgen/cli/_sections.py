@@ -19,7 +19,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Causes": ("mr", "coloc", "mediate"),
     "Prediction and treatment": (
-        "evaluate", "predict", "validate", "audit", "environments", "response", "treatment",
+        "evaluate", "deep", "predict", "validate", "audit", "environments", "response", "treatment",
         "biopsies", "patient", "timeline",
     ),
 }  # fmt: skip
