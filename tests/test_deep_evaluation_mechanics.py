@@ -84,7 +84,8 @@ def test_crops_are_judged_beside_the_same_baselines_on_the_same_folds():
 
 def test_survival_views_and_bags_are_models_by_name():
     blocks = {"imaging": table("a", 1), "genomic": table("b", 2), "clinical": clinical()}
-    result = evaluate(blocks, outcome("censored"), model=DeepSurvival(max_iter=10), **FAST)
+    options = FAST | {"folds": 2}
+    result = evaluate(blocks, outcome("censored"), model=DeepSurvival(max_iter=5), **options)
     assert result.params["model"] == "DeepSurvival"
     assert audit(result).passed
     settings = result.thresholds.filter(pl.col("model") == "combined")["setting"].to_list()
@@ -176,3 +177,57 @@ def test_nothing_loads_pytorch_before_a_network_is_fitted():
         "assert not {'torch', 'onnxruntime'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_a_study_takes_crops_and_bags_and_names_what_is_wrong_with_them(tmp_path):
+    from radgen.errors import ConfigError
+    from radgen.predict.learners import installed_models
+    from radgen.study import Study
+    from study_cohort import small_study
+
+    if not installed_models():
+        pytest.skip("radgen is not installed here: entry points are known after pip install")
+    study = small_study(tmp_path / "cohort")
+    ids = pl.read_csv(tmp_path / "cohort" / "clinical.csv")["patient_id"].cast(pl.String).to_list()
+    values = np.random.default_rng(0).normal(size=(len(ids), 10, 3))
+    arrays = SampleArrays(tuple(ids), values, "bags")
+    write_sample_arrays(arrays, tmp_path / "cohort" / "cells.npz")
+    text = study.read_text()
+    text = text[: text.index("[[associate]]")] + text[text.index("[report]") :]
+    section = """
+[[predict]]
+name = "Cells"
+outcome = "response"
+positive = "responder"
+images = false
+arrays = ["cells.npz"]
+model = "bag_of_cells"
+folds = 2
+repeats = 1
+inner_folds = 2
+"""
+    study.write_text(text.replace("[report]", section + "\n[report]"))
+    run = Study.load(study).run(tmp_path / "out")
+    result = run.results["Cells"]
+    assert result.params["model"] == "bag_of_cells"
+    assert result.frame["model"].unique().sort().to_list() == ["imaging only", "no information"]
+    for old, new, words in (
+        ("cells.npz", "gone.npz", "There is no file"),
+        ("bag_of_cells", "bag_of_sells", "Did you mean 'bag_of_cells'"),
+        ("folds = 2", "freeze = true\nfolds = 2", "cannot be frozen"),
+    ):
+        study.write_text(text.replace("[report]", section.replace(old, new, 1) + "\n[report]"))
+        with pytest.raises(ConfigError) as caught:
+            Study.load(study).run(tmp_path / "other")
+        assert any(words in str(item) for item in (*caught.value.problems, caught.value))
+
+
+def test_a_network_is_not_frozen_and_says_so_before_it_is_trained(tmp_path):
+    from radgen.predict.bundle import require_portable
+
+    with pytest.raises(InputError, match="radgen deep fit"):
+        require_portable("image_network", "binary")
+    with pytest.raises(InputError, match="lasso"):
+        require_portable(["auto", "deep_survival"], "censored")
+    require_portable("auto", "binary")
+    require_portable("weibull", "censored")

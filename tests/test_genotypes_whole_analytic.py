@@ -127,3 +127,12 @@ def test_shapes_that_disagree_are_refused():
 def test_few_samples_and_no_columns_stay_with_single_precision():
     assert WholeWeights.of(np.ones((63, 2), np.float32)) is None
     assert WholeWeights.of(np.ones((100, 0), np.float32)) is None
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_have_no_digits(odd):
+    weights = np.ones((100, 3), np.float32)
+    weights[70, 1] = odd
+    digits = np.zeros(_genotype.integer_size(100, 3), np.int8)
+    with pytest.raises(ValueError, match="not finite"):
+        _genotype.integer_pack(weights, 100, digits, np.empty(3), np.empty(3))

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from radgen._core.later import _Later, load, loaded, put_off
+from radgen._native import _table
 from radgen.errors import FormatError
 from radgen.io import open_genotypes
 from radgen.io.plink import BimFile, open_bed
@@ -21,6 +22,7 @@ from radgen.types import NumberTable
 _WATCH = """
 import sys
 from contextlib import contextmanager
+from radgen._native import _table
 from radgen._core.later import loaded
 from radgen._core.progress import use_progress
 @contextmanager
@@ -81,6 +83,27 @@ def test_variants_left_in_their_file_are_those_that_are_read(tmp_path, chroms):
     assert found.variants.equals(variants)
     assert pickle.loads(pickle.dumps(part)).variants.equals(variants)
     assert found.take_variants([0]).chromosome_runs == [(variants["chrom"][0], 1)]
+
+
+def test_runs_of_lines_are_those_of_the_definition():
+    rng = np.random.default_rng(8)
+    words = ["1", "2", "10", "1\t", "", " ", "x\r", "é"]
+    for _ in range(2000):
+        lines = ["\t".join(rng.choice(words, 2, p=[0.5, 0.2, 0.2, *[0.02] * 5])) for _ in range(4)]
+        text = "\n".join(lines) + ("\n" if rng.random() < 0.5 else "")
+        found = _table.line_runs(text.encode(), 2)
+        cells = [line.split("\t") for line in text.removesuffix("\n").split("\n")]
+        odd = any(ord(sign) <= 32 for line in cells for cell in line for sign in cell)
+        if odd or any(len(line) != 2 or not all(line) for line in cells):
+            assert found is None
+            continue
+        heads = [line[0] for line in cells]
+        starts = [at for at in range(len(heads)) if at == 0 or heads[at] != heads[at - 1]]
+        assert found[0] == len(heads)
+        assert [row for _, _, row in found[1]] == starts
+        raw = text.encode()
+        assert [raw[low:high].decode() for low, high, _ in found[1]] == [heads[at] for at in starts]
+    assert _table.line_runs(b"", 2) == (0, [])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "A whole study": ("demo", "init", "check", "run", "schema", "catalog"),
     "Images": (
         "extract", "maps", "functional", "reliability", "harmonise", "change", "lesions", "groups",
-        "dose",
+        "dose", "cardiac",
     ),
     "Tumours and genes": (
         "link", "associate", "replicate", "pair", "surrogate", "compare-multivariate",
@@ -19,7 +19,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Causes": ("mr", "coloc", "mediate"),
     "Prediction and treatment": (
-        "evaluate", "predict", "validate", "audit", "environments", "response", "treatment",
+        "evaluate", "deep", "predict", "validate", "audit", "environments", "response", "treatment",
     ),
 }  # fmt: skip
 """Title of a section to its commands; a command that is in none stands under Others, last."""

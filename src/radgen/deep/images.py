@@ -290,7 +290,7 @@ class ImageNetwork(NetworkEstimator):
         if not np.isfinite(crops).all() or not np.isfinite(extra).all():
             raise InputError("Crops and columns may not hold missing values.")
         return (
-            np.ascontiguousarray(crops, dtype=np.float32), extra.astype(np.float64),
+            np.require(crops, np.float32, ["C", "W"]), extra.astype(np.float64),
             tuple(int(side) for side in crops.shape[1:]),
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ __all__ = ["Hull", "diameter_of", "enclosing_ellipsoid", "hull_of", "lattice_hul
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-6
 _STEPS = 60
-_JOIN = 20
+_JOIN = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,20 @@ def oriented_box(hull: Hull) -> Array:
     Chan, C. K. & Tan, S. T. (2001), doi:10.1016/S0010-4485(00)00139-0.
     """
     out = np.zeros(3)
-    first = np.argmax(np.abs(hull.planes) > 1e-9, axis=1)
-    sign = np.sign(hull.planes[np.arange(len(hull.planes)), first])
-    _, which = np.unique(np.round(hull.planes * sign[:, None], 9) + 0.0, axis=0, return_index=True)
+    which = _one_of_opposites(hull.planes)
     columns = [np.ascontiguousarray(item.T) for item in (hull.points, hull.planes)]
     _image.smallest_box(*columns, hull.edges, which.astype(np.int32), out)
     return out
+
+
+def _one_of_opposites(planes: Array) -> NDArray[np.intp]:
+    """Return which unit normals (n, 3) to keep so that no two are equal or opposite."""
+    first = np.argmax(np.abs(planes) > 1e-9, axis=1)
+    sign = np.sign(planes[np.arange(len(planes)), first])
+    rounded = np.round(planes * sign[:, None], 9)
+    order = np.lexsort(rounded.T)
+    differs = (np.diff(rounded[order], axis=0) != 0.0).any(axis=1)
+    return order[np.r_[True, differs]]
 
 
 def _optimal_weights(lifted: Array) -> Array:

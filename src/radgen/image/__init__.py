@@ -16,6 +16,7 @@ from radgen.image.dose import (
 )
 from radgen.image.filters import FilterSettings, apply_filter, apply_filters
 from radgen.image.grid import bounding_box, crop, crop_geometry, pad, to_canonical
+from radgen.image.heart import heart_measures, wall_thickness
 from radgen.image.normalise import normalise
 from radgen.image.perturb import (
     PerturbationSettings,
@@ -93,6 +94,7 @@ __all__ = [
     "equivalent_uniform_dose",
     "fill_holes",
     "grow",
+    "heart_measures",
     "heterogeneity",
     "largest_component",
     "move",
@@ -114,6 +116,7 @@ __all__ = [
     "shrink",
     "subregion_ratios",
     "to_canonical",
+    "wall_thickness",
 ]
 
 

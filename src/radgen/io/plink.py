@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen._core.digest import digest_file
-from radgen._native import _genotype
+from radgen._native import _genotype, _table
 from radgen.errors import FormatError
 from radgen.io._variants import human_names, numbers, read_fields, variant_frame
 
@@ -21,7 +21,6 @@ __all__ = ["BedReader", "BimFile", "look_bed", "open_bed", "read_bim", "read_fam
 
 _BIM = ("chrom", "id", "cm", "pos", "a1", "a2")
 _FAM = ("fid", "iid", "father", "mother", "sex", "phenotype")
-_LONGEST = 32
 _MAGIC = b"\x6c\x1b"
 _ALT_FIRST = np.array([2.0, np.nan, 1.0, 0.0], np.float32)
 _ALT_LAST = np.array([0.0, np.nan, 1.0, 2.0], np.float32)
@@ -228,33 +227,23 @@ def _read(path: Path) -> bytes:
 def _look_bim(path: Path, reference: Literal["first", "last"]) -> BimFile | None:
     """Return what a .bim with one tab between all fields holds; None of another."""
     raw = _read(path)
-    data = np.frombuffer(raw, np.uint8)
-    starts = np.flatnonzero(data[:-1] == ord("\n")) + 1
-    starts = np.concatenate([[0], starts]) if len(raw) else starts
-    tabs = raw.count(b"\t")
-    odd = any(sign in raw for sign in (b" ", b"\r", b"\n\n", b"\t\t", b"\t\n", b"\n\t"))
-    if odd or not len(starts) or tabs != (len(_BIM) - 1) * len(starts) or raw[:1] in (b"\n", b"\t"):
+    looked = _table.line_runs(raw, len(_BIM))
+    if looked is None or not looked[0]:
         return None
-    # The bytes of the first field beside those of the line before: where they differ, a run ends.
-    padded = np.concatenate([data, np.zeros(_LONGEST, np.uint8)])
-    heads = padded[starts[:, None] + np.arange(_LONGEST)]
-    inside = np.logical_and.accumulate(heads != ord("\t"), axis=1)
-    if inside[:, -1].any():
-        return None
-    heads *= inside
-    first = np.flatnonzero(np.concatenate([[True], (heads[1:] != heads[:-1]).any(axis=1)]))
+    count, places = looked
     try:
-        found = [bytes(heads[row]).rstrip(b"\0").decode("utf-8") for row in first]
+        found = [raw[low:high].decode("utf-8") for low, high, _ in places]
     except UnicodeDecodeError:
         return None
-    lengths = np.diff([*first, len(starts)]).tolist()
+    first = [row for _, _, row in places]
+    lengths = np.diff([*first, count]).tolist()
     plain = human_names(found)
     runs: list[tuple[str, int]] = []
     for name, length in zip(found, lengths, strict=True):
         known = runs.pop()[1] if runs and runs[-1][0] == plain[name] else 0
         runs.append((plain[name], known + length))
     sha = hashlib.sha256(raw).hexdigest()
-    return BimFile(str(path), reference, sha, len(starts), tuple(runs))
+    return BimFile(str(path), reference, sha, count, tuple(runs))
 
 
 def _check_bed(path: Path, reader: BedReader) -> None:

@@ -130,7 +130,8 @@ def _plain(file: Path) -> NumberTable | None:
             head = stream.readline()
             rows = sum(piece.count(b"\n") for piece in _pieces(stream)) + 1
             names, mark = _header(head)
-            kinds = bytes(name not in {*_TEXTS, first_id_name(names)} for name in names)
+            named = {*_TEXTS, first_id_name(names)}
+            kinds = bytes(name not in named for name in names)
             odd = b'"' in head or not all(names) or len(set(names)) < len(names)
             if odd or mark is None or not any(kinds):
                 return None

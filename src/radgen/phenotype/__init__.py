@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AllometricScaler": "allometry",
     "BatchGauge": "gauge",
+    "CardiacTraits": "heart",
     "ComBat": "harmonise",
     "CorrelationFilter": "select",
     "CovBat": "covbat",
@@ -24,6 +26,8 @@ _HOMES = {
     "assign_intrinsic": "intrinsic_groups",
     "batch_components": "components",
     "batch_gauge": "gauge",
+    "body_surface_area": "heart",
+    "cardiac_traits": "heart",
     "find_intrinsic": "intrinsic_groups",
     "measure_perturbed": "perturbed",
     "measure_repeatability": "repeatability",
@@ -34,7 +38,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AllometricScaler",
     "BatchGauge",
+    "CardiacTraits",
     "ComBat",
     "CorrelationFilter",
     "CovBat",
@@ -52,6 +58,8 @@ __all__ = [
     "assign_intrinsic",
     "batch_components",
     "batch_gauge",
+    "body_surface_area",
+    "cardiac_traits",
     "find_intrinsic",
     "measure_perturbed",
     "measure_repeatability",

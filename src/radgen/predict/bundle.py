@@ -31,7 +31,7 @@ from radgen.phenotype.select import (
 from radgen.predict.contract import BlockContract
 from radgen.predict.engine import Prepared
 from radgen.predict.fitting import FittedModel
-from radgen.predict.learners import LinearFit
+from radgen.predict.learners import MODELS, LinearFit
 from radgen.predict.preprocess import BlockScale
 from radgen.predict.recalibration import Recalibrated
 from radgen.predict.selection.boruta import BorutaSelector
@@ -185,6 +185,22 @@ def _try(model: FittedModel) -> None:
         raise ValueError(f"{inner.beta.size} coefficients for {x.shape[1]} columns")
     if len(model.times) != len(model.hazard):
         raise ValueError("times and hazards of the baseline differ in number")
+
+
+def require_portable(model: Any, kind: str) -> None:
+    """Refuse a model by name that no bundle can hold, before it is evaluated.
+
+    Raises
+    ------
+    InputError
+        Names the models that can be written.
+    """
+    for item in model if isinstance(model, list) else [model]:
+        if isinstance(item, str) and item not in ("auto", *MODELS[kind]):
+            raise InputError(
+                f"A model {item} cannot be frozen as plain numbers; {', '.join(MODELS[kind])} can. "
+                "`radgen deep fit` keeps a network of crops or bags."
+            )
 
 
 def _content(model: FittedModel) -> dict[str, Any]:

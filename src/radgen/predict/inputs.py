@@ -19,9 +19,16 @@ from radgen.io.sample_arrays import read_sample_arrays
 from radgen.io.tables import read_table, text_of
 from radgen.predict._spellings import PARTED, state_of, take_sides, two_states
 from radgen.predict.fitting import FittedModel
-from radgen.types import Outcome, PhenotypeTable, align
+from radgen.types import Outcome, PhenotypeTable, SampleArrays, align
 
-__all__ = ["ModelInputs", "against_the_rest", "model_tables", "read_inputs", "read_plain"]
+__all__ = [
+    "ModelInputs",
+    "against_the_rest",
+    "model_tables",
+    "named_arrays",
+    "read_inputs",
+    "read_plain",
+]
 
 _TRUE = {"1", "1.0", "true", "yes", "y", "dead", "deceased", "event", "died"}
 _FALSE = {"0", "0.0", "false", "no", "n", "alive", "censored", "living"}
@@ -132,10 +139,7 @@ def read_inputs(
                 path, id_column=_known(path, id_name), exclude={target, *exclude}
             )
             notes += _no_numbers(blocks[name], path)
-    for path in arrays:
-        found = read_sample_arrays(path)
-        name = found.layout if len(arrays) == 1 else f"{found.layout}: {Path(path).stem}"
-        blocks[name] = found
+    blocks |= named_arrays(arrays)
     if clinical:
         blocks["clinical"] = frame.select("sample", *clinical)
     if not blocks and predictors:
@@ -149,6 +153,21 @@ def read_inputs(
         dict.fromkeys(ids, one_site) if one_site else _sites(frame, site),
         (*notes, *(f"{Path(outcomes).name}: {text}" for text in told)),
     )
+
+
+def named_arrays(paths: Sequence[str | Path]) -> dict[str, SampleArrays]:
+    """Return files of crops or bags as blocks, named by what they hold.
+
+    Raises
+    ------
+    FormatError
+        If a file is no such file.
+    """
+    found = [read_sample_arrays(path) for path in paths]
+    return {
+        item.layout if len(found) == 1 else f"{item.layout}: {Path(path).stem}": item
+        for path, item in zip(paths, found, strict=True)
+    }
 
 
 def _no_numbers(table: PhenotypeTable, path: str | Path) -> list[str]:

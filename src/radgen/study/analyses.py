@@ -183,6 +183,8 @@ def _survival(
 
 def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Context) -> Result:
     from radgen.predict import PredictionResult, evaluate, fit_model, write_bundle
+    from radgen.predict.inputs import named_arrays
+    from radgen.study.settings import resolve
 
     outcome = some(outcome_of(found, item), chosen_samples(found, item.where))
     blocks: dict[str, Any] = {}
@@ -208,6 +210,7 @@ def _predict(found: Gathered, item: PredictSettings, matrix: Matrix, context: Co
         blocks["clinical"] = clinical
     for name in item.layers:
         blocks[name] = found.layers[name]
+    blocks |= named_arrays([resolve(text, found.folder) for text in item.arrays])
     if sites is not None:
         known = set(sites)
         outcome = some(outcome, known)

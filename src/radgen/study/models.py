@@ -34,6 +34,7 @@ from radgen.predict import (
     write_bundle,
 )
 from radgen.predict.abstain import decisions
+from radgen.predict.bundle import require_portable
 from radgen.report import ReportInput, Section, write_report
 from radgen.study.analyses import Analysed, tables_of
 from radgen.study.cache import Cache, codec_of
@@ -118,6 +119,8 @@ def evaluate_inputs(
     InputError, AlignmentError
         As `radgen.predict.evaluate`.
     """
+    if freeze is not None:
+        require_portable(settings.get("model", "auto"), inputs.outcome.kind)
     options = {"groups": inputs.groups, "sites": inputs.sites, "seed": seed}
     with executor(jobs) as pool:
         result = evaluate(inputs.blocks, inputs.outcome, executor=pool, **options, **settings)

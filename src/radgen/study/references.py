@@ -360,6 +360,8 @@ def _treatment(found: Gathered) -> None:
 
 
 def _predict(found: Gathered) -> None:
+    from radgen.predict.learners import installed_models
+
     for place, item in enumerate(found.settings.predict):
         at: Location = ("predict", place)
         for name in item.layers:
@@ -373,8 +375,15 @@ def _predict(found: Gathered) -> None:
                     "samples: in a prediction the test samples would take part in training.",
                     "Name a layer without gene_sets: its genes are selected inside the folds.",
                 )
-        if not (item.images or item.clinical or item.layers):
+        if not (item.images or item.clinical or item.layers or item.arrays):
             found.complain(at, "The model has no predictors.", "Set images, clinical or layers.")
+        for number, text in enumerate(item.arrays):
+            found.find(text, *at, "arrays", number)
+        if item.freeze and (item.arrays or item.model in installed_models()):
+            found.complain(
+                (*at, "freeze"), f"A model {item.model} cannot be frozen as plain numbers.",
+                "Leave freeze out; radgen deep fit keeps networks of crops and bags.",
+            )  # fmt: skip
         invariant = "invariant" in item.selection
         needs_site = item.harmonise or item.scheme == "leave-site-out" or invariant
         if needs_site and found.settings.harmonise is None:

@@ -12,7 +12,7 @@ from radgen._core.digest import digest
 from radgen.errors import InputError
 from radgen.study.cache import codec_of
 from radgen.study.context import Context
-from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, Result
+from radgen.types import Covariates, OmicsTable, Outcome, PhenotypeTable, Result, SampleArrays
 
 __all__ = ["MANY_TESTS", "VERSIONS", "content", "frame_content", "slug", "stored"]
 
@@ -63,6 +63,8 @@ def content(table: Any) -> str:
     if isinstance(table, Outcome):
         return digest(table.name, table.kind, table.samples, table.values, table.events,
                       table.levels, table.unit)  # fmt: skip
+    if isinstance(table, SampleArrays):
+        return digest(table.samples, table.layout, table.names, table.values, table.volume_mm3)
     raise InputError(f"A {type(table).__name__} has no content digest.")
 
 

@@ -73,6 +73,13 @@ int integer_pack(const float *weights, Py_ssize_t n, Py_ssize_t k, int8_t *digit
     float *most = calloc((size_t)k + LANES, sizeof(float));
     if (most == NULL)
         return 0;
+    float odd = 0; /* NaN once a weight is not finite */
+    for (Py_ssize_t i = 0; i < n * k; i++)
+        odd += 0.0f * weights[i];
+    if (odd != 0) {
+        free(most);
+        return -1;
+    }
     for (Py_ssize_t i = 0; i < n; i++)
         raise_sizes(weights + i * k, k, most);
     for (Py_ssize_t b = 0; b < k; b++) {

@@ -51,6 +51,10 @@ static PyObject *pack(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "integer_pack: the shapes disagree");
         return NULL;
     }
+    if (done < 0) {
+        PyErr_SetString(PyExc_ValueError, "integer_pack: a weight is not finite");
+        return NULL;
+    }
     if (!done)
         return PyErr_NoMemory();
     Py_RETURN_NONE;

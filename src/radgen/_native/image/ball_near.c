@@ -20,7 +20,7 @@ typedef struct {
     ptrdiff_t nz, ny, nx, width; /* of the region; of a row with margins, filled up */
     const int32_t *ends;         /* first and one past last voxel of each row of the region */
     const int64_t *before;       /* voxels of the region before each row */
-    uint16_t *rows, *sums;       /* over rows; over parts of the balls of as many slices as one has */
+    uint16_t *rows, *sums;       /* over rows; over balls, as far as slices came, by slice */
 } Tile;
 
 /* First and one past last voxel, near a slice, of the rows of a tile: as far as balls reach. */

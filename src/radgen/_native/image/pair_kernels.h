@@ -37,20 +37,29 @@ CLONES static void KERNEL(spectra)(const uint8_t *inside, const REAL *values,
     ptrdiff_t blocks = shape[0], ny = shape[1], nx = shape[2], row = nx * LANES;
     REAL *restrict ones = room, *restrict squares = room + row, *folded = squares + row;
     for (ptrdiff_t block = 0; block < blocks; block++) {
-        for (ptrdiff_t y = 0; y < ny; y++) {
-            const uint8_t *restrict in = inside + (block * ny + y) * row;
-            const REAL *restrict v = values + (block * ny + y) * row;
-            for (ptrdiff_t i = 0; i < row; i++) {
-                ones[i] = (REAL)in[i];
-                squares[i] = v[i] * v[i];
+        for (ptrdiff_t first = 0; first < ny; first += ROWS) {
+            /* Frequencies lie far apart: some rows of each are written at a time. */
+            ptrdiff_t n = ny - first < ROWS ? ny - first : ROWS;
+            for (ptrdiff_t r = 0; r < n; r++) {
+                const ptrdiff_t y = first + r;
+                const uint8_t *restrict in = inside + (block * ny + y) * row;
+                const REAL *restrict v = values + (block * ny + y) * row;
+                for (ptrdiff_t i = 0; i < row; i++) {
+                    ones[i] = (REAL)in[i];
+                    squares[i] = v[i] * v[i];
+                }
+                const REAL *lines[3] = {ones, v, squares};
+                for (int field = 0; field < 3; field++) {
+                    REAL *to = folded + (field * ROWS + r) * p->m * LINE;
+                    KERNEL(fold_real)(lines[field], LANES, nx, p->m, wave[y >= late], to);
+                    KERNEL(transform)(to, p);
+                }
             }
-            const REAL *lines[3] = {ones, v, squares};
-            for (int field = 0; field < 3; field++) {
-                KERNEL(fold_real)(lines[field], LANES, nx, p->m, wave[y >= late], folded);
-                KERNEL(transform)(folded, p);
-                for (ptrdiff_t k = 0; k < p->m; k++) {
-                    REAL *to = out + (((3 * k + field) * blocks + block) * ny + y) * LINE;
-                    memcpy(to, folded + k * LINE, LINE * sizeof *to);
+            for (ptrdiff_t at = 0; at < 3 * p->m; at++) { /* frequency by frequency, three fields */
+                const REAL *from = folded + (at % 3 * ROWS * p->m + at / 3) * LINE;
+                REAL *to = out + ((at * blocks + block) * ny + first) * LINE;
+                for (ptrdiff_t r = 0; r < n; r++) {
+                    memcpy(to + r * LINE, from + r * p->m * LINE, LINE * sizeof *to);
                 }
             }
         }

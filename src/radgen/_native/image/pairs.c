@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 1 << 17 }; /* longest axis of the doubled grid */
+enum { LONGEST = 1 << 17, ROWS = 8 }; /* longest axis of the doubled grid; rows at a time */
 
 /* Lanes do not depend on each other. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -278,7 +278,7 @@ static PyObject *py_pair_weights(PyObject *self, PyObject *args)
 static ptrdiff_t room_of(const Doubled *d, const ptrdiff_t *shape, ptrdiff_t m)
 {
     ptrdiff_t lanes = d->lanes, line = 2 * lanes;
-    ptrdiff_t along_x = 4 * d->half[2] + 2 * shape[2] * lanes + m * line;
+    ptrdiff_t along_x = 4 * d->half[2] + 2 * shape[2] * lanes + 3 * ROWS * m * line;
     ptrdiff_t along_y = d->wide * line + lanes * line, along_z = 3 * d->half[0] * lanes;
     ptrdiff_t later = 3 * d->wide * shape[0] * line + d->half[0] * lanes;
     later += along_y > along_z ? along_y : along_z;

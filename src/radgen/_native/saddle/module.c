@@ -94,7 +94,7 @@ static inline double plain_exp(double x)
     double sum = factorials[0];
     for (int i = 1; i < 14; i++)
         sum = sum * r + factorials[i];
-    int64_t bits, base;
+    uint64_t bits, base; /* unsigned, because of x that is no number */
     memcpy(&bits, &moved, 8);
     memcpy(&base, &shift, 8);
     bits = (bits - base + 1023) << 52;

@@ -22,6 +22,7 @@ static const char *const MISSING[] = {"", "NA", "NaN", "nan", ".", "#N/A"};
 
 static int is_missing(const char *text, Py_ssize_t size)
 {
+    if (size > 4 || (size > 0 && (*text == '-' || (*text >= '0' && *text <= '9')))) return 0;
     for (size_t i = 0; i < sizeof MISSING / sizeof *MISSING; i++)
         if ((size_t)size == strlen(MISSING[i]) && !memcmp(text, MISSING[i], (size_t)size)) return 1;
     return 0;
@@ -132,7 +133,55 @@ static PyObject *plain_lines(PyObject *self, PyObject *args)
     return answer;
 }
 
+/* Where the first field of each run of lines stands that begin alike; None where lines are odd. */
+static PyObject *line_runs(PyObject *self, PyObject *args)
+{
+    Py_buffer view;
+    Py_ssize_t fields, at = 0, row = 0, begin = 0, size = -1;
+    PyObject *found;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*n:line_runs", &view, &fields)) return NULL;
+    const char *raw = view.buf;
+    found = PyList_New(0);
+    while (found != NULL && at < view.len) {
+        const Py_ssize_t line = at;
+        Py_ssize_t own = -1, tabs = 0;
+        int odd = 0;
+        for (; at < view.len && raw[at] != '\n'; at++) {
+            if (raw[at] == '\t') {
+                /* An empty field, and other blanks below, have another meaning to other readers. */
+                odd |= at == line || raw[at - 1] == '\t';
+                if (tabs++ == 0) own = at - line;
+            } else {
+                odd |= (unsigned char)raw[at] <= ' ';
+            }
+        }
+        if (odd || at == line || tabs != fields - 1 || own < 0 || raw[at - 1] == '\t') {
+            Py_CLEAR(found);
+            break;
+        }
+        if (own != size || memcmp(raw + line, raw + begin, (size_t)own)) {
+            PyObject *place = Py_BuildValue("nnn", line, line + own, row);
+            if (place == NULL || PyList_Append(found, place) < 0) Py_CLEAR(found);
+            Py_XDECREF(place);
+        }
+        begin = line;
+        size = own;
+        row++;
+        at++;
+    }
+    PyBuffer_Release(&view);
+    if (found == NULL) {
+        if (PyErr_Occurred()) return NULL;
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("nN", row, found);
+}
+
 static PyMethodDef METHODS[] = {
+    {"line_runs", line_runs, METH_VARARGS,
+     "line_runs(raw, fields): number of lines, and (first byte, end, line) of the first field of\n"
+     "each run of lines that begin alike; None unless all have so many fields, parted by one tab."},
     {"plain_lines", plain_lines, METH_VARARGS,
      "plain_lines(raw, mark, kinds, out, spans): rows of numbers and places of texts, or -1."},
     {NULL, NULL, 0, NULL},

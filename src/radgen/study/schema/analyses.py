@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from radgen._core.naming import did_you_mean
 from radgen.study.schema._base import Section, Texts
 from radgen.study.schema.sources import FeatureTableSettings
 
@@ -309,15 +310,17 @@ class PredictSettings(Section):
     images: bool = Field(default=True, description="Use the image phenotypes.")
     clinical: Texts = Field(default_factory=list, description="Clinical columns to use.")
     layers: Texts = Field(default_factory=list, description="Molecular layers to use.")
-    model: Literal[
-        "auto", "elastic_net", "lasso", "forest", "boosting", "blocks", "blocks_lasso", "weibull",
-        "lognormal",
-        "loglogistic",
-    ] = Field(
+    arrays: Texts = Field(
+        default_factory=list,
+        description="Files of crops or bags (radgen deep crops), for the models that read them.",
+    )
+    model: str = Field(
         default="auto",
-        description="auto: ridge logistic, Cox or linear regression; blocks: ridge with a penalty "
-        "of its own for each block; the last three for survival.",
-    )  # fmt: skip
+        description="auto: ridge logistic, Cox or linear regression; elastic_net, lasso, forest, "
+        "boosting; blocks, blocks_lasso: a penalty of its own for each block; weibull, lognormal, "
+        "loglogistic: survival. Networks (extra deep): deep_survival, image_network, "
+        "slice_network (crops), attention, bag_of_cells (bags).",
+    )
     fusion: list[Fusion] = Field(
         default_factory=lambda: list[Fusion](("early",)),
         min_length=1,
@@ -379,6 +382,17 @@ class PredictSettings(Section):
         default=False,
         description="Write the fullest model, fitted to all samples, to models/NAME.json.",
     )
+
+    @field_validator("model")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from radgen.predict.learners import MODELS, installed_models
+
+        own = {"auto", *(name for names in MODELS.values() for name in names)}
+        if value not in own and value not in installed_models():
+            known = sorted(own | set(installed_models()))
+            raise ValueError(f"No model {value!r}. {did_you_mean(value, known)}")
+        return value
 
 
 class SurvivalAnalysisSettings(Section):
