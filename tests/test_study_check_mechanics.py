@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
+
+import polars as pl
 
 from radgen.study import Study, scaffold
 
@@ -55,3 +58,21 @@ def test_scores_that_saw_all_samples_may_not_enter_a_prediction(tmp_path: Path) 
     )
     problems = [str(problem) for problem in Study.problems_of(tmp_path / "study.toml")]
     assert any("scaled over all samples" in text and "study.toml:23" in text for text in problems)
+
+
+def test_init_reads_states_in_words(tmp_path):
+    """Eight spellings are one binary column, whose positive level is the mutant."""
+    idh = ["WT", "WT", "wild type", "IDH-mutant", "IDH-mutant", "R132H", "mut", "Unknown", "MUT"]
+    table = {"patient": [f"p{i}" for i in range(9)], "IDH": idh, "grade": ["II", "III", "IV"] * 3}
+    table["smoker"] = ["yes", "no", "no"] * 3
+    pl.DataFrame(table).write_csv(tmp_path / "clinical.csv")
+    scaffold(tmp_path)
+    columns = tomllib.loads((tmp_path / "study.toml").read_text())["clinical"]["columns"]
+    assert columns["IDH"] == {
+        "type": "binary",
+        "levels": ["WT", "IDH-mutant"],
+        "spellings": {"WT": ["wild type"], "IDH-mutant": ["R132H", "mut", "MUT"]},
+        "missing": ["Unknown"],
+    }
+    assert columns["smoker"]["levels"] == ["no", "yes"]
+    assert columns["grade"] == "category"

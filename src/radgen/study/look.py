@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from radgen.errors import RadgenError
+from radgen.errors import FormatError, RadgenError
 from radgen.io import read_table, to_numbers
 from radgen.io.layout import discover
+from radgen.io.states import code_states
 from radgen.io.tables import BLANKS
 
 __all__ = ["Column", "Found", "look_at"]
@@ -42,12 +43,18 @@ class Column:
     kind : str
         "number", "binary", "category" or "text" (too many values to be a category).
     values : tuple of str
-        The values of a binary column or a category.
+        The values of a binary column, negative and positive where words tell, or of a category.
+    spellings : mapping of str to tuple of str
+        Other spellings of the values of a binary column.
+    missing : tuple of str
+        Its words for what is not known.
     """
 
     header: str
     kind: str
     values: tuple[str, ...] = ()
+    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
 
 @dataclass
@@ -221,6 +228,9 @@ def _column(column: pl.Series) -> Column:
     texts = [str(c).strip() for c in column.drop_nulls().to_list()]
     known = [text for text in texts if text.lower() not in BLANKS]
     values = tuple(sorted(set(known)))
+    states = _states(column.name, known) if 2 <= len(values) <= _FEW else None
+    if states is not None:
+        return states
     if len(values) == 2:
         return Column(column.name, "binary", values)
     if known and not to_numbers(pl.Series(column.name, known))[1]:
@@ -228,6 +238,28 @@ def _column(column: pl.Series) -> Column:
     if 0 < len(values) <= _FEW:
         return Column(column.name, "category", values)
     return Column(column.name, "text")
+
+
+def _states(name: str, texts: list[str]) -> Column | None:
+    """Return a column of two states in words, each by its commonest spelling; None if it is none.
+
+    Words are those of `radgen.io.states`: mutant and wild-type, methylated, yes and no …
+    """
+    counts = Counter(texts).most_common()
+    words = [text for text, _ in counts]
+    try:
+        coded = code_states(pl.DataFrame({name: words}), [name], what=name)[0][name]
+    except FormatError:
+        return None
+    if not coded.dtype.is_numeric():
+        return None
+    pairs = list(zip(words, coded.to_list(), strict=True))
+    both = [[word for word, state in pairs if state == wanted] for wanted in (0.0, 1.0)]
+    if not all(both):
+        return None
+    others = {some[0]: tuple(some[1:]) for some in both if len(some) > 1}
+    missing = tuple(word for word, state in pairs if state is None)
+    return Column(name, "binary", (both[0][0], both[1][0]), others, missing)
 
 
 def _look_for_scans(volumes: Sequence[str], found: Found) -> None:

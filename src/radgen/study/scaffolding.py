@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,11 +170,20 @@ def _column_line(column: Column) -> str:
     if column.kind == "number":
         return f'{name} = "number"'
     if column.kind == "binary":
-        levels = ", ".join(_q(value) for value in column.values)
-        return f'{name} = {{ type = "binary", levels = [{levels}] }}   # [negative, positive]'
+        parts = ['type = "binary"', f"levels = [{_listed(column.values)}]"]
+        if column.spellings:
+            each = [f"{_key(one)} = [{_listed(of)}]" for one, of in column.spellings.items()]
+            parts.append(f"spellings = {{ {', '.join(each)} }}")
+        if column.missing:
+            parts.append(f"missing = [{_listed(column.missing)}]")
+        return f"{name} = {{ {', '.join(parts)} }}   # levels: [negative, positive]"
     if column.kind == "category":
         return f'{name} = "category"   # {", ".join(column.values[:6])}'
     return f'# {name} = "category"   # many different texts: leave it out, or map its spellings'
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(_q(text) for text in texts)
 
 
 def _survival(columns: list[Column]) -> list[str]:

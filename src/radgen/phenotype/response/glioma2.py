@@ -201,10 +201,12 @@ def assess_glioma_response_2(
 
     Notes
     -----
-    The thresholds, the window of twelve weeks, the confirming scan, and that T2/FLAIR no longer
-    counts around enhancing tumour follow the paper as other tools and reviews report it. Whether a
-    confirming scan must grow further or only stay large, and the response of partial beside minor
-    (taken as minor), could not be checked against its text; `confirmation` has both.
+    Limits of products, new lesions, steroids and the joining of both parts follow the paper as
+    open tools quote it; its text was not at hand. Not confirmed by a second source are the window
+    of twelve weeks and its new reference, that T2/FLAIR no longer counts around enhancing tumour,
+    the volume limit of a minor response (40 %), a partial beside a minor response (taken as
+    minor), and whether a confirming scan must grow further or only stay large: `confirmation`
+    has both. Compare them with the protocol of a trial before its endpoints rest on them.
 
     References
     ----------
