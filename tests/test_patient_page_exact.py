@@ -21,6 +21,7 @@ from radgen.errors import InputError
 from radgen.io import read_feature_table
 from radgen.phenotype import CohortReference, profile_sample
 from radgen.predict import fit_model, write_bundle
+from radgen.study.patients import _calls_of, _plain
 from radgen.types import Outcome
 
 
@@ -186,3 +187,11 @@ def test_study_gives_predictions_out_of_fold(tmp_path: Path) -> None:
     assert f"SD {own.std():.2g} over 3 repeats" in text
     empty = CliRunner().invoke(app, ["patient", "--study", str(tmp_path / "o"), "--out", "x"])
     assert isinstance(empty.exception, InputError)
+
+
+def test_a_call_that_was_not_made_is_none(tmp_path: Path) -> None:
+    idh = ["#NAME?", "mutant", "WT", "Unknown", "mutant"]
+    pl.DataFrame({"sample": list("abcde"), "IDH": idh}).write_csv(tmp_path / "calls.csv")
+    calls = _plain(tmp_path / "calls.csv", None)
+    assert _calls_of(calls, "a").row(0) == ("IDH", "not known", "3 others known")
+    assert _calls_of(calls, "b").row(0) == ("IDH", "mutant", "so are 1 of 2 others")

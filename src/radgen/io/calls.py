@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from radgen.errors import FormatError, shown
 from radgen.io.tables import BLANKS, is_spreadsheet_error, to_numbers
 
-__all__ = ["BINARY_WORDS", "ORDINAL_WORDS", "UNKNOWN_WORDS", "code_all", "code_calls"]
+__all__ = [
+    "BINARY_WORDS",
+    "ORDINAL_WORDS",
+    "UNKNOWN_WORDS",
+    "code_all",
+    "code_calls",
+    "is_unknown",
+]
 
 Array = NDArray[np.float64]
 
@@ -88,7 +95,7 @@ def code_calls(column: pl.Series, scale: str) -> tuple[Array, list[str]]:
             values[place] = known[key]
         elif scale == "binary" and _CHANGE.fullmatch(cell):
             values[place] = 1.0
-        elif place in refused and not _is_unknown(cell):
+        elif place in refused and not is_unknown(cell):
             odd[cell] = None
     return values, list(odd)
 
@@ -132,5 +139,6 @@ def _key(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _is_unknown(cell: str) -> bool:
+def is_unknown(cell: str) -> bool:
+    """Return whether a cell says that something was not measured, or is a failed formula."""
     return _key(cell) in UNKNOWN_WORDS or _key(cell) in BLANKS or is_spreadsheet_error(cell)

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen.errors import InputError, RadgenError, shown
+from radgen.io.calls import is_unknown
 from radgen.io.feature_tables import read_feature_table
 from radgen.io.plain import read_plain
 from radgen.phenotype.neighbours import CohortReference, profile_sample
@@ -150,7 +151,12 @@ def _plain(path: Path | None, id_name: str | None) -> pl.DataFrame | None:
         name for name, kind in frame.schema.items()
         if kind == pl.Date or (kind == pl.String and _all_dates(frame[name]))
     ]  # fmt: skip
-    return frame.drop(dates).with_columns(pl.col("sample").cast(pl.String))
+    frame = frame.drop(dates).with_columns(pl.col("sample").cast(pl.String))
+    texts = [name for name in frame.columns if frame[name].dtype == pl.String and name != "sample"]
+    unknown = {name: [c is None or is_unknown(c) for c in frame[name]] for name in texts}
+    return frame.with_columns(
+        pl.when(~pl.Series(cells)).then(pl.col(name)).alias(name) for name, cells in unknown.items()
+    )
 
 
 def _all_dates(column: pl.Series) -> bool:
