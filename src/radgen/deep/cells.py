@@ -52,7 +52,7 @@ class BagOfCells(TransformerMixin, BaseEstimator):
 
     References
     ----------
-    Chidester, Do and Ma 2018, doi:10.1142/9789813235533_0031. Sivic and Zisserman 2003,
+    Chidester, Do and Ma 2018, doi:10.1142/9789813235533_0030. Sivic and Zisserman 2003,
     doi:10.1109/ICCV.2003.1238663.
 
     Examples

@@ -86,7 +86,7 @@ class ImageNetwork(NetworkEstimator):
 
     References
     ----------
-    Han and Kamdar 2018, doi:10.1142/9789813235533_0030 (slices by a recurrent network). Wu and He
+    Han and Kamdar 2018, doi:10.1142/9789813235533_0031 (slices by a recurrent network). Wu and He
     2018, doi:10.1007/978-3-030-01261-8_1 (group normalisation). Kim et al. 2022,
     doi:10.3390/cancers14194827: networks on MRI found no MGMT beyond chance.
     """
