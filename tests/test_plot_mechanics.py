@@ -91,6 +91,16 @@ def _map(ax: Any) -> Any:
     )  # fmt: skip
 
 
+COURSE = pl.DataFrame(
+    {
+        "day": [0, 30, 5, 60],
+        "end_day": [None, None, 40, None],
+        "kind": ["measurement", "measurement", "treatment", "event"],
+        "what": [HOSTILE[1], HOSTILE[1], HOSTILE[0], HOSTILE[2]],
+        "value": [1.5, 0.5, None, None],
+        "source": [HOSTILE[2], HOSTILE[2], None, None],
+    }
+)
 DRAWN: dict[str, Callable[[Any], Any]] = {
     "volcano": lambda ax: plot.volcano(
         RNG.normal(size=5), np.log10(RNG.random(5)), significant=[True] * 5, labels=NAMES, ax=ax
@@ -253,6 +263,15 @@ DRAWN: dict[str, Callable[[Any], Any]] = {
         notes=[HOSTILE[2]],
         ax=ax,
     ),
+    "patient_course": lambda ax: plot.patient_course(COURSE, ax=ax),
+    "percentile_strip": lambda ax: plot.percentile_strip(NAMES, [1, 50, 99, 20, 70], ax=ax),
+    "sample_map": lambda ax: plot.sample_map(
+        RNG.normal(size=(4, 2)),
+        ["sample", "neighbour", "other", "other"],
+        names=[HOSTILE[0], HOSTILE[1], "", ""],
+        ax=ax,
+    ),
+    "swimmer": lambda ax: plot.swimmer(COURSE.with_columns(sample=pl.lit(HOSTILE[0])), ax=ax),
     "bland_altman": lambda ax: plot.bland_altman(RNG.normal(size=N), RNG.normal(size=N), ax=ax),
 }
 

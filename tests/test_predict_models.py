@@ -14,7 +14,7 @@ from radgen.errors import InputError
 from radgen.predict.block_penalty import BlockLearner
 from radgen.predict.elastic_net import FRACTIONS, ElasticNetLearner
 from radgen.predict.fusion import Held, PlanFit, fuse, majority, stack_weights
-from radgen.predict.learners import PENALTY_STEPS, RidgeLearner, make_learner
+from radgen.predict.learners import PENALTY_STEPS, Part, RidgeLearner, make_learner
 from radgen.predict.ridge import cox_path
 from radgen.predict.splits import temporal_splits
 from radgen.predict.trees import STAGES, BoostLearner, ForestLearner
@@ -155,13 +155,15 @@ def test_blocks_with_equal_factors_are_ridge_and_a_noise_block_is_shrunk_harder(
     good, noise = rng.normal(size=(120, 4)), rng.normal(size=(120, 40))
     y = (rng.random(120) < expit(2 * good[:, 0])).astype(float)
     x = np.hstack((good, noise)) / 6
-    learner = BlockLearner(RidgeLearner("binary"), 0.5).for_blocks(2)
+    learner = BlockLearner(RidgeLearner("binary"), 0.5).for_blocks(
+        [Part("clinical"), Part("imaging")]
+    )
     n = len(RidgeLearner("binary").settings)
     ours = learner.fit(x, y, np.arange(n), 1, [4, 40])
     plain = RidgeLearner("binary").fit(x, y, np.arange(n), 1)
     for a, b in zip(ours, plain, strict=True):
         np.testing.assert_array_equal(a.beta, b.beta)
-    assert isinstance(learner.for_blocks(1), RidgeLearner)
+    assert isinstance(learner.for_blocks([Part("clinical")]), RidgeLearner)
     assert learner.factors[0] == (1.0, 1.0)
     assert len(learner.factors) == 5
     at = learner.factors.index((1.0, 16.0)) * n + 6
@@ -185,7 +187,9 @@ def test_lasso_with_penalty_factors_is_at_its_optimum():
     rng = np.random.default_rng(20)
     x = rng.normal(size=(100, 12))
     y = x[:, 0] + 0.5 * x[:, 6] + rng.normal(size=100)
-    learner = BlockLearner(ElasticNetLearner("continuous", l1_ratio=1.0), 1.0).for_blocks(2)
+    learner = BlockLearner(ElasticNetLearner("continuous", l1_ratio=1.0), 1.0).for_blocks(
+        [Part("clinical"), Part("imaging")]
+    )
     n, step = len(FRACTIONS), 7
     at = learner.factors.index((1.0, 4.0)) * n + step
     fit = learner.fit(x, y, np.array([at]), 1, [6, 6])[0]

@@ -251,7 +251,7 @@ def test_voxel_maps_lie_over_the_scans_of_the_report(tmp_path: Path) -> None:
     shown = re.findall(r"(\w[\w ]*) in colour over a slice of sample (\w+)", page)
     assert sorted({name for name, _ in shown}) == ["Contrast", "Mean intensity"]
     assert len(shown) == 4
-    assert "2 scans, 0 not ok. Colours show voxel maps" in page
+    assert "2 scans, 0 not ok. Colours show maps on the slice" in page
     study.write_text(study.read_text().replace("glcm:contrast", "glcm:contrats"))
     with pytest.raises(ConfigError, match="Contrast"):
         Study.load(study)

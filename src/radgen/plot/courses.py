@@ -80,7 +80,7 @@ def patient_course(frame: pl.DataFrame, *, ax: Any = None) -> Any:
         text = ", ".join(part["what"].unique(maintain_order=True))
         panels[0].annotate(style.safe(text, 14), (day[0], 1.0),
                            xycoords=panels[0].get_xaxis_transform(), fontsize=7, rotation=40,
-                           color=style.INK, ha="left", va="bottom")  # fmt: skip
+                           color=style.INK, ha="left", va="bottom", parse_math=False)  # fmt: skip
     style.dress(panels[-1], xlabel="Days from baseline",
                 ylabel=panels[-1].get_ylabel(), grid="y")  # fmt: skip
     return ax
@@ -96,7 +96,7 @@ def _drugs(panel: Any, treated: pl.DataFrame, span: tuple[float, float]) -> None
                    hatch="//" if row["end_day"] is None else None,
                    edgecolor=style.PAPER, linewidth=0)  # fmt: skip
     panel.set_yticks(range(len(names)))
-    panel.set_yticklabels([style.safe(name, 18) for name in names])
+    panel.set_yticklabels([style.safe(name, 18) for name in names], parse_math=False)
     panel.set_ylim(len(names) - 0.5, -0.5)
     style.dress(panel)
 
@@ -167,7 +167,9 @@ def swimmer(frame: pl.DataFrame, *, ax: Any = None) -> Any:
         handles.append(ax.barh([-9], [0], color=style.colour(k))[0])
         labels.append(style.safe(name, 18))
     ax.set_yticks(range(len(place)))
-    ax.set_yticklabels([style.safe(name, 14) for name in short_names(list(place))], fontsize=7)
+    ax.set_yticklabels(
+        [style.safe(name, 14) for name in short_names(list(place))], fontsize=7, parse_math=False
+    )
     ax.set_ylim(len(place) - 0.4, -0.6)
     if handles:
         style.legend(ax, handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5))

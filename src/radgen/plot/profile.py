@@ -48,7 +48,7 @@ def percentile_strip(names: Sequence[str], percentiles: ArrayLike, *, ax: Any = 
     ax.scatter(values[~odd], rows[~odd], s=24, color=style.colour(0), zorder=3)
     ax.scatter(values[odd], rows[odd], s=30, color=style.colour(1), marker="D", zorder=3)
     ax.set_yticks(rows)
-    ax.set_yticklabels([style.safe(name, 60) for name in names], fontsize=7)
+    ax.set_yticklabels([style.safe(name, 60) for name in names], fontsize=7, parse_math=False)
     ax.set_xlim(-2, 102)
     return style.dress(ax, xlabel="Percentile in the cohort", grid="x")
 
@@ -95,7 +95,7 @@ def sample_map(
     for (x, y), kind, name in zip(places, kinds, names, strict=False):
         if kind != "other":
             ax.annotate(style.safe(name, 16), (x, y), xytext=(4, 3), textcoords="offset points",
-                        fontsize=7)  # fmt: skip
+                        fontsize=7, parse_math=False)  # fmt: skip
     style.dress(ax, xlabel="First component", ylabel="Second component")
     handles, labels = ax.get_legend_handles_labels()
     style.legend(ax, handles, labels, loc="upper right")

@@ -172,7 +172,9 @@ def _predictions(result: BiopsyResult, ax: Any) -> Any:
     few = len(patients) <= 30
     ax.set_xticks(range(len(patients)) if few else [])
     if few:
-        ax.set_xticklabels([style.safe(p, 12) for p in patients], rotation=60, ha="right")
+        ax.set_xticklabels(
+            [style.safe(p, 12) for p in patients], rotation=60, ha="right", parse_math=False
+        )
     label = f"Probability of {result.label}" if binary else result.label
     style.dress(ax, xlabel="Patient", ylabel=label, grid="y")
     handles, labels = ax.get_legend_handles_labels()
@@ -193,7 +195,7 @@ def _schemes(result: BiopsyResult, ax: Any) -> Any:
         ax.bar([j + 0.38 * k - 0.19 for j in range(len(shown))], height, width=0.36,
                color=style.colour(k), label=f"leaving out {text}")  # fmt: skip
     ax.set_xticks(range(len(shown)))
-    ax.set_xticklabels([names[name] for name in shown], fontsize=7)
+    ax.set_xticklabels([names[name] for name in shown], fontsize=7, parse_math=False)
     if binary:
         ax.axhline(0.5, color=style.MUTED, linewidth=0.8, linestyle="--")
         ax.set_ylim(0, 1.18)
