@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from radgen._core.naming import counted, did_you_mean
 from radgen.errors import FormatError, InputError, shown
+from radgen.io.moments import day_numbers
 from radgen.io.tables import BLANKS, read_table
 
 __all__ = ["read_lesion_labels", "read_lesion_scans", "read_lesions", "read_sdtm_lesions"]
@@ -77,6 +78,7 @@ _WORDS = {
     },
 }  # fmt: skip
 _TOO_SMALL_MM = 5.0
+_PARTIAL = re.compile(r"\d{4}(-\d{1,2})?|\d{4}---?\d{1,2}|-[\d-]*")
 _ORDER = ("sample", "lesion", "role", "visit", "day", "node", "diameter_mm", "state")
 
 
@@ -190,7 +192,7 @@ def read_lesion_scans(path: str | Path) -> pl.DataFrame:
     texts, _ = _read(place, ("sample", "visit", "mask"))
     frame = _plain(texts, ("sample", "visit", "mask", "day", "image"), place)
     if frame["day"].null_count() == frame.height:
-        frame = _days(frame, texts["date"])
+        frame = _days(frame, _dates(texts["date"], place))
     return frame
 
 
@@ -308,21 +310,31 @@ def _lesions(texts: dict[str, list[str]], path: Path, sizes: Sequence[str] = ())
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     if frame["day"].null_count() < frame.height:
         return frame
-    return _days(frame, texts["date"])
+    return _days(frame, _dates(texts["date"], path))
 
 
-def _days(frame: pl.DataFrame, dates: Sequence[str]) -> pl.DataFrame:
-    """Return the days from the first dated visit of each sample; partial dates are unknown."""
-    parsed = []
-    for cell in dates:
-        try:
-            parsed.append(date.fromisoformat(cell[:10]))
-        except ValueError:
-            parsed.append(None)
-    dated = frame.with_columns(pl.Series("_date", parsed, dtype=pl.Date))
-    first = pl.col("_date").filter(pl.col("visit") == pl.col("visit").min()).first()
-    day = (pl.col("_date") - first.over("sample")).dt.total_days().cast(pl.Float64)
-    return dated.with_columns(day.alias("day")).drop("_date")
+def _dates(cells: Sequence[str], path: Path) -> list[float | None]:
+    """Return day numbers; partial dates (CDISC: 2024-05) are unknown."""
+    whole = ["" if _PARTIAL.fullmatch(cell) else cell for cell in cells]
+    try:
+        days, wrong = day_numbers(whole)
+    except InputError as error:
+        raise FormatError(f"Dates of visits: {error}", path=path) from None
+    if wrong:
+        rows = shown(f"row {k + 1}" for k in wrong)
+        raise FormatError(
+            f"{counted(len(wrong), 'date')} of visits cannot be read: {rows}. Write 2024-05-31, "
+            "or leave the cell empty.",
+            path=path,
+        )
+    return days
+
+
+def _days(frame: pl.DataFrame, dates: Sequence[float | None]) -> pl.DataFrame:
+    """Return the days from the first dated visit of each sample."""
+    dated = frame.with_columns(pl.Series("_date", dates, dtype=pl.Float64))
+    first = pl.col("_date").sort_by("visit").drop_nulls().first()
+    return dated.with_columns((pl.col("_date") - first.over("sample")).alias("day")).drop("_date")
 
 
 def read_sdtm_lesions(

@@ -15,6 +15,7 @@ from radgen._core.digest import digest_file
 from radgen._core.executors import executor
 from radgen._core.files import atomic_path
 from radgen.errors import FormatError, InputError
+from radgen.io import IdRule
 from radgen.predict import (
     AuditResult,
     ExternalResult,
@@ -200,6 +201,7 @@ def apply_bundle(
     tables: Sequence[Path],
     *,
     id_name: str | None = None,
+    id_rule: IdRule | None = None,
     sites: Mapping[str, str] | None = None,
     horizon: float | None = None,
     any_range: bool = False,
@@ -215,6 +217,8 @@ def apply_bundle(
         Tables that hold the model's columns between them.
     id_name : str or None
         Column of sample ids.
+    id_rule : IdRule or None
+        Applied to the ids of all tables.
     sites : mapping of sample to site, or None
         Where sites were harmonised; None = the columns that the bundle names are looked up in
         the tables.
@@ -238,8 +242,10 @@ def apply_bundle(
         If the bundle or tables cannot be used.
     """
     model = read_bundle(bundle)
-    blocks, notes = model_tables(model, tables, id_name=id_name)
-    place = sites if sites is not None else model_sites(model, tables, id_name=id_name)
+    blocks, notes = model_tables(model, tables, id_name=id_name, id_rule=id_rule)
+    place = (
+        sites if sites is not None else model_sites(model, tables, id_name=id_name, id_rule=id_rule)
+    )
     found = model.predict(blocks, sites=place, any_range=any_range)
     if horizon is not None:
         score = found["score"].fill_null(float("nan")).to_numpy()
@@ -272,6 +278,7 @@ def validate_bundle(
     out: Path,
     *,
     id_name: str | None = None,
+    id_rule: IdRule | None = None,
     **options: Any,
 ) -> ModelRun:
     """Judge a frozen model on new data and write report and tables.
@@ -288,6 +295,8 @@ def validate_bundle(
         Folder of ``report.html``, ``data/`` and ``tables/``.
     id_name : str or None
         Column of sample ids.
+    id_rule : IdRule or None
+        Applied to the ids of all tables.
     **options
         As `radgen.predict.validate_external` takes them.
 
@@ -302,7 +311,7 @@ def validate_bundle(
         If the bundle or tables cannot be used, or the claim does not hold.
     """
     model = read_bundle(bundle)
-    blocks, odd = model_tables(model, tables, id_name=id_name)
+    blocks, odd = model_tables(model, tables, id_name=id_name, id_rule=id_rule)
     result = validate_external(
         model, blocks, inputs.outcome, groups=inputs.groups, sites=inputs.sites, **options
     )
