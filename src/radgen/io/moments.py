@@ -45,7 +45,7 @@ def day_numbers(cells: Sequence[str]) -> tuple[list[float | None], list[int]]:
     >>> day_numbers(["1.2.2024", "", "2024-02-02", "soon"])
     ([738917.0, None, 738918.0, None], [3])
     >>> day_numbers(["03/04/2024", "03/17/2024"])[0]
-    [738979.0, 738962.0]
+    [738949.0, 738962.0]
     """
     bare = [_CLOCK.sub("", cell.strip()) for cell in cells]
     forms = (*_FORMS, *_slashed(bare))
