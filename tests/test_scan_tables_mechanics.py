@@ -52,7 +52,7 @@ def _plink1(t: dict[str, np.ndarray], path: Path) -> Path:
 
 def _run(*arguments: object) -> tuple[int, str]:
     found = CliRunner().invoke(app, [str(item) for item in arguments])
-    return found.exit_code, f"{found.output}{found.exception or str()}"
+    return found.exit_code, f"{found.output}{found.exception or ''}"
 
 
 def test_a_scan_of_gwas_ssf_is_read_in_standard_columns(tmp_path: Path) -> None:
