@@ -124,7 +124,7 @@ def matched(
     match : VariantMatch
         What was done, and what was lost.
     """
-    if by == "position" and (left["pos"].is_null().all() or right["pos"].is_null().all()):
+    if by == "position" and any(t.height and t["pos"].is_null().all() for t in (left, right)):
         raise InputError("A table has no positions of variants: match by id (--by id).")
     match = match_variants(left, right, palindromic=palindromic, by=by)  # type: ignore[arg-type]
     rows = match.table
