@@ -401,6 +401,27 @@ def boxes_by_definition(points):
     return best
 
 
+@pytest.mark.parametrize("sizes", [(16.3, 16.3, 16.3), (8.1, 17.2, 24.4), (4.2, 21.0, 21.3)])
+def test_bounds_leave_no_oriented_box_out(sizes):
+    grid = (
+        np.indices([2 * int(n) + 5 for n in sizes])
+        - np.array([int(n) + 2 for n in sizes])[:, None, None, None]
+    )
+    tilted = grid[0] + 0.2 * grid[1], grid[1] - 0.3 * grid[2], grid[2] + 0.1 * grid[0]
+    mask = sum((axis / n) ** 2 for axis, n in zip(tilted, sizes, strict=True)) <= 1.0
+    mesh = mesh_of(mask, (1.0, 0.8, 1.1))
+    hull = lattice_hull(mesh.places, mesh.half_mm)
+    columns = [np.ascontiguousarray(item.T) for item in (hull.points, hull.planes)]
+    which = np.arange(len(hull.planes), dtype=np.int32)
+    assert which.size > 300  # so that bounds are used; pieces of 100 planes are searched whole
+    found, piece, volumes = np.zeros(3), np.zeros(3), []
+    _image.smallest_box(*columns, hull.edges, which, found)
+    for first in range(0, which.size, 100):
+        _image.smallest_box(*columns, hull.edges, which[first : first + 100].copy(), piece)
+        volumes.append(piece.prod())
+    np.testing.assert_allclose(found.prod(), min(volumes), rtol=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_oriented_box_is_the_smallest_of_all_facets(seed):
     rng = np.random.default_rng(seed)

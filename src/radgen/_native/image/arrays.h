@@ -76,6 +76,7 @@ extern PyMethodDef ball_methods[];
 extern PyMethodDef near_ball_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
+extern PyMethodDef box_methods[];
 extern PyMethodDef lattice_methods[];
 extern PyMethodDef pair_methods[];
 extern PyMethodDef coarse_methods[];
