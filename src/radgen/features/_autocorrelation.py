@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from radgen._native import _image
 from radgen.features import _splitting
 from radgen.features._once import Once
-from radgen.features._padded import LANES, Padded, aligned_zeros
+from radgen.features._padded import LANES, Fields, Padded, aligned_zeros
 from radgen.features._splitting import Split, grid_length
 
 __all__ = ["PairSums", "inverse_distance_sums"]
@@ -106,7 +106,9 @@ class PairSums:
         def kernel(first: int, last: int) -> Array:
             return _inverse(_distances((last - first, ny, nx), self._spacing, first))
 
-        return Padded((self._blocks, ny, nx), sizes, self._dtype, kernel, nz, self._side_by_side)
+        extent = self._blocks, ny, nx
+        fields = self._side_by_side
+        return Padded(extent, sizes, self._dtype, kernel=kernel, distances=nz, fields=fields)
 
     def _both(self, split: Split) -> list[Padded]:
         """Return the grids of the near part and of the far part."""
@@ -121,16 +123,23 @@ class PairSums:
             return _splitting.near(distance, split.reach)
 
         extent = self._blocks, *shape[1:]
-        near = Padded(extent, split.near, self._dtype, kernel, ends[0], self._side_by_side)
+        near = Padded(
+            extent,
+            split.near,
+            self._dtype,
+            kernel=kernel,
+            distances=ends[0],
+            fields=self._side_by_side,
+        )
         counts = self._coarse_counts(split)
         whole = self._once
         far = Padded(
             (-(-counts[0] // LANES[self._dtype]), *counts[1:]),
             split.far,
             self._dtype,
-            lambda first, last: whole("far", lambda: self._far_kernel(split))[first:last],
-            counts[0],
-            lambda: (None, self._coarse(split)),
+            kernel=lambda first, last: whole("far", lambda: self._far_kernel(split))[first:last],
+            distances=counts[0],
+            fields=lambda: (None, self._coarse(split), None),
         )
         return [near, far]
 
@@ -152,12 +161,14 @@ class PairSums:
         kernel[corner] = _splitting.far(distance[corner], split.reach)
         return reduce(_splitting.restored, thinned, kernel)
 
-    def _lanes(self) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    def _lanes(self) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.int32]]:
         shape = (self._blocks, *self._mask.shape[1:], LANES[self._dtype])
-        return self._once(
-            "lanes",
-            lambda: (aligned_zeros(shape, np.dtype(np.uint8)), aligned_zeros(shape, self._dtype)),
-        )
+
+        def make() -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.int32]]:
+            inside, values = (aligned_zeros(shape, t) for t in (np.dtype(np.uint8), self._dtype))
+            return inside, values, np.zeros((*shape[:2], 2), np.int32)
+
+        return self._once("lanes", make)
 
     def _put(self, share: int) -> tuple[int, int]:
         """Put a share of the slices side by side; return which blocks of them."""
@@ -170,7 +181,7 @@ class PairSums:
         )
         return first, last
 
-    def _side_by_side(self) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    def _side_by_side(self) -> Fields:
         for share in range(_SHARES):
             self._put(share)
         return self._lanes()
@@ -187,7 +198,7 @@ class PairSums:
             ends = self._put(share)
             _, y, x = split.steps
             filters = _splitting.taps(y), y, _splitting.taps(x), x
-            _image.thin_planes(*self._lanes(), *filters, *ends, self._planes(split))
+            _image.thin_planes(*self._lanes()[:2], *filters, *ends, self._planes(split))
 
         self._once(f"thin {share}", make)
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from radgen._native import _image
 from radgen.features._once import Once
 
-__all__ = ["LANES", "Padded", "aligned_zeros"]
+__all__ = ["LANES", "Fields", "Padded", "aligned_zeros"]
 
 Array = NDArray[np.float64]
+Fields = tuple[NDArray[np.uint8] | None, NDArray[Any], NDArray[np.int32] | None]
 LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}
 """Slices that are worked on side by side."""
 _ROOM = 12 << 20
@@ -50,8 +51,8 @@ class Padded:
     distances : int
         How many distances along z there are.
     fields : callable
-        Returns the mask and y (f = mask, g = y, h = y^2), or None and the three fields, side by
-        side in lanes: see the kernel's documentation.
+        Returns the mask, y (f = mask, g = y, h = y^2) and the ends of rows, or None, the three
+        fields and None, side by side in lanes: see the kernel's documentation.
 
     Notes
     -----
@@ -65,9 +66,10 @@ class Padded:
         extent: Sequence[int],
         sizes: Sequence[int],
         dtype: Any,
+        *,
         kernel: Callable[[int, int], Array],
         distances: int,
-        fields: Callable[[], tuple[NDArray[np.uint8] | None, NDArray[Any]]],
+        fields: Callable[[], Fields],
     ) -> None:
         self._extent, self._dtype = tuple(extent), np.dtype(dtype)
         self._lanes = LANES[self._dtype]
@@ -111,7 +113,7 @@ class Padded:
         """Return the three sums over a part of the frequencies along x."""
 
         def make() -> Array:
-            inside, values = self._fields()
+            fields = self._fields()
             for share in range(self._shares):
                 self._weigh(share)
             out = np.zeros(3)
@@ -119,9 +121,7 @@ class Padded:
                 room = self._rooms.pop()  # memory that another part is done with
             except IndexError:
                 room = aligned_zeros(self._room(self._parts), self._dtype)
-            _image.pair_sums(
-                inside, values, self._weights(), self._sizes, self._parts, part, room, out
-            )
+            _image.pair_sums(*fields, self._weights(), self._sizes, self._parts, part, room, out)
             self._rooms.append(room)
             return out
 

@@ -53,9 +53,10 @@ def bell_spectrum(sharp: float, frequency: Array) -> Array:
 
 @cache
 def _far_series() -> Array:
-    """Return the share of the far part at t = distance / reach, over t, in polynomials of 2 t^2 - 1.
+    """Return the share of the far part at t = distance / reach, over t, as a series in 2 t^2 - 1.
 
-    The share is the integral of the window from 0 to t over that from 0 to 1.
+    The series is one of Chebyshev's. The share is the integral of the window from 0 to t over
+    that from 0 to 1.
     """
     place, weight = np.polynomial.legendre.leggauss(60)
     place = (place + 1.0) / 2.0

@@ -171,13 +171,16 @@ CLONES static void KERNEL(transform)(REAL *x, const KERNEL(Plan) *p)
     }
 }
 
-/* Fold n real numbers, `stride` apart, to the m numbers that a class is the transform of. */
-CLONES static void KERNEL(fold_real)(const REAL *restrict line, ptrdiff_t stride, ptrdiff_t n,
-                                     ptrdiff_t m, const REAL *restrict wave, REAL *restrict out)
+/* Fold real numbers, `stride` apart, from one place on up to another, to the m numbers that a class
+ * is the transform of. */
+CLONES static void KERNEL(fold_real)(const REAL *restrict line, ptrdiff_t stride, ptrdiff_t from,
+                                     ptrdiff_t end, ptrdiff_t m, const REAL *restrict wave,
+                                     REAL *restrict out)
 {
+    ptrdiff_t whole = from / m * m;
     for (ptrdiff_t j = 0; j < m; j++) {
         REAL re[LANES] = {0}, im[LANES] = {0};
-        for (ptrdiff_t k = j; k < n; k += m) {
+        for (ptrdiff_t k = whole + j < from ? whole + j + m : whole + j; k < end; k += m) {
             const REAL c = wave[2 * k], s = wave[2 * k + 1];
             const REAL *restrict x = line + k * stride;
             EACH_LANE

@@ -1,20 +1,34 @@
 /* Sums over pairs of voxels for one type of number: see line_kernels.h. */
 
-/* Put the mask and y = (value - centre) * scale of blocks of LANES slices side by side:
- * [block][row][x][slice]. */
+/* Put the mask and y = (value - centre) * scale of blocks of LANES slices side by side, as
+ * [block][row][x][slice], and for each row of a block the first voxel and the one past the last. */
 static void KERNEL(lanes)(const uint8_t *mask, const double *values, double centre, double scale,
                           const ptrdiff_t *shape, ptrdiff_t first, ptrdiff_t last,
-                          uint8_t *inside, REAL *y)
+                          uint8_t *inside, REAL *y, int32_t *ends)
 {
     ptrdiff_t slice = shape[1] * shape[2], end = last * LANES < shape[0] ? last * LANES : shape[0];
     values += count_of(mask, (first * LANES < end ? first * LANES : end) * slice);
+    for (ptrdiff_t row = first * shape[1]; row < last * shape[1]; row++) {
+        ends[2 * row] = ends[2 * row + 1] = 0;
+    }
     for (ptrdiff_t z = first * LANES; z < end; z++) {
-        ptrdiff_t to = z / LANES * slice * LANES + z % LANES;
-        const uint8_t *plane = mask + z * slice;
-        for (ptrdiff_t i = 0; i < slice; i++) {
-            if (plane[i]) {
-                inside[to + i * LANES] = 1;
-                y[to + i * LANES] = (REAL)((*values++ - centre) * scale);
+        for (ptrdiff_t r = 0; r < shape[1]; r++) {
+            const ptrdiff_t block_row = z / LANES * shape[1] + r;
+            const ptrdiff_t to = block_row * shape[2] * LANES + z % LANES;
+            const uint8_t *row = mask + z * slice + r * shape[2];
+            ptrdiff_t low = -1, past = 0;
+            for (ptrdiff_t i = 0; i < shape[2]; i++) {
+                if (row[i]) {
+                    inside[to + i * LANES] = 1;
+                    y[to + i * LANES] = (REAL)((*values++ - centre) * scale);
+                    low = low < 0 ? i : low;
+                    past = i + 1;
+                }
+            }
+            int32_t *own = ends + 2 * block_row;
+            if (past) {
+                own[0] = own[1] && own[0] < low ? own[0] : (int32_t)low;
+                own[1] = own[1] > past ? own[1] : (int32_t)past;
             }
         }
     }
@@ -32,12 +46,14 @@ static void KERNEL(part_wave)(REAL *out, ptrdiff_t n, ptrdiff_t half, ptrdiff_t 
 typedef struct {
     const uint8_t *inside;
     const REAL *values;
-    ptrdiff_t field; /* numbers from one field to the next */
+    const int32_t *ends; /* of each row of the mask: the first voxel, and the one past the last */
+    ptrdiff_t field;     /* numbers from one field to the next */
 } KERNEL(Fields);
 
-/* The rows of three fields from a place on, LANES slices side by side; `room` holds two rows. */
+/* The rows of three fields, LANES slices side by side, from a place on up to another; `room` holds
+ * two rows. */
 CLONES static void KERNEL(rows)(const KERNEL(Fields) *fields, ptrdiff_t at, ptrdiff_t row,
-                                REAL *room, const REAL **lines)
+                                ptrdiff_t from, ptrdiff_t end, REAL *room, const REAL **lines)
 {
     const REAL *restrict v = lines[1] = fields->values + at;
     if (fields->inside == NULL) {
@@ -48,7 +64,7 @@ CLONES static void KERNEL(rows)(const KERNEL(Fields) *fields, ptrdiff_t at, ptrd
     }
     const uint8_t *restrict in = fields->inside + at;
     REAL *restrict ones = room, *restrict squares = room + row;
-    for (ptrdiff_t i = 0; i < row; i++) {
+    for (ptrdiff_t i = from; i < end; i++) {
         ones[i] = (REAL)in[i];
         squares[i] = v[i] * v[i];
     }
@@ -69,13 +85,20 @@ static void KERNEL(spectra)(const KERNEL(Fields) *fields, const ptrdiff_t *shape
             ptrdiff_t n = ny - first < ROWS ? ny - first : ROWS;
             for (ptrdiff_t r = 0; r < n; r++) {
                 const ptrdiff_t y = first + r;
+                const int32_t *ends = fields->ends;
+                ends += ends ? 2 * (block * ny + y) : 0;
+                const ptrdiff_t from = ends ? ends[0] : 0;
+                const ptrdiff_t end = ends ? ends[1] : nx;
                 const REAL *lines[3];
-                KERNEL(rows)(fields, (block * ny + y) * row, row, room, lines);
+                KERNEL(rows)(fields, (block * ny + y) * row, row, from * LANES, end * LANES, room,
+                             lines);
                 for (int field = 0; field < 3; field++) {
                     REAL *to = folded + (field * ROWS + r) * p->m * LINE;
                     const REAL *turn = wave + y / late * 2 * nx;
-                    KERNEL(fold_real)(lines[field], LANES, nx, p->m, turn, to);
-                    KERNEL(transform)(to, p);
+                    KERNEL(fold_real)(lines[field], LANES, from, end, p->m, turn, to);
+                    if (from < end) {
+                        KERNEL(transform)(to, p);
+                    }
                 }
             }
             for (ptrdiff_t at = 0; at < 3 * p->m; at++) { /* frequency by frequency, three fields */
@@ -117,7 +140,7 @@ CLONES static void KERNEL(weights)(const double *kernel, const ptrdiff_t *size, 
                 }
             }
             for (int class = 0; class < 2; class++) {
-                KERNEL(fold_real)(line, LANES, ny, my, plan[1]->wave[class], folded);
+                KERNEL(fold_real)(line, LANES, 0, ny, my, plan[1]->wave[class], folded);
                 KERNEL(transform)(folded, plan[1]);
                 for (ptrdiff_t i = 0; i < count; i++) {
                     REAL *to = plane + (x + i) * width + class * wide;
@@ -133,7 +156,7 @@ CLONES static void KERNEL(weights)(const double *kernel, const ptrdiff_t *size, 
         const REAL share = z == 0 ? (REAL)0.5 : 1;
         for (ptrdiff_t y = 0; y < width; y += LANES) { /* along x; lanes lie along y */
             for (ptrdiff_t part = 0; part < parts; part++) {
-                KERNEL(fold_real)(plane + y, width, size[2], mx, wave + 2 * nx * part, folded);
+                KERNEL(fold_real)(plane + y, width, 0, size[2], mx, wave + 2 * nx * part, folded);
                 KERNEL(transform)(folded, plan[2]);
                 for (ptrdiff_t k = 0; k < mx; k++) {
                     REAL *restrict to = out + ((part * mx + k) * deep + z) * width + y;
@@ -227,7 +250,7 @@ static void KERNEL(deep_weights)(const REAL *plane, ptrdiff_t width, ptrdiff_t n
                                  const KERNEL(Plan) *p, REAL *room, REAL *out)
 {
     for (int class = 0; class < 2; class++) {
-        KERNEL(fold_real)(plane, width, n, p->m, p->wave[class], room);
+        KERNEL(fold_real)(plane, width, 0, n, p->m, p->wave[class], room);
         KERNEL(transform)(room, p);
         for (ptrdiff_t k = 0; k < p->m; k++) {
             memcpy(out + (class * p->m + k) * LANES, room + k * LINE, LANES * sizeof *out);
@@ -280,12 +303,12 @@ static void KERNEL(sums)(const REAL *spectra, const REAL *weights, ptrdiff_t dis
 }
 
 /* The same over part of the frequencies along x. */
-static void KERNEL(part_sums)(const uint8_t *inside, const REAL *values, ptrdiff_t field,
-                              const REAL *weights, ptrdiff_t distances, const ptrdiff_t *shape,
+static void KERNEL(part_sums)(const uint8_t *inside, const REAL *values, const int32_t *ends,
+                              ptrdiff_t field, const REAL *weights, ptrdiff_t distances, const ptrdiff_t *shape,
                               const KERNEL(Plan) *const *plan, ptrdiff_t parts, ptrdiff_t part,
                               REAL *spectra, REAL *room, double *out)
 {
-    const KERNEL(Fields) fields = {inside, values, field};
+    const KERNEL(Fields) fields = {inside, values, ends, field};
     ptrdiff_t m = plan[2]->m, groups = (plan[1]->m + LANES - 1) / LANES, nx = shape[2];
     for (ptrdiff_t late = 0; late < 4; late++) {
         KERNEL(part_wave)(room + 2 * nx * late, nx, m * parts, part,

@@ -184,42 +184,46 @@ static int shares_ok(long first, long last, ptrdiff_t n)
 static PyObject *py_pair_lanes(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *given[4];
+    PyObject *given[5];
     long first, last;
     double centre, scale;
-    if (!PyArg_ParseTuple(args, "OOddllOO", &given[0], &given[1], &centre, &scale, &first, &last,
-                          &given[2], &given[3])) {
+    if (!PyArg_ParseTuple(args, "OOddllOOO", &given[0], &given[1], &centre, &scale, &first, &last,
+                          &given[2], &given[3], &given[4])) {
         return NULL;
     }
     const int size = real_size(given[3]);
-    const Need needs[4] = {{"mask", 'u', 1, 3, 0},
+    const Need needs[5] = {{"mask", 'u', 1, 3, 0},
                            {"values", 'f', 8, 1, 0},
                            {"inside", 'u', 1, 4, 1},
-                           {"out", 'f', size, 4, 1}};
-    Array a[4];
-    if (take_arrays(given, needs, 4, a) < 0) {
+                           {"out", 'f', size, 4, 1},
+                           {"ends", 'i', 4, 3, 1}};
+    Array a[5];
+    if (take_arrays(given, needs, 5, a) < 0) {
         return NULL;
     }
     const Py_ssize_t *dim = a[0].view.shape;
     const ptrdiff_t lanes = size == 4 ? 16 : 8, shape[3] = {dim[0], dim[1], dim[2]};
     const ptrdiff_t blocks = (shape[0] + lanes - 1) / lanes;
     const ptrdiff_t wanted[4] = {blocks, shape[1], shape[2], lanes};
+    const ptrdiff_t rows[3] = {blocks, shape[1], 2};
     const uint8_t *mask = a[0].view.buf;
     if (count_of(mask, shape[0] * shape[1] * shape[2]) != a[1].view.shape[0]) {
         refuse("values: needed is one for each voxel of the mask.");
+    } else if (shape[2] > INT32_MAX) {
+        refuse("mask: rows are longer than %d.", INT32_MAX);
     } else if (need_shape(&a[2], "inside", wanted) == 0 && need_shape(&a[3], "out", wanted) == 0 &&
-               shares_ok(first, last, blocks)) {
+               need_shape(&a[4], "ends", rows) == 0 && shares_ok(first, last, blocks)) {
         Py_BEGIN_ALLOW_THREADS
         if (size == 4) {
             lanes_single(mask, a[1].view.buf, centre, scale, shape, first, last, a[2].view.buf,
-                         a[3].view.buf);
+                         a[3].view.buf, a[4].view.buf);
         } else {
             lanes_double(mask, a[1].view.buf, centre, scale, shape, first, last, a[2].view.buf,
-                         a[3].view.buf);
+                         a[3].view.buf, a[4].view.buf);
         }
         Py_END_ALLOW_THREADS
     }
-    give_back(a, 4);
+    give_back(a, 5);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -271,9 +275,22 @@ static ptrdiff_t room_of(const Padded *d, const ptrdiff_t *shape, ptrdiff_t m)
     return along_x > later ? along_x : later;
 }
 
-/* Check where fields lie: the mask and y (blocks, rows, columns, lanes), or no mask and three fields
- * in front of these axes. */
-static int fields_ok(const Array *inside, const Array *values, const Padded *d, ptrdiff_t *shape)
+/* Whether the ends of rows lie in order within them. */
+static int ends_ok(const int32_t *ends, ptrdiff_t rows, ptrdiff_t columns)
+{
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        if (ends[2 * r] < 0 || ends[2 * r] > ends[2 * r + 1] || ends[2 * r + 1] > columns) {
+            refuse("ends: those of row %zd do not lie in order within it.", (Py_ssize_t)r);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Check where fields lie: the mask and y (blocks, rows, columns, lanes) and the ends of their rows,
+ * or no mask and three fields in front of these axes. */
+static int fields_ok(const Array *inside, const Array *values, const Array *ends, const Padded *d,
+                     ptrdiff_t *shape)
 {
     const Py_ssize_t *dim = values->view.shape + (inside == NULL);
     ptrdiff_t three = 3;
@@ -291,24 +308,28 @@ static int fields_ok(const Array *inside, const Array *values, const Padded *d, 
         const ptrdiff_t all[5] = {three, wanted[0], wanted[1], wanted[2], wanted[3]};
         return need_shape(values, "values", all) == 0;
     }
-    return need_shape(inside, "inside", wanted) == 0 && need_shape(values, "values", wanted) == 0;
+    const ptrdiff_t rows[3] = {shape[0], shape[1], 2};
+    return need_shape(inside, "inside", wanted) == 0 &&
+           need_shape(values, "values", wanted) == 0 && need_shape(ends, "ends", rows) == 0 &&
+           ends_ok(ends->view.buf, shape[0] * shape[1], shape[2]);
 }
 
 static PyObject *py_pair_sums(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *given[6];
+    PyObject *given[7];
     long parts, part;
-    if (!PyArg_ParseTuple(args, "OOOOllOO", &given[5], &given[0], &given[1], &given[2], &parts,
-                          &part, &given[3], &given[4])) {
+    if (!PyArg_ParseTuple(args, "OOOOOllOO", &given[5], &given[0], &given[6], &given[1], &given[2],
+                          &parts, &part, &given[3], &given[4])) {
         return NULL;
     }
     const int size = real_size(given[0]), alone = given[5] == Py_None;
-    const Need needs[6] = {{"values", 'f', size, alone ? 5 : 4, 0}, {"weights", 'f', size, 4, 0},
+    const Need needs[7] = {{"values", 'f', size, alone ? 5 : 4, 0}, {"weights", 'f', size, 4, 0},
                            {"sizes", 'i', 8, 1, 0},    {"spectra", 'f', size, 6, 1},
-                           {"out", 'f', 8, 1, 1},      {"inside", 'u', 1, 4, 0}};
-    const int count = alone ? 5 : 6;
-    Array a[6];
+                           {"out", 'f', 8, 1, 1},      {"inside", 'u', 1, 4, 0},
+                           {"ends", 'i', 4, 3, 0}};
+    const int count = alone ? 5 : 7;
+    Array a[7];
     Padded d;
     if (take_arrays(given, needs, count, a) < 0) {
         return NULL;
@@ -322,13 +343,14 @@ static PyObject *py_pair_sums(PyObject *self, PyObject *args)
             refuse("part: %ld is not one of %ld.", part, parts);
         } else if (deep > d.half[0]) {
             refuse("weights: %zd distances along z do not fit the sizes.", (Py_ssize_t)deep);
-        } else if (fields_ok(alone ? NULL : &a[5], &a[0], &d, shape) &&
+        } else if (fields_ok(alone ? NULL : &a[5], &a[0], &a[6], &d, shape) &&
                    need_shape(&a[1], "weights", weight) == 0) {
             const ptrdiff_t wanted[6] = {m, 3, shape[0], shape[1], 2, d.lanes};
             if (need_shape(&a[3], "spectra", wanted) == 0) {
                 RUN(&d, room_of(&d, shape, m), part_sums, alone ? NULL : a[5].view.buf,
-                    a[0].view.buf, shape[0] * shape[1] * shape[2] * d.lanes, a[1].view.buf, deep,
-                    shape, (void *)d.plan, parts, part, a[3].view.buf, room, a[4].view.buf);
+                    a[0].view.buf, alone ? NULL : a[6].view.buf,
+                    shape[0] * shape[1] * shape[2] * d.lanes, a[1].view.buf, deep, shape,
+                    (void *)d.plan, parts, part, a[3].view.buf, room, a[4].view.buf);
             }
         }
         drop(&d);
@@ -339,17 +361,18 @@ static PyObject *py_pair_sums(PyObject *self, PyObject *args)
 
 PyMethodDef pair_methods[] = {
     {"pair_lanes", py_pair_lanes, METH_VARARGS,
-     "pair_lanes(mask, values, centre, scale, first, last, inside, out): put the mask and (value - "
-     "centre) * scale of blocks first to last - 1 of slices side by side, into zeros (blocks, "
-     "rows, columns, lanes); a block has 16 lanes in single and 8 in double precision."},
+     "pair_lanes(mask, values, centre, scale, first, last, inside, out, ends): put the mask and "
+     "(value - centre) * scale of blocks first to last - 1 of slices side by side, into zeros "
+     "(blocks, rows, columns, lanes), and the first voxel of each row and the one past the last "
+     "to ends (blocks, rows, 2); a block has 16 lanes in single and 8 in double precision."},
     {"pair_weights", py_pair_weights, METH_VARARGS,
      "pair_weights(sizes, kernel, parts, first, out): write the spectrum along x and y of a kernel "
      "(distances z, y, x), for distances along z from first on, to out (frequencies x, distances "
      "z, 2, frequencies y of a class, filled up to lanes)."},
     {"pair_sums", py_pair_sums, METH_VARARGS,
-     "pair_sums(inside, values, weights, sizes, parts, part, spectra, out): add weighted sums of "
+     "pair_sums(inside, values, ends, weights, sizes, parts, part, spectra, out): add weighted sums of "
      "|mask|^2, |value|^2 and mask conj(value^2) over a part of the frequencies along x to out "
-     "(3,); where inside is None, values holds the mask, the values and their squares; spectra is "
-     "room (frequencies of a part, 3, blocks, rows, 2, lanes)."},
+     "(3,); where inside and ends are None, values holds the mask, the values and their squares; "
+     "spectra is room (frequencies of a part, 3, blocks, rows, 2, lanes)."},
     {NULL, NULL, 0, NULL},
 };
