@@ -12,6 +12,7 @@ from radgen.errors import GeometryError, InputError
 from radgen.image import discretise, to_canonical
 from radgen.plot import feature_map, glcm_heatmap, intensity_histogram, montage
 from radgen.types import Geometry, ImageVolume, Mask
+from report_example import HOSTILE
 
 GRID = Geometry.from_spacing((10, 24, 30), (3.0, 1.0, 1.0))
 
@@ -120,3 +121,17 @@ def test_refusals() -> None:
     with pytest.raises(InputError):
         intensity_histogram(np.array([np.nan]))
     assert mask.n_voxels
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_drawn_as_typed(name: str) -> None:
+    image, mask = scene()
+    figures = [
+        montage(image, {name: mask}, title=name),
+        feature_map(image, image.array, label=name).figure,
+        intensity_histogram(image.array, label=name).figure,
+        glcm_heatmap(np.eye(3), title=name).figure,
+    ]
+    for figure in figures:
+        figure.savefig(io.BytesIO(), format="svg")

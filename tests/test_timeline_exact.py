@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from matplotlib.colors import to_hex
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from radgen.associate import timeline
+from radgen.associate.courses import TimelineResult
 from radgen.cli.app import app
 from radgen.errors import FormatError, InputError
 from radgen.io import read_baselines, read_course
+from radgen.plot import style, waterfall
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -132,3 +136,33 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
     bad.write_text("patient,suv\nA,9\n", encoding="utf-8")
     with pytest.raises(FormatError, match="No column of times"):
         read_course(bad)
+
+
+def test_all_patients_and_one_show_treatments_and_responses_in_the_same_colours() -> None:
+    rows = [
+        ("A", 0.0, None, "treatment", "FOLFIRI", None),
+        ("B", 0.0, 50.0, "treatment", "bevacizumab", None),
+        ("B", 60.0, None, "treatment", "FOLFOX", None),
+        ("B", 42.0, None, "event", "PR", None),
+        ("B", 84.0, None, "event", "PD", None),
+    ]
+    frame = pl.DataFrame(
+        rows, schema=["sample", "day", "end_day", "kind", "what", "value"], orient="row"
+    ).with_columns(source=pl.lit("table"), relative=pl.lit(None, pl.Float64))
+    found = TimelineResult(frame=frame, params={"origin": "day 0"}, n_used=2)
+    legend = found.plot("swimmer").get_legend()
+    inks = {
+        text.get_text(): to_hex(np.ravel(item.get_facecolor())[:4])
+        for item, text in zip(legend.legend_handles, legend.get_texts(), strict=True)
+    }
+    assert len({inks[name] for name in ("FOLFIRI", "FOLFOX", "bevacizumab")}) == 3
+    assert {name: inks[name] for name in ("PR", "PD")} == {
+        name: style.RESPONSES[name] for name in ("PR", "PD")
+    }
+    (panel,) = found.plot_patient("B").child_axes
+    bars = [to_hex(bar.get_facecolor()) for bar in panel.patches]
+    assert bars == [inks["bevacizumab"], inks["FOLFOX"]]
+    assert [line.get_color() for line in panel.lines] == [inks["PR"], inks["PD"]]
+    bars = waterfall([-0.4, 0.3], ["PR", "PD"]).containers
+    drawn = {bar.get_label()[:2]: to_hex(bar.patches[0].get_facecolor()) for bar in bars}
+    assert drawn == {name: inks[name] for name in ("PR", "PD")}

@@ -110,13 +110,13 @@ class TimelineResult(Result):
         InputError
             If there is no such patient.
         """
-        from radgen.plot.courses import patient_course
+        from radgen.plot.courses import patient_course, treatment_names
 
         own = self.frame.filter(pl.col("sample") == sample)
         if not own.height:
             known = self.frame["sample"].unique(maintain_order=True).to_list()
             raise InputError(f"There is no patient {sample!r}. Known: {shown(known)}.")
-        return patient_course(own, ax=ax)
+        return patient_course(own, treatments=treatment_names(self.frame), ax=ax)
 
 
 def timeline(

@@ -63,12 +63,13 @@ def link(given: Mapping[str, Any]) -> None:
     """Do what ``radgen link`` asks for, write its tables and print how many remain."""
     from radgen.associate import LinkRules
     from radgen.associate import link as linked
-    from radgen.io import IdRule, read_records
+    from radgen.cli._ids import rule_of
+    from radgen.io import read_records
 
     names = ("same_lesion", "max_days", "max_mm", "before", "specimens_before", "several_scans",
              "several_specimens")  # fmt: skip
     rules = LinkRules(**{name: given[name] for name in names})
-    rule = IdRule(pattern=given["id_pattern"], first=given["id_first"], case=given["id_case"])
+    rule = rule_of(given)
     dates = {"date", rules.before or "date"}
 
     def table(name: str) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,8 @@ def run_gwas(
     people = one_spelling(_named(phenotypes, ids), phenotypes)
 
     wanted = [*(parted(traits) or []), *(parted(event) or [])]
-    table: Any = in_numbers(people, phenotypes, wanted, options["model"])
+    events = parted(event) or ()
+    table: Any = in_numbers(people, phenotypes, wanted, options["model"], events)
     if not isinstance(table, NumberTable):
         # The frame is not kept: a thousand traits would be held twice.
         table = to_phenotypes(table, wanted or None)
@@ -147,15 +149,24 @@ def run_gwas(
 
 
 def in_numbers(
-    table: NumberTable | pl.DataFrame, path: Path, wanted: list[str] | None, model: str
+    table: NumberTable | pl.DataFrame,
+    path: Path,
+    wanted: list[str] | None,
+    model: str,
+    events: Sequence[str] = (),
 ) -> NumberTable | pl.DataFrame:
     """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
+    from radgen.types import NumberTable
+
     if model not in ("logistic", "cox"):
         return table
+    if isinstance(table, NumberTable) and not table.words(wanted):
+        return table
+    from radgen.io.events import code_events
     from radgen.io.states import code_states
     from radgen.types import to_polars
 
-    frame = to_polars(table)
+    frame = code_events(to_polars(table), events, what=str(path))
     table, notes = code_states(frame, wanted or frame.columns, what=str(path))
     for note in notes:
         typer.echo(note)

@@ -9,11 +9,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from radgen.io import IdRule
 
-__all__ = ["CASE", "FIRST", "PATTERN", "respelt"]
+__all__ = ["CASE", "FIRST", "PATTERN", "respelt", "rule_of"]
 
 CASE = "Ids of samples: keep, upper or lower."
 FIRST = "Keep so many characters of ids (TCGA: 12)."
 PATTERN = "Regular expression; an id is its first group."
+
+
+def rule_of(given: Mapping[str, Any]) -> IdRule:
+    """Return the id rule that the options id_case, id_first and id_pattern declare.
+
+    Raises
+    ------
+    InputError
+        If the pattern is no regular expression, or the case unknown.
+    """
+    from radgen.io import IdRule
+
+    return IdRule(pattern=given["id_pattern"], first=given["id_first"], case=given["id_case"])
 
 
 def respelt(found: Any, rule: IdRule, *, what: str) -> Any:

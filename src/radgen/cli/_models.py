@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from radgen.cli._ids import rule_of
+
 if TYPE_CHECKING:
     import polars as pl
 
+    from radgen.io import IdRule
     from radgen.predict import AuditResult, FitProfile
     from radgen.study.models import ModelRun
 
@@ -32,7 +35,8 @@ def _parted(text: str) -> list[str]:
 
 def _outcome(given: Mapping[str, Any]) -> dict[str, Any]:
     names = ("positive", "negative", "event", "patient", "site", "one_site")
-    return {name: given[name] for name in names} | {"id_name": given["id_"]}
+    ids = {"id_name": given["id_"], "id_rule": rule_of(given)}
+    return {name: given[name] for name in names} | ids
 
 
 def evaluate(given: Mapping[str, Any]) -> None:
@@ -142,7 +146,7 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
     options["model"] = models[0] if len(models) == 1 else models
     options["fusion"] = _parted(given["fusion"])
     options["missing_blocks"] = "keep" if given["keep_missing"] else "drop"
-    options["order"] = column_of(given["outcomes"], given["order"], given["id_"])
+    options["order"] = column_of(given["outcomes"], given["order"], given["id_"], rule_of(given))
     for name in ("selection", "harmonise"):
         options[name] = None if given[name] == "none" else given[name]
     return options
@@ -156,21 +160,40 @@ def validate(given: Mapping[str, Any]) -> None:
     inputs = read_inputs(given["outcomes"], given["target"], predictors=False, **_outcome(given))
     options = {name: given[name] for name in ("claim", "horizon", "any_range")}
     run = validate_bundle(
-        given["bundle"], given["tables"], inputs, given["out"], id_name=given["id_"], **options
-    )
+        given["bundle"], given["tables"], inputs, given["out"], id_name=given["id_"],
+        id_rule=rule_of(given), **options,
+    )  # fmt: skip
     _show(run, "")
 
 
 def _show(run: ModelRun, bundle: str) -> None:
-    for line in (*run.notes, *run.result.findings()):
+    for line in (*run.notes, *_left_out(run.result), *run.result.findings()):
         typer.echo(line)
     if run.bundle is not None and bundle:
         typer.echo(f"{bundle}: {run.bundle}")
     typer.echo(f"Report: {run.report}")
 
 
+def _left_out(result: Any) -> list[str]:
+    """Return a line for each reason why samples were left out, with the first of them."""
+    from radgen._core.naming import counted
+    from radgen.errors import shown
+
+    reasons: dict[str, list[str]] = {}
+    for sample, reason in result.dropped.select("sample", "reason").iter_rows():
+        reasons.setdefault(reason, []).append(sample)
+    return [
+        f"{counted(len(samples), 'sample')} left out, {reason}: {shown(samples, 3)}."
+        for reason, samples in reasons.items()
+    ]
+
+
 def sites_of(
-    tables: list[Path], site: str | None, one_site: str | None, id_: str | None
+    tables: list[Path],
+    site: str | None,
+    one_site: str | None,
+    id_: str | None,
+    rule: IdRule | None = None,
 ) -> dict[str, str] | None:
     """Return the site of each sample: the one named, or of the first table with the column."""
     from radgen.errors import InputError
@@ -179,34 +202,40 @@ def sites_of(
     if one_site is not None:
         if site is not None:
             raise InputError("Give --site or --one-site, not both.")
-        return dict.fromkeys((item for path in tables for item in ids_of(path, id_)), one_site)
+        return dict.fromkeys(
+            (item for path in tables for item in ids_of(path, id_, rule)), one_site
+        )
     if site is None:
         return None
     for path in tables:
-        frame, _ = read_plain(path, id_name=id_)
+        frame, _ = read_plain(path, id_name=id_, id_rule=rule)
         if site in frame.columns:
             return {str(a): str(b) for a, b in frame.select("sample", site).iter_rows()}
     raise InputError(f"No table has a column {site!r}.")
 
 
-def column_of(path: Path, name: str | None, id_: str | None) -> dict[str, Any] | None:
+def column_of(
+    path: Path, name: str | None, id_: str | None, rule: IdRule | None = None
+) -> dict[str, Any] | None:
     """Return a column of a table by sample; None without a name."""
     from radgen.errors import InputError
     from radgen.predict.inputs import read_plain
 
     if name is None:
         return None
-    frame, _ = read_plain(path, id_name=id_)
+    frame, _ = read_plain(path, id_name=id_, id_rule=rule)
     if name not in frame.columns:
         raise InputError(f"{path}: no column {name!r}.")
     return dict(frame.select("sample", name).iter_rows())
 
 
-def ids_of(path: Path | None, id_: str | None) -> list[str]:
+def ids_of(path: Path | None, id_: str | None, rule: IdRule | None = None) -> list[str]:
     """Return the ids of a table; none without one."""
     from radgen.predict.inputs import read_plain
 
-    return [] if path is None else read_plain(path, id_name=id_)[0]["sample"].to_list()
+    if path is None:
+        return []
+    return read_plain(path, id_name=id_, id_rule=rule)[0]["sample"].to_list()
 
 
 def show_predictions(found: pl.DataFrame, notes: tuple[str, ...], out: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import CASE, FIRST, PATTERN
+
 __all__ = ["OPTIONS", "environments"]
 
 OPTIONS = {
@@ -35,6 +37,9 @@ def environments(
     negative: Annotated[str | None, typer.Option(help="Or: value that is negative.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("environments"),
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
+    id_case: Annotated[str, typer.Option(help=CASE)] = "keep",
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
+    id_pattern: Annotated[str, typer.Option(help=PATTERN)] = "",
     exclude: Annotated[str, typer.Option(help="Feature columns to leave out.")] = "",
     methods: Annotated[str, typer.Option(help=_METHODS)] = "nothing,ridge,lasso,invariant,anchor",
     candidates: Annotated[int, typer.Option(min=1, max=15, help="Features tested in sets.")] = 8,

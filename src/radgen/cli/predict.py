@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import CASE, FIRST, PATTERN, rule_of
+
 __all__ = ["OPTIONS", "predict"]
 
 OPTIONS = {
@@ -32,6 +34,9 @@ def predict(
     *,
     out: Annotated[Path, typer.Option(help="Predictions: .csv, .tsv or .parquet.")],
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
+    id_case: Annotated[str, typer.Option(help=CASE)] = "keep",
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
+    id_pattern: Annotated[str, typer.Option(help=PATTERN)] = "",
     site: Annotated[str | None, typer.Option(help="Column of the site (harmonised).")] = None,
     one_site: Annotated[str | None, typer.Option(help="Its name, where all are of one.")] = None,
     horizon: Annotated[float | None, typer.Option(help="Time of the risk (survival).")] = None,
@@ -39,12 +44,14 @@ def predict(
     any_range: Annotated[bool, typer.Option(help="Score samples out of range too.")] = False,
 ) -> None:
     """Predict an outcome of new samples with a frozen model; nothing is refitted."""
+    rule = rule_of(locals())
     from radgen.cli import _models
     from radgen.study.models import apply_bundle, write_predictions
 
-    sites = _models.sites_of(tables, site, one_site, id_)
+    sites = _models.sites_of(tables, site, one_site, id_, rule)
     options = {
         "id_name": id_,
+        "id_rule": rule,
         "sites": sites,
         "horizon": horizon,
         "any_range": any_range,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import CASE, FIRST, PATTERN
+
 __all__ = ["OPTIONS", "validate"]
 
 OPTIONS = {
@@ -41,6 +43,9 @@ def validate(
     out: Annotated[Path, typer.Option(help="Folder for report and tables.")] = Path("validation"),
     claim: Annotated[str, typer.Option(help=_CLAIM)] = "external",
     id_: Annotated[str | None, typer.Option("--id", help="Column of sample ids.")] = None,
+    id_case: Annotated[str, typer.Option(help=CASE)] = "keep",
+    id_first: Annotated[int, typer.Option(help=FIRST)] = 0,
+    id_pattern: Annotated[str, typer.Option(help=PATTERN)] = "",
     patient: Annotated[str | None, typer.Option(help="Column of the patient.")] = None,
     site: Annotated[str | None, typer.Option(help="Column of the site.")] = None,
     one_site: Annotated[str | None, typer.Option(help=_ONE)] = None,

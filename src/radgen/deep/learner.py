@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from sklearn.base import clone
 from radgen.deep.cells import BagOfCells
 from radgen.deep.images import ImageNetwork
 from radgen.errors import InputError
-from radgen.predict.learners import Fitted, Learner, Part, RidgeLearner
+from radgen.predict.learners import Fitted, Learner, Part, RidgeLearner, fit_within
 
 __all__ = ["CellLearner", "NetworkLearner", "bag_of_cells", "slice_network"]
 
@@ -191,22 +191,20 @@ class CellLearner:
     ) -> list[Fitted]:
         """Return the fits of the settings `which`; a codebook for each number of words."""
         order, shape = _array_first(self.parts, widths or (x.shape[1],))
-        n_cells, n = int(np.prod(shape)), len(self.inner.settings)
-        found: dict[int, Fitted] = {}
-        for number in np.unique(which // n):
-            own = which[which // n == number]
+        n_cells = int(np.prod(shape))
+
+        def prepared(number: int) -> tuple[FloatArray, Callable[[Fitted], Fitted]]:
             book = BagOfCells(
-                WORDS[int(number)], values="root", shape=shape, random_state=seed % 2**31
+                WORDS[number], values="root", shape=shape, random_state=seed % 2**31
             ).fit(x[:, order[:n_cells]])
             root = book.transform(x[:, order[:n_cells]])
             centred = root - root.mean(axis=0)
             largest = float(np.linalg.norm(centred, 2) / np.sqrt(len(x))) or 1.0
             scale = root.mean(axis=0), np.full(root.shape[1], largest)
             columns = _histograms(book, x[:, order], n_cells, scale)
-            fits = self.inner.fit(columns, y, own % n, seed)
-            for k, fit in zip(own.tolist(), fits, strict=True):
-                found[k] = CellFit(book, scale, fit, order, n_cells)
-        return [found[k] for k in which.tolist()]
+            return columns, lambda fit: CellFit(book, scale, fit, order, n_cells)
+
+        return fit_within(self.inner, y, which, seed, prepared)
 
 
 class _Cells:

@@ -48,6 +48,7 @@ _HOMES = {
     "read_plain": "plain",
     "read_records": "plain",
     "read_sample_arrays": "sample_arrays",
+    "read_scan": "scan_tables",
     "read_segments": "segments",
     "read_series": "series",
     "read_series_matrix": "geo",

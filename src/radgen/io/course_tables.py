@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
 
 from radgen._core.naming import counted, did_you_mean
-from radgen.errors import FormatError, shown
+from radgen.errors import FormatError, InputError, shown
+from radgen.io.moments import day_numbers
 from radgen.io.tables import BLANKS, read_table, to_numbers
 
 __all__ = ["CourseTable", "read_baselines", "read_course"]
@@ -32,7 +32,6 @@ _END_DATES = ("end date", "stop date")
 _WHAT = ("measure", "marker", "clone", "variant", "mutation", "gene", "lesion", "tracer")
 _DRUGS = ("treatment", "drug", "therapy", "regimen")
 _EVENTS = ("event", "response", "overall")
-_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S")
 _PLAIN = ("value", "measurement")
 _NOT_MEASURES = ("visit", "visit number", "visitnum", "timepoint")
 
@@ -229,13 +228,16 @@ def _times(
 ) -> list[float | None]:
     """Return days; the message about dates names rows alone, for a date may identify somebody."""
     assert name is not None
-    out: list[float | None] = []
-    odd = []
-    for row, text in enumerate(_texts(raw[name]), 1):
-        value = (_day_number(text) if dated else _number(text)) if text else None
-        if value is None and (text or need):
-            odd.append(f"row {row}" if dated or not text else f"row {row}: {text!r}")
-        out.append(value)
+    texts = _texts(raw[name])
+    try:
+        out = day_numbers(texts)[0] if dated else [_number(t) if t else None for t in texts]
+    except InputError as error:
+        raise FormatError(f"Times of {name!r}: {error}", path=place) from None
+    odd = [
+        f"row {row}" if dated or not text else f"row {row}: {text!r}"
+        for row, (text, value) in enumerate(zip(texts, out, strict=True), 1)
+        if value is None and (text or need)
+    ]
     if odd:
         form = "Write dates as 2024-05-31." if dated else "Write days from baseline."
         raise FormatError(
@@ -247,17 +249,5 @@ def _times(
 def _number(text: str) -> float | None:
     try:
         return float(text)
-    except ValueError:
-        return None
-
-
-def _day_number(text: str) -> float | None:
-    for form in _FORMATS:
-        try:
-            return float(datetime.strptime(text, form).toordinal())
-        except ValueError:
-            continue
-    try:
-        return float(date.fromisoformat(text[:10]).toordinal())
     except ValueError:
         return None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from radgen._core.naming import counted, did_you_mean
 from radgen.errors import FormatError, InputError, shown
+from radgen.io.lesion_cells import is_node_site, plain_sizes, plain_visits
+from radgen.io.moments import day_numbers
 from radgen.io.tables import BLANKS, read_table
 
 __all__ = ["read_lesion_labels", "read_lesion_scans", "read_lesions", "read_sdtm_lesions"]
@@ -22,6 +24,7 @@ _HEADERS = {
     "day": ("day", "days", "study day", "trdy"),
     "date": ("date", "scan date", "trdtc"),
     "node": ("node", "lymph node", "nodal"),
+    "site": ("site", "location", "organ", "anatomic site", "body site", "trloc", "tuloc"),
     "diameter_mm": ("diameter_mm", "diameter (mm)", "diameter mm", "diameter", "size_mm",
                     "size (mm)", "longest diameter (mm)"),
     "state": ("state", "status", "tumour state", "tumor state"),
@@ -77,6 +80,7 @@ _WORDS = {
     },
 }  # fmt: skip
 _TOO_SMALL_MM = 5.0
+_PARTIAL = re.compile(r"\d{4}(-\d{1,2})?|\d{4}---?\d{1,2}|-[\d-]*")
 _ORDER = ("sample", "lesion", "role", "visit", "day", "node", "diameter_mm", "state")
 
 
@@ -86,10 +90,11 @@ def read_lesions(path: str | Path) -> pl.DataFrame:
     Parameters
     ----------
     path : str or Path
-        Columns for patient, lesion, role (target, non-target, new), visit (a number), and diameter
-        in mm or state (absent, present, progression, equivocal, not evaluable, too small to
-        measure); also day from baseline or date (2024-05-31), and node (yes, no). Diameters of
-        lymph nodes are short axes.
+        Columns for patient, lesion, role (target, non-target, new), visit (a number, "baseline",
+        "week 8"), and diameter in mm or state (absent, present, progression, equivocal, not
+        evaluable, too small to measure; it may stand in the cell of the diameter); also day from
+        baseline or date (2024-05-31, 31.05.2024), and node (yes, no) or site (a lymph node by its
+        name). Diameters of lymph nodes are short axes.
 
     Returns
     -------
@@ -163,7 +168,20 @@ def _read(place: Path, need: Sequence[str]) -> tuple[dict[str, list[str]], set[s
         key: _texts(raw, name) if name is not None else [""] * raw.height
         for key, name in found.items()
     }
+    _tidy(texts, node_told=found["node"] is not None)
     return texts, {key for key, name in found.items() if name is not None}
+
+
+def _tidy(texts: dict[str, list[str]], *, node_told: bool) -> None:
+    """Bring visits, sizes, words among sizes, and sites that are lymph nodes to one form."""
+    texts["visit"] = plain_visits(texts["visit"])
+    for key in ("diameter_mm", *_SIZES):
+        texts[key] = plain_sizes(texts[key])
+    for k, cell in enumerate(texts["diameter_mm"]):
+        if cell.casefold() in _STATES and not texts["state"][k]:
+            texts["state"][k], texts["diameter_mm"][k] = cell, ""
+    if not node_told:
+        texts["node"] = ["yes" if is_node_site(text) else "" for text in texts["site"]]
 
 
 def read_lesion_scans(path: str | Path) -> pl.DataFrame:
@@ -190,7 +208,7 @@ def read_lesion_scans(path: str | Path) -> pl.DataFrame:
     texts, _ = _read(place, ("sample", "visit", "mask"))
     frame = _plain(texts, ("sample", "visit", "mask", "day", "image"), place)
     if frame["day"].null_count() == frame.height:
-        frame = _days(frame, texts["date"])
+        frame = _days(frame, _dates(texts["date"], place))
     return frame
 
 
@@ -308,21 +326,31 @@ def _lesions(texts: dict[str, list[str]], path: Path, sizes: Sequence[str] = ())
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     if frame["day"].null_count() < frame.height:
         return frame
-    return _days(frame, texts["date"])
+    return _days(frame, _dates(texts["date"], path))
 
 
-def _days(frame: pl.DataFrame, dates: Sequence[str]) -> pl.DataFrame:
-    """Return the days from the first dated visit of each sample; partial dates are unknown."""
-    parsed = []
-    for cell in dates:
-        try:
-            parsed.append(date.fromisoformat(cell[:10]))
-        except ValueError:
-            parsed.append(None)
-    dated = frame.with_columns(pl.Series("_date", parsed, dtype=pl.Date))
-    first = pl.col("_date").filter(pl.col("visit") == pl.col("visit").min()).first()
-    day = (pl.col("_date") - first.over("sample")).dt.total_days().cast(pl.Float64)
-    return dated.with_columns(day.alias("day")).drop("_date")
+def _dates(cells: Sequence[str], path: Path) -> list[float | None]:
+    """Return day numbers; partial dates (CDISC: 2024-05) are unknown."""
+    whole = ["" if _PARTIAL.fullmatch(cell) else cell for cell in cells]
+    try:
+        days, wrong = day_numbers(whole)
+    except InputError as error:
+        raise FormatError(f"Dates of visits: {error}", path=path) from None
+    if wrong:
+        rows = shown(f"row {k + 1}" for k in wrong)
+        raise FormatError(
+            f"{counted(len(wrong), 'date')} of visits cannot be read: {rows}. Write 2024-05-31, "
+            "or leave the cell empty.",
+            path=path,
+        )
+    return days
+
+
+def _days(frame: pl.DataFrame, dates: Sequence[float | None]) -> pl.DataFrame:
+    """Return the days from the first dated visit of each sample."""
+    dated = frame.with_columns(pl.Series("_date", dates, dtype=pl.Float64))
+    first = pl.col("_date").sort_by("visit").drop_nulls().first()
+    return dated.with_columns((pl.col("_date") - first.over("sample")).alias("day")).drop("_date")
 
 
 def read_sdtm_lesions(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from radgen.errors import InputError
 from radgen.plot import style
-from radgen.plot.images import _Gridded
+from radgen.plot.slices import Gridded
 
 __all__ = ["stat_map", "surface_map"]
 
@@ -18,9 +18,9 @@ _AXES = {"axial": 0, "coronal": 1, "sagittal": 2}
 
 
 def stat_map(
-    values: _Gridded,
+    values: Gridded,
     *,
-    background: _Gridded | None = None,
+    background: Gridded | None = None,
     plane: str = "axial",
     n_slices: int = 8,
     threshold: float = 0.0,
@@ -130,7 +130,7 @@ def _under(ax: Any, picture: NDArray[np.float64], extent: Any, *, outline: bool)
 
 
 def _captions(
-    ax: Any, values: _Gridded, plane: str, at: NDArray[np.int64], size: tuple[float, float]
+    ax: Any, values: Gridded, plane: str, at: NDArray[np.int64], size: tuple[float, float]
 ) -> None:
     """Write the position of each slice (RAS millimetres), and which side is which."""
     width, height = size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -17,20 +18,24 @@ _MOST_PATIENTS = 60
 _MARKS = "o^sDvPX*"
 
 
-def patient_course(frame: pl.DataFrame, *, ax: Any = None) -> Any:
+def patient_course(frame: pl.DataFrame, *, treatments: Sequence[str] = (), ax: Any = None) -> Any:
     """Draw the course of one patient, a panel a source of measurements, and return the Axes.
 
     Parameters
     ----------
     frame : polars.DataFrame
         ``day, end_day, kind, what, value, source`` of one patient.
+    treatments : sequence of str
+        Those of the whole cohort, in the order of their colours (`treatment_names`); empty = this
+        patient's alone.
     ax : matplotlib.axes.Axes or None
         Where to draw; None = a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes around the panels. Treatments are bars on top, events dashed lines through all.
+        The Axes around the panels. Treatments are bars on top, events dashed lines through all,
+        responses in their colours.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def patient_course(frame: pl.DataFrame, *, ax: Any = None) -> Any:
         top -= share + 0.25 / total
     rest = list(panels)
     if n_drugs:
-        _drugs(rest.pop(0), treated, span)
+        _drugs(rest.pop(0), treated, span, [*treatments] or treatment_names(frame))
     for panel, source in zip(rest, sources, strict=False):
         part = measured.filter(pl.col("source") == source)
         names = part["what"].unique(maintain_order=True).sort().to_list()
@@ -70,29 +75,53 @@ def patient_course(frame: pl.DataFrame, *, ax: Any = None) -> Any:
             labels[-1] += f" (+{len(names) - _MOST_LINES} not drawn)"
         style.legend(panel, handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5))
         style.dress(panel, ylabel=style.safe(source, 18), grid="y")
+    inks = _inks(events)
     for k, panel in enumerate(panels):
         panel.set_xlim(*span)
-        for day in events["day"].unique():
-            panel.axvline(day, color=style.MUTED, linewidth=0.8, linestyle="--")
+        for day, ink in inks.items():
+            panel.axvline(day, color=ink or style.MUTED, linewidth=0.8, linestyle="--")
         if k < len(panels) - 1:
             panel.tick_params(labelbottom=False)
     for day, part in events.sort("day", "what").group_by("day", maintain_order=True):
         text = ", ".join(part["what"].unique(maintain_order=True))
         panels[0].annotate(style.safe(text, 14), (day[0], 1.0),
                            xycoords=panels[0].get_xaxis_transform(), fontsize=7, rotation=40,
-                           color=style.INK, ha="left", va="bottom", parse_math=False)  # fmt: skip
+                           color=inks[day[0]] or style.INK, ha="left", va="bottom",
+                           parse_math=False)  # fmt: skip
     style.dress(panels[-1], xlabel="Days from baseline",
                 ylabel=panels[-1].get_ylabel(), grid="y")  # fmt: skip
     return ax
 
 
-def _drugs(panel: Any, treated: pl.DataFrame, span: tuple[float, float]) -> None:
+def treatment_names(frame: pl.DataFrame) -> list[str]:
+    """Return the treatments of a cohort in the order of their colours.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        ``kind, what`` of all patients.
+    """
+    names: list[str] = frame.filter(pl.col("kind") == "treatment")["what"].unique().sort().to_list()
+    return names
+
+
+def _inks(events: pl.DataFrame) -> dict[float, str]:
+    """Return the colour of each day with events, "" where none of them is a response."""
+    return {
+        row["day"]: next((style.RESPONSES[w] for w in row["what"] if w in style.RESPONSES), "")
+        for row in events.group_by("day", maintain_order=True).agg("what").iter_rows(named=True)
+    }
+
+
+def _drugs(
+    panel: Any, treated: pl.DataFrame, span: tuple[float, float], order: Sequence[str]
+) -> None:
     names = treated["what"].unique(maintain_order=True).to_list()
     for row in treated.iter_rows(named=True):
         place = names.index(row["what"])
         stop = span[1] if row["end_day"] is None else row["end_day"]
         panel.barh(place, max(stop - row["day"], 0.004 * (span[1] - span[0])), left=row["day"],
-                   height=0.62, color=style.colour(place),
+                   height=0.62, color=style.colour(order.index(row["what"])),
                    hatch="//" if row["end_day"] is None else None,
                    edgecolor=style.PAPER, linewidth=0)  # fmt: skip
     panel.set_yticks(range(len(names)))
@@ -123,7 +152,7 @@ def swimmer(frame: pl.DataFrame, *, ax: Any = None) -> Any:
     -------
     matplotlib.axes.Axes
         The Axes drawn on; the longest followed are on top, at most 60 of them. An arrow ends a
-        treatment that goes on.
+        treatment that goes on. Responses are marked in their colours.
 
     Raises
     ------
@@ -146,7 +175,7 @@ def swimmer(frame: pl.DataFrame, *, ax: Any = None) -> Any:
                 color=style.MUTED, alpha=0.18, linewidth=0)  # fmt: skip
     part = frame.filter(pl.col("sample").is_in(list(place)))
     drugs = part.filter(pl.col("kind") == "treatment")
-    names = drugs["what"].unique().sort().to_list()
+    names = treatment_names(frame)
     end_of = dict(shown.select("sample", "last").iter_rows())
     for row in drugs.iter_rows(named=True):
         stop = end_of[row["sample"]] if row["end_day"] is None else row["end_day"]
@@ -159,11 +188,15 @@ def swimmer(frame: pl.DataFrame, *, ax: Any = None) -> Any:
     kinds = events["what"].unique().sort().to_list()
     for k, kind in enumerate(kinds[: len(_MARKS)]):
         own = events.filter(pl.col("what") == kind)
-        ax.scatter(own["day"].to_list(), [place[s] for s in own["sample"]], s=26, zorder=4,
-                   marker=_MARKS[k], color=style.INK if k % 2 == 0 else style.PAPER,
-                   edgecolors=style.INK, linewidths=0.8, label=style.safe(kind, 18))  # fmt: skip
+        plain = style.INK if k % 2 == 0 else style.PAPER
+        ink = style.RESPONSES.get(kind)
+        ax.scatter(own["day"].to_list(), [place[s] for s in own["sample"]], zorder=4,
+                   s=40 if ink else 26, marker=_MARKS[k], color=ink or plain, linewidths=0.9,
+                   edgecolors=style.PAPER if ink else style.INK,
+                   label=style.safe(kind, 18))  # fmt: skip
     handles, labels = ax.get_legend_handles_labels()
-    for k, name in enumerate(names[:8]):
+    drawn = set(drugs["what"])
+    for k, name in [(k, name) for k, name in enumerate(names) if name in drawn][:8]:
         handles.append(ax.barh([-9], [0], color=style.colour(k))[0])
         labels.append(style.safe(name, 18))
     ax.set_yticks(range(len(place)))

@@ -1,11 +1,11 @@
-"""Pictures of scans: slices with contours, feature maps, histograms, co-occurrence matrices."""
+"""Pictures of scans: slices with contours, and voxel maps over them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from radgen._core.files import atomic_path
 from radgen._core.naming import require_choice
 from radgen.errors import GeometryError, InputError
+from radgen.plot import style
+from radgen.plot.slices import AXIS, COLOURS, Gridded, Plane, draw_slice, slice_of, white_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,38 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "contact_sheet",
     "feature_map",
-    "glcm_heatmap",
-    "intensity_histogram",
     "montage",
     "write_overlay",
 ]
 
-Plane = Literal["axial", "coronal", "sagittal"]
-
-COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#F0E442", "#D55E00", "#0072B2")
-"""Okabe and Ito's palette, told apart by colour-blind readers too."""
-
-_AXIS = {"axial": 0, "coronal": 1, "sagittal": 2}
-_LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))
-
-
-class _Grid(Protocol):
-    @property
-    def spacing_mm(self) -> tuple[float, float, float]: ...
-    @property
-    def direction(self) -> NDArray[np.float64]: ...
-
-
-class _Gridded(Protocol):
-    @property
-    def array(self) -> NDArray[Any]: ...
-    @property
-    def geometry(self) -> _Grid: ...
-
 
 def montage(
-    image: _Gridded,
-    masks: Mapping[str, _Gridded] | Sequence[_Gridded] = (),
+    image: Gridded,
+    masks: Mapping[str, Gridded] | Sequence[Gridded] = (),
     *,
     planes: Sequence[Plane] = ("axial", "coronal", "sagittal"),
     n_slices: int = 1,
@@ -101,7 +79,7 @@ def montage(
 
     regions = _regions(image, masks)
     for plane in planes:
-        require_choice(plane, _AXIS, what="plane")
+        require_choice(plane, AXIS, what="plane")
     union = _union(image.array.shape, regions)
     box = _shown(union, image.geometry.spacing_mm, margin_mm)
     low, high = window if window is not None else _window(image.array[box])
@@ -113,12 +91,12 @@ def montage(
     )
     axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
     for row, plane in enumerate(planes):
-        for column, at in enumerate(_chosen(union, box, _AXIS[plane], n_slices)):
+        for column, at in enumerate(_chosen(union, box, AXIS[plane], n_slices)):
             ax = axes[row, column] if n_slices > 1 else axes[0, row]
-            _panel(ax, image, regions, plane=plane, at=at, box=box, window=(low, high))
-    _key(figure, axes[0, 0], list(regions))
+            draw_slice(ax, image, regions, plane=plane, at=at, box=box, window=(low, high))
+    _key(figure, list(regions))
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(style.safe(title), fontsize=10, parse_math=False)
     return figure
 
 
@@ -158,7 +136,7 @@ def contact_sheet(pictures: Sequence[NDArray[Any]], *, columns: int = 2) -> Figu
 
 
 def feature_map(
-    image: _Gridded,
+    image: Gridded,
     values: NDArray[Any],
     *,
     plane: Plane = "axial",
@@ -211,7 +189,7 @@ def feature_map(
     InputError
         If the map holds no finite value, or the plane is unknown.
     """
-    require_choice(plane, _AXIS, what="plane")
+    require_choice(plane, AXIS, what="plane")
     if values.shape != image.array.shape:
         raise GeometryError(
             f"The map has shape {values.shape}, the scan {image.array.shape}.",
@@ -221,13 +199,13 @@ def feature_map(
     known = np.isfinite(values)
     if not known.any():
         raise InputError("The map holds no finite value.")
-    axes = _axes(ax, (4.2, 3.6))
+    axes = white_axes(ax, (4.2, 3.6))
     box = _shown(known, image.geometry.spacing_mm, margin_mm)
     grey = window if window is not None else _window(image.array[box])
-    where = at if at is not None else _telling(values, known, box, _AXIS[plane])
-    _panel(axes, image, {}, plane=plane, at=where, box=box, window=grey)
+    where = at if at is not None else _telling(values, known, box, AXIS[plane])
+    draw_slice(axes, image, {}, plane=plane, at=where, box=box, window=grey)
     low, high = limits if limits is not None else np.percentile(values[known], (1, 99))
-    picture, extent = _slice(values, plane, where, box, image.geometry.spacing_mm)
+    picture, extent = slice_of(values, plane, where, box, image.geometry.spacing_mm)
     drawn = axes.imshow(
         np.ma.masked_invalid(picture),
         cmap=cmap,
@@ -238,7 +216,7 @@ def feature_map(
         interpolation="nearest",
     )
     bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.03)
-    bar.set_label(label, fontsize=8)
+    bar.set_label(style.safe(label), fontsize=8, parse_math=False)
     bar.ax.tick_params(labelsize=7)
     return axes
 
@@ -256,7 +234,7 @@ def _telling(
 
 
 def write_overlay(
-    image: _Gridded,
+    image: Gridded,
     values: NDArray[Any],
     beside: Path,
     *,
@@ -291,135 +269,8 @@ def write_overlay(
     return target
 
 
-def intensity_histogram(
-    values: NDArray[Any],
-    *,
-    edges: NDArray[np.float64] | None = None,
-    n_bins: int = 64,
-    label: str = "Intensity",
-    ax: Axes | None = None,
-) -> Axes:
-    """Return a histogram of a region's intensities with the bins of its grey levels.
-
-    Parameters
-    ----------
-    values : ndarray (…)
-        Intensities; NaN is left out.
-    edges : ndarray of float (n_levels + 1,) or None
-        Edges of the grey levels (``Discretised.edges``); None makes `n_bins` equal bins.
-    n_bins : int
-        Number of bins where no edges are given.
-    label : str
-        Name and unit of the intensities.
-    ax : matplotlib.axes.Axes or None
-        Where to draw; None makes a figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on; dashed lines are the 10th, 50th and 90th percentile.
-
-    Raises
-    ------
-    InputError
-        If there is no finite value.
-    """
-    finite = np.asarray(values, dtype=np.float64).ravel()
-    finite = finite[np.isfinite(finite)]
-    if finite.size == 0:
-        raise InputError("There is no finite value to draw a histogram of.")
-    axes = _axes(ax, (4.2, 2.8))
-    bins = np.asarray(edges) if edges is not None else np.linspace(*_range(finite), n_bins + 1)
-    counts, _ = np.histogram(finite, bins)
-    axes.stairs(counts, bins, fill=True, color=COLOURS[1], alpha=0.85)
-    if len(bins) <= 129:
-        axes.vlines(bins, 0, np.append(counts, 0), color="white", linewidth=0.4)
-    top = max(int(counts.max()), 1)
-    # The median's label stands above the others: in a skewed region they lie close together.
-    for share, side, height in ((10, "right", 1.02), (50, "center", 1.1), (90, "left", 1.02)):
-        at = float(np.percentile(finite, share))
-        axes.vlines(at, 0, top * height, color="#333333", linewidth=0.8, linestyle="--")
-        axes.annotate(
-            f"P{share}", (at, top * height), ha=side, va="bottom", fontsize=7, color="#333333"
-        )
-    axes.set_ylim(0, top * 1.2)
-    axes.set_xlabel(label, fontsize=8)
-    axes.set_ylabel("Voxels", fontsize=8)
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
-def glcm_heatmap(
-    matrix: NDArray[Any],
-    *,
-    log: bool = True,
-    title: str = "",
-    cmap: str = "magma",
-    ax: Axes | None = None,
-) -> Axes:
-    """Return a picture of a grey level co-occurrence matrix.
-
-    Parameters
-    ----------
-    matrix : ndarray (n_levels, n_levels)
-        Counts or probabilities, not negative.
-    log : bool
-        Whether colours follow the logarithm; cells never seen stay blank.
-    title : str
-        Above the picture.
-    cmap : str
-        Name of a matplotlib colour map.
-    ax : matplotlib.axes.Axes or None
-        Where to draw; None makes a figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on; level 1 is at the lower left.
-
-    Raises
-    ------
-    InputError
-        If the matrix is not square, or holds negative values or none above zero.
-    """
-    from matplotlib.colors import LogNorm, Normalize
-
-    cells = np.asarray(matrix, dtype=np.float64)
-    if cells.ndim != 2 or cells.shape[0] != cells.shape[1]:
-        raise InputError(f"A co-occurrence matrix is square, not {cells.shape}.")
-    if not (cells >= 0).all() or not (cells > 0).any():
-        raise InputError("A co-occurrence matrix holds counts, none negative and some above zero.")
-    axes = _axes(ax, (4.2, 3.6))
-    size = len(cells)
-    seen = np.ma.masked_equal(cells, 0.0)
-    low, high = float(seen.min()), float(seen.max())
-    norm = LogNorm(low, high) if log and high > low else Normalize(0.0, high)
-    drawn = axes.imshow(
-        seen, origin="lower", norm=norm, cmap=cmap, extent=(0.5, size + 0.5, 0.5, size + 0.5)
-    )
-    axes.set_facecolor("#f2f2f2")
-    axes.set_xlabel("Grey level of the neighbour", fontsize=8)
-    axes.set_ylabel("Grey level of the voxel", fontsize=8)
-    axes.tick_params(labelsize=7)
-    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.03)
-    bar.set_label("Probability" if cells.sum() < 1.5 else "Count", fontsize=8)
-    bar.ax.tick_params(labelsize=7)
-    if title:
-        axes.set_title(title, fontsize=9)
-    return axes
-
-
-def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    if ax is not None:
-        return ax
-    from matplotlib.figure import Figure as NewFigure
-
-    return NewFigure(figsize=size, layout="constrained").subplots()
-
-
 def _regions(
-    image: _Gridded, masks: Mapping[str, _Gridded] | Sequence[_Gridded]
+    image: Gridded, masks: Mapping[str, Gridded] | Sequence[Gridded]
 ) -> dict[str, NDArray[np.bool_]]:
     if image.array.ndim != 3:
         raise InputError("A montage shows a single volume (z, y, x), not a series.")
@@ -471,11 +322,6 @@ def _window(values: NDArray[Any]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _range(values: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
 def _chosen(
     inside: NDArray[np.bool_], box: tuple[slice, slice, slice], axis: int, count: int
 ) -> list[int]:
@@ -497,7 +343,7 @@ def _spread(where: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 
 def _widths(
-    image: _Gridded, box: tuple[slice, slice, slice], planes: Sequence[Plane], n_slices: int
+    image: Gridded, box: tuple[slice, slice, slice], planes: Sequence[Plane], n_slices: int
 ) -> list[float]:
     sides = [
         (part.stop - part.start) * step
@@ -508,92 +354,7 @@ def _widths(
     return [max(ratios)] * n_slices if n_slices > 1 else ratios
 
 
-def _slice(
-    array: NDArray[Any],
-    plane: Plane,
-    at: int,
-    box: tuple[slice, slice, slice],
-    spacing: tuple[float, float, float],
-) -> tuple[NDArray[Any], tuple[float, float, float, float]]:
-    """Return a slice, top row first, and its extent in millimetres."""
-    axis = _AXIS[plane]
-    rows, columns = (other for other in range(3) if other != axis)
-    index: list[Any] = list(box)
-    index[axis] = at
-    picture = array[tuple(index)]
-    if plane != "axial":
-        picture = picture[::-1]
-    height, width = picture.shape[0] * spacing[rows], picture.shape[1] * spacing[columns]
-    return picture, (0.0, width, height, 0.0)
-
-
-def _panel(
-    ax: Axes,
-    image: _Gridded,
-    regions: Mapping[str, NDArray[np.bool_]],
-    *,
-    plane: Plane,
-    at: int,
-    box: tuple[slice, slice, slice],
-    window: tuple[float, float],
-) -> None:
-    spacing = image.geometry.spacing_mm
-    picture, extent = _slice(image.array, plane, at, box, spacing)
-    ax.imshow(
-        picture, cmap="gray", vmin=window[0], vmax=window[1], extent=extent, interpolation="nearest"
-    )
-    ax.set_facecolor("black")
-    width, height = extent[1], extent[2]
-    for number, mask in enumerate(regions.values()):
-        inside, _ = _slice(mask, plane, at, box, spacing)
-        if inside.any():
-            _outline(ax, inside, (width, height), COLOURS[number % len(COLOURS)])
-    ax.set_xlim(0, width)
-    ax.set_ylim(height, 0)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.set_title(f"{plane} {at + 1}/{image.array.shape[_AXIS[plane]]}", fontsize=8, pad=3)
-    _directions(ax, image.geometry, plane)
-    if width > 45:
-        ax.plot([5, 25], [height - 5, height - 5], color="white", linewidth=2, clip_on=True)
-        ax.text(15, height - 7, "20 mm", color="white", fontsize=6, ha="center", va="bottom")
-
-
-def _outline(ax: Axes, inside: NDArray[np.bool_], size: tuple[float, float], colour: str) -> None:
-    """Draw the border between voxels inside and outside: exactly what the mask says."""
-    from matplotlib.collections import LineCollection
-
-    wide = np.pad(inside, 1)
-    high, across = size[1] / inside.shape[0], size[0] / inside.shape[1]
-    level = np.argwhere(wide[1:, 1:-1] != wide[:-1, 1:-1])
-    upright = np.argwhere(wide[1:-1, 1:] != wide[1:-1, :-1])
-    lines = [[(c * across, r * high), ((c + 1) * across, r * high)] for r, c in level]
-    lines += [[(c * across, r * high), (c * across, (r + 1) * high)] for r, c in upright]
-    ax.add_collection(LineCollection(lines, colors=colour, linewidths=1.1, capstyle="projecting"))
-
-
-def _directions(ax: Axes, geometry: Any, plane: Plane) -> None:
-    """Write at the borders which way the patient lies."""
-    # voxel axes x, y, z -> the anatomical axis each follows most
-    direction = np.asarray(geometry.direction)
-    along = {}
-    for voxel in range(3):
-        world = int(np.abs(direction[:, voxel]).argmax())
-        pair = _LETTERS[world]
-        along[2 - voxel] = pair if direction[world, voxel] > 0 else pair[::-1]
-    rows, columns = (other for other in range(3) if other != _AXIS[plane])
-    left, right = along[columns]
-    top, bottom = along[rows] if plane == "axial" else along[rows][::-1]
-    style: dict[str, Any] = {
-        "transform": ax.transAxes, "fontsize": 7, "color": "#ffffff", "alpha": 0.9,
-    }  # fmt: skip
-    ax.text(0.02, 0.5, left, ha="left", va="center", **style)
-    ax.text(0.98, 0.5, right, ha="right", va="center", **style)
-    ax.text(0.5, 0.98, top, ha="center", va="top", **style)
-    ax.text(0.5, 0.02, bottom, ha="center", va="bottom", **style)
-
-
-def _key(figure: Figure, ax: Axes, names: Sequence[str]) -> None:
+def _key(figure: Figure, names: Sequence[str]) -> None:
     """Write the names of the regions below the panels."""
     if not names:
         return
@@ -603,7 +364,4 @@ def _key(figure: Figure, ax: Axes, names: Sequence[str]) -> None:
         Line2D([], [], color=COLOURS[number % len(COLOURS)], linewidth=1.5)
         for number in range(len(names))
     ]
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=8,
-        frameon=False,
-    )  # fmt: skip
+    style.legend(figure, handles, names, loc="outside lower center", ncols=min(4, len(names)))

@@ -343,10 +343,6 @@ def _unit_square(ax: Any) -> Any:
     return ax
 
 
-_RESPONSES = {"CR": 2, "PR": 0, "MR": 3, "SD": 7, "Non-CR/Non-PD": 6, "PD": 1, "NE": 5}
-"""Best responses in their order, and the colour of each."""
-
-
 def waterfall(
     change: ArrayLike,
     groups: Sequence[str],
@@ -385,11 +381,11 @@ def waterfall(
         raise InputError("No patient has a change to draw.")
     ax = ax or style.axes(6.4, 3.6)
     order = np.argsort(-values, kind="stable")
-    names = [name for name in _RESPONSES if name in groups]
+    names = [name for name in style.RESPONSES if name in groups]
     names += sorted(set(groups) - set(names))
     for k, name in enumerate(names):
         at = np.flatnonzero([groups[i] == name for i in order])
-        colour = style.PALETTE[_RESPONSES.get(name, k) % len(style.PALETTE)]
+        colour = style.RESPONSES.get(name, style.colour(k))
         heights = 100 * np.maximum(np.abs(values[order[at]]), 0.004) * np.sign(values[order[at]])
         heights = np.where(heights == 0, 0.4, heights)
         ax.bar(at, heights, width=0.85 if len(values) < 120 else 1.0, color=colour,

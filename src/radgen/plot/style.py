@@ -14,6 +14,7 @@ __all__ = [
     "MUTED",
     "PALETTE",
     "PAPER",
+    "RESPONSES",
     "SEQUENTIAL",
     "axes",
     "colour",
@@ -36,6 +37,11 @@ ACCENT = "#c8501b"
 """What the eye shall find first: thresholds passed, the named points."""
 PALETTE = ("#0b6fb8", "#d9730d", "#1a9370", "#b4508f", "#7a68c4", "#8a6d1d", "#3aa0c9", "#7d8894")
 """Eight colours that stay apart with the common forms of colour blindness, on light and dark."""
+RESPONSES = {
+    "CR": PALETTE[2], "PR": PALETTE[0], "MR": PALETTE[3], "SD": PALETTE[7],
+    "Non-CR/Non-PD": PALETTE[6], "PD": PALETTE[1], "NE": PALETTE[5],
+}  # fmt: skip
+"""Responses of a tumour, best first, and their colours in every picture."""
 DIVERGING = "RdBu_r"
 """Colour map of signed values, white = 0."""
 SEQUENTIAL = "viridis"

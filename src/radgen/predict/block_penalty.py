@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radgen.predict.learners import Fitted, Learner, LinearFit, Part
+from radgen.predict.learners import Fitted, Learner, LinearFit, Part, fit_within
 
 __all__ = ["WEIGHTS", "BlockLearner"]
 
@@ -84,13 +84,14 @@ class BlockLearner:
         widths: Sequence[int] = (),
     ) -> list[Fitted]:
         """Return the fits of the settings `which`; a path for each set of factors."""
-        n = len(self.inner.settings)
-        found: dict[int, Fitted] = {}
-        for number in np.unique(which // n):
-            scale = np.repeat(np.asarray(self.factors[int(number)]) ** -self.power, widths)
-            steps = which[which // n == number]
-            fits = self.inner.fit(x * scale, y, steps % n, seed)
-            for k, fit in zip(steps.tolist(), fits, strict=True):
+
+        def prepared(number: int) -> tuple[FloatArray, Callable[[Fitted], Fitted]]:
+            scale = np.repeat(np.asarray(self.factors[number]) ** -self.power, widths)
+
+            def unscaled(fit: Fitted) -> Fitted:
                 assert isinstance(fit, LinearFit)
-                found[k] = LinearFit(fit.beta * scale, fit.intercept, fit.kind)
-        return [found[k] for k in which.tolist()]
+                return LinearFit(fit.beta * scale, fit.intercept, fit.kind)
+
+            return x * scale, unscaled
+
+        return fit_within(self.inner, y, which, seed, prepared)

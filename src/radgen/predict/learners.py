@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -175,6 +175,39 @@ class ParametricLearner:
             beta = -(fit.beta[1:] @ vt) / fit.scale
             out.append(LinearFit(beta, float(-center @ beta), "censored"))
         return out
+
+
+def fit_within(
+    inner: Learner,
+    y: FloatArray,
+    which: NDArray[np.int64],
+    seed: int,
+    prepared: Callable[[int], tuple[FloatArray, Callable[[Fitted], Fitted]]],
+) -> list[Fitted]:
+    """Return fits of settings that are an outer choice times the settings of a learner.
+
+    Parameters
+    ----------
+    inner : Learner
+        Its settings run fastest.
+    y : float64 (n,) or (n, 2)
+        Outcome.
+    which : int64 (n_settings,)
+        Numbers of the settings.
+    seed : int
+        For the learner.
+    prepared : callable
+        Columns of an outer choice, float64 (n, p), and what makes its fits read the columns
+        before; asked once for each choice.
+    """
+    n = len(inner.settings)
+    found: dict[int, Fitted] = {}
+    for number in np.unique(which // n).tolist():
+        own = which[which // n == number]
+        columns, wrapped = prepared(number)
+        fits = inner.fit(columns, y, own % n, seed)
+        found |= dict(zip(own.tolist(), map(wrapped, fits), strict=True))
+    return [found[k] for k in which.tolist()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from radgen._core.naming import require_choice
 from radgen.errors import InputError, shown
+from radgen.io.moments import day_numbers
 from radgen.predict.acquisition import Acquisition, Harmonisation, pooled
 from radgen.predict.design import ROLES, Block, Design, build_design
 from radgen.predict.engine import FoldTask, ModelPlan
 from radgen.predict.fusion import FUSIONS, Fusion
+from radgen.predict.giveaways import giveaways
 from radgen.predict.learners import Learner, make_learner
 from radgen.predict.preprocess import harmoniser
 from radgen.predict.reliable import Reliability
@@ -119,7 +121,7 @@ def set_up(
     )
     name, learner = make_learner(model, design.kind)
     check_arrays(design, learner, name, harmonise=harmonise, keep=missing_blocks == "keep")
-    notes = list(design.notes)
+    notes = [*design.notes, *giveaways(design)]
     remover, place = removal(
         harmonise, design, notes, adapt=scheme != "kfold", pool=scheme == "kfold"
     )
@@ -232,23 +234,24 @@ def _moments(design: Design, order: Mapping[str, Any] | None) -> FloatArray:
     missing = [item for item in design.samples if item not in order or order[item] is None]
     if missing:
         raise InputError(f"{len(missing)} samples have no date: {shown(missing)}.")
-    return np.array([_moment(order[item]) for item in design.samples])
+    values = [order[item] for item in design.samples]
+    if any(isinstance(value, str) for value in values):
+        return _dated([str(value) for value in values], design.samples)
+    return np.array([float(v.toordinal()) if isinstance(v, date) else float(v) for v in values])
 
 
-def _moment(value: Any) -> float:
-    if isinstance(value, date):
-        return float(value.toordinal())
-    if isinstance(value, str):
-        try:
-            return float(date.fromisoformat(value).toordinal())
-        except ValueError:
-            try:
-                return float(value)
-            except ValueError:
-                raise InputError(
-                    f"{value!r} is neither a date (2024-05-31) nor a number."
-                ) from None
-    return float(value)
+def _dated(texts: Sequence[str], samples: Sequence[str]) -> FloatArray:
+    """Return days of a column of dates, or numbers written as text."""
+    days, wrong = day_numbers(texts)
+    if not wrong:
+        return np.array(days, dtype=np.float64)
+    try:
+        return np.array([float(text) for text in texts])
+    except ValueError:
+        raise InputError(
+            f"{len(wrong)} samples have neither a date (2024-05-31) nor a number as their order: "
+            f"{shown(samples[k] for k in wrong)}."
+        ) from None
 
 
 def name_of(choice: Any) -> str:

@@ -19,11 +19,8 @@ from radgen.study.germline import germline, joined_covariates, traits_of
 from radgen.study.matrix import Matrix, batch_table, harmonisation_of, reliability_of
 from radgen.study.outcomes import chosen_samples, outcome_of, some
 from radgen.study.rare import rare_variant_sets
-from radgen.study.schema.analyses import (
-    GwasSettings,
-    PredictSettings,
-    SurvivalAnalysisSettings,
-)
+from radgen.study.schema.analyses import PredictSettings, SurvivalAnalysisSettings
+from radgen.study.schema.germline import GwasSettings
 from radgen.study.select import (
     choose_phenotypes,
     restricted,

@@ -14,7 +14,7 @@ from radgen.study.cache import Codec, codec_of
 from radgen.study.context import Context, collected_warnings
 from radgen.study.gather import Gathered
 from radgen.study.matrix import Matrix
-from radgen.study.schema.analyses import BurdenSettings, GwasSettings
+from radgen.study.schema.germline import GermlineSection
 from radgen.study.select import choose_phenotypes, ranked
 from radgen.types import Covariates, GenotypeMatrix, PhenotypeTable, Result
 
@@ -140,7 +140,7 @@ def _covariate_codec() -> Codec[Covariates]:
     return Codec("covariates", 1, encode, decode)
 
 
-def traits_of(matrix: Matrix, item: GwasSettings | BurdenSettings) -> PhenotypeTable:
+def traits_of(matrix: Matrix, item: GermlineSection) -> PhenotypeTable:
     """Return the phenotypes that an analysis names, as normal scores where it asks for them."""
     table = choose_phenotypes(
         matrix.table(harmonised=item.harmonised, reliable=item.reliable), item.phenotypes

@@ -14,7 +14,9 @@ import polars as pl
 from radgen._core.digest import digest_file
 from radgen._core.executors import executor
 from radgen._core.files import atomic_path
-from radgen.errors import FormatError, InputError
+from radgen._core.naming import counted
+from radgen.errors import FormatError, InputError, shown
+from radgen.io import IdRule
 from radgen.predict import (
     AuditResult,
     ExternalResult,
@@ -35,6 +37,7 @@ from radgen.predict import (
 )
 from radgen.predict.abstain import decisions
 from radgen.predict.bundle import require_portable
+from radgen.predict.fitting import hashed
 from radgen.report import ReportInput, Section, write_report
 from radgen.study.analyses import Analysed, tables_of
 from radgen.study.cache import Cache, codec_of
@@ -200,6 +203,7 @@ def apply_bundle(
     tables: Sequence[Path],
     *,
     id_name: str | None = None,
+    id_rule: IdRule | None = None,
     sites: Mapping[str, str] | None = None,
     horizon: float | None = None,
     any_range: bool = False,
@@ -215,6 +219,8 @@ def apply_bundle(
         Tables that hold the model's columns between them.
     id_name : str or None
         Column of sample ids.
+    id_rule : IdRule or None
+        Applied to the ids of all tables.
     sites : mapping of sample to site, or None
         Where sites were harmonised; None = the columns that the bundle names are looked up in
         the tables.
@@ -238,15 +244,28 @@ def apply_bundle(
         If the bundle or tables cannot be used.
     """
     model = read_bundle(bundle)
-    blocks, notes = model_tables(model, tables, id_name=id_name)
-    place = sites if sites is not None else model_sites(model, tables, id_name=id_name)
+    blocks, notes = model_tables(model, tables, id_name=id_name, id_rule=id_rule)
+    place = (
+        sites if sites is not None else model_sites(model, tables, id_name=id_name, id_rule=id_rule)
+    )
     found = model.predict(blocks, sites=place, any_range=any_range)
     if horizon is not None:
         score = found["score"].fill_null(float("nan")).to_numpy()
         found = found.with_columns(risk=pl.Series(model.risk(score, horizon)).fill_nan(None))
     if abstain is not None:
         found = _abstained(model, found, abstain)
-    return found, tuple(notes)
+    return found, (*notes, *_known_samples(model, found["sample"].to_list()))
+
+
+def _known_samples(model: FittedModel, samples: Sequence[str]) -> list[str]:
+    """Return a note on samples that trained the model."""
+    seen = [item for item in samples if hashed([item]) & (model.samples | model.patients)]
+    if not seen:
+        return []
+    return [
+        f"{counted(len(seen), 'sample')} trained the model ({shown(seen, 3)}): predictions of them "
+        "say nothing about new patients."
+    ]
 
 
 def _abstained(model: FittedModel, found: pl.DataFrame, level: float) -> pl.DataFrame:
@@ -272,6 +291,7 @@ def validate_bundle(
     out: Path,
     *,
     id_name: str | None = None,
+    id_rule: IdRule | None = None,
     **options: Any,
 ) -> ModelRun:
     """Judge a frozen model on new data and write report and tables.
@@ -288,6 +308,8 @@ def validate_bundle(
         Folder of ``report.html``, ``data/`` and ``tables/``.
     id_name : str or None
         Column of sample ids.
+    id_rule : IdRule or None
+        Applied to the ids of all tables.
     **options
         As `radgen.predict.validate_external` takes them.
 
@@ -302,7 +324,7 @@ def validate_bundle(
         If the bundle or tables cannot be used, or the claim does not hold.
     """
     model = read_bundle(bundle)
-    blocks, odd = model_tables(model, tables, id_name=id_name)
+    blocks, odd = model_tables(model, tables, id_name=id_name, id_rule=id_rule)
     result = validate_external(
         model, blocks, inputs.outcome, groups=inputs.groups, sites=inputs.sites, **options
     )

@@ -14,7 +14,7 @@ from radgen.study.context import Context
 from radgen.study.gather import Gathered
 from radgen.study.germline import genotype_files, germline, joined_covariates, traits_of
 from radgen.study.matrix import Matrix
-from radgen.study.schema.analyses import BurdenSettings
+from radgen.study.schema.germline import BurdenSettings
 from radgen.study.schema.sources import IdRule
 from radgen.study.set_files import SET_FILES, members_of, path_of
 from radgen.study.sheet import clean_ids

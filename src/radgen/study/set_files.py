@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from radgen.errors import shown
 from radgen.study.layers import read_genotypes
-from radgen.study.schema.analyses import BurdenSettings
+from radgen.study.schema.germline import BurdenSettings
 
 if TYPE_CHECKING:
     from radgen.study.gather import Gathered

@@ -9,10 +9,8 @@ from pydantic import Field, model_validator
 from radgen.study.schema._base import Section
 from radgen.study.schema.analyses import (
     AssociateSettings,
-    BurdenSettings,
     EvidenceSettings,
     FeatureSettings,
-    GwasSettings,
     LinkSettings,
     PredictSettings,
     ReportSettings,
@@ -27,6 +25,7 @@ from radgen.study.schema.gene_sides import (
     SurrogateSettings,
     TreeSettings,
 )
+from radgen.study.schema.germline import BurdenSettings, GwasSettings
 from radgen.study.schema.preprocess import PreprocessSettings
 from radgen.study.schema.sources import (
     ClinicalSettings,

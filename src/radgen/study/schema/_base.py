@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Labels", "Section", "Texts"]
+__all__ = ["Labels", "PhenotypeSection", "RankedSection", "Section", "Texts"]
 
 
 class Section(BaseModel):
@@ -30,3 +30,22 @@ Texts = Annotated[list[str], BeforeValidator(_listed)]
 
 Labels = dict[str, int | list[int]]
 """Names of the labels of a mask: one label a region, or several together."""
+
+
+class PhenotypeSection(Section):
+    """An analysis of phenotypes: which versions of them it sees."""
+
+    harmonised: bool = Field(
+        default=True, description="Use the harmonised phenotypes, where there are any."
+    )
+    reliable: bool = Field(
+        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
+    )
+
+
+class RankedSection(PhenotypeSection):
+    """An analysis that may see phenotypes as normal scores."""
+
+    transform: Literal["none", "rank"] = Field(
+        default="rank", description="rank: phenotypes become normal scores first."
+    )

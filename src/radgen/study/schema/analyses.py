@@ -7,15 +7,13 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from radgen._core.naming import did_you_mean
-from radgen.study.schema._base import Section, Texts
+from radgen.study.schema._base import RankedSection, Section, Texts
 from radgen.study.schema.sources import FeatureTableSettings
 
 __all__ = [
     "AssociateSettings",
-    "BurdenSettings",
     "EvidenceSettings",
     "FeatureSettings",
-    "GwasSettings",
     "LinkSettings",
     "PredictSettings",
     "ReportSettings",
@@ -114,7 +112,7 @@ class LinkSettings(Section):
         return self.several_scans in ("largest", "mean", "worst")
 
 
-class AssociateSettings(Section):
+class AssociateSettings(RankedSection):
     """Phenotypes against a molecular layer or clinical variables: [[associate]]."""
 
     name: str = Field(description="Name of the analysis, as the report prints it.")
@@ -141,15 +139,6 @@ class AssociateSettings(Section):
         "two values, or a number.",
     )
     test: str = Field(default="auto", description="Test; auto chooses by the declared types.")
-    transform: Literal["none", "rank"] = Field(
-        default="rank", description="rank: phenotypes become normal scores first."
-    )
-    harmonised: bool = Field(
-        default=True, description="Use the harmonised phenotypes, where there are any."
-    )
-    reliable: bool = Field(
-        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
-    )
     permutations: int = Field(
         default=0, ge=0, description="Permutations for family-wise error (max-T)."
     )
@@ -172,7 +161,7 @@ class AssociateSettings(Section):
         return self
 
 
-class EvidenceSettings(Section):
+class EvidenceSettings(RankedSection):
     """Genes over several molecular layers: [[evidence]]."""
 
     name: str = Field(description="Name of the analysis.")
@@ -188,112 +177,6 @@ class EvidenceSettings(Section):
         "cauchy", "harmonic", "joint", "brown", "empirical_brown", "stouffer", "fisher"
     ] = Field(default="cauchy", description="How the p-values of a gene's layers are combined.")
     test: str = Field(default="auto", description="Test of each layer.")
-    transform: Literal["none", "rank"] = Field(
-        default="rank", description="rank: phenotypes become normal scores first."
-    )
-    harmonised: bool = Field(
-        default=True, description="Use the harmonised phenotypes, where there are any."
-    )
-    reliable: bool = Field(
-        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
-    )
-
-
-class GwasSettings(Section):
-    """Genome-wide scan of phenotypes: [[gwas]]."""
-
-    name: str = Field(description="Name of the analysis.")
-    phenotypes: Texts = Field(
-        min_length=1, description="Phenotypes: names, families or IBSI codes (* = any text)."
-    )
-    covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
-    principal_components: int = Field(
-        default=0, ge=0, le=50, description="Genetic principal components to adjust for."
-    )
-    model: Literal["linear", "logistic"] = Field(default="linear", description="The regression.")
-    transform: Literal["none", "rank"] = Field(
-        default="rank", description="rank: phenotypes become normal scores first."
-    )
-    harmonised: bool = Field(
-        default=True, description="Use the harmonised phenotypes, where there are any."
-    )
-    reliable: bool = Field(
-        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
-    )
-    threshold: float | None = Field(
-        default=None, gt=0, le=1, description="Store tests with p at most this; default: all."
-    )
-    genes: str | None = Field(
-        default=None,
-        description="Where genes lie (GTF, GFF3 or BED): names of loci, genes of regional plots.",
-    )
-
-
-class BurdenSettings(Section):
-    """Sets of rare variants against phenotypes: [[burden]]."""
-
-    name: str = Field(description="Name of the analysis.")
-    sets: str = Field(
-        description="Set and variant a line, or REGENIE's set list (see radgen burden)."
-    )
-    annotations: str | None = Field(
-        default=None, description="Variant, set, annotation; needs masks."
-    )
-    masks: str | None = Field(default=None, description="Mask and its annotations a line.")
-    genotypes: str | None = Field(
-        default=None,
-        description="Genotypes of the rare variants (exomes); default: those of [genotypes].",
-    )
-    phenotypes: Texts = Field(
-        min_length=1, description="Phenotypes: names, families or IBSI codes (* = any text)."
-    )
-    covariates: Texts = Field(default_factory=list, description="Clinical columns to adjust for.")
-    principal_components: int = Field(
-        default=0, ge=0, le=50, description="Components of [genotypes] to adjust for."
-    )
-    model: Literal["linear", "logistic"] = Field(default="linear", description="The regression.")
-    transform: Literal["none", "rank"] = Field(
-        default="rank", description="rank: phenotypes become normal scores first."
-    )
-    harmonised: bool = Field(
-        default=True, description="Use the harmonised phenotypes, where there are any."
-    )
-    reliable: bool = Field(
-        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
-    )
-    max_maf: list[float] = Field(
-        default_factory=lambda: [0.01],
-        min_length=1,
-        description="Largest frequency of a variant; several give a row each.",
-    )
-    allele: Literal["minor", "alt"] = Field(
-        default="minor", description="Whose frequency counts and which is counted."
-    )
-    kinship: str | None = Field(
-        default=None,
-        description="Relatives, by a mixed model: a matrix of radgen genotypes grm, or genotypes "
-        "to compute it from. Relatives then stay in.",
-    )
-    loco_kinship: bool = Field(
-        default=False, description="Leave each chromosome out of the kinship."
-    )
-    loco: str | None = Field(
-        default=None,
-        description="Or: predictions of radgen background, or a REGENIE _pred.list. Relatives "
-        "then stay in.",
-    )
-
-    @model_validator(mode="after")
-    def _together(self) -> BurdenSettings:
-        if (self.annotations is None) != (self.masks is None):
-            raise ValueError("masks need annotations, and annotations masks")
-        if self.kinship is not None and self.loco is not None:
-            raise ValueError("kinship and loco stand for the same background: set one of them")
-        if self.loco_kinship and self.kinship is None:
-            raise ValueError("loco_kinship leaves chromosomes out of a kinship: set kinship")
-        if not all(0 < bound <= 1 for bound in self.max_maf):
-            raise ValueError("max_maf holds frequencies above 0, at most 1")
-        return self
 
 
 class PredictSettings(Section):

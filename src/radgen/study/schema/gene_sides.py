@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from radgen.study.schema._base import Section, Texts
+from radgen.study.schema._base import RankedSection, Section, Texts
 
 __all__ = [
     "EnrichSettings",
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-class _GeneSection(Section):
+class _GeneSection(RankedSection):
     """Image phenotypes and the genes of one layer."""
 
     name: str = Field(description="Name of the analysis, as the report prints it.")
@@ -26,16 +26,6 @@ class _GeneSection(Section):
     phenotypes: Texts = Field(
         default_factory=list,
         description="Phenotypes: names, families or IBSI codes (* = any text); default: all.",
-    )
-    transform: Literal["none", "rank"] = Field(
-        default="rank", description="rank: phenotypes become normal scores first."
-    )
-    harmonised: bool = Field(
-        default=True, description="Use the harmonised phenotypes, where there are any."
-    )
-    reliable: bool = Field(
-        default=True,
-        description="Leave out phenotypes that are not reliable by [reliability], where set.",
     )
 
 

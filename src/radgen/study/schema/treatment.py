@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from radgen.study.schema._base import Section, Texts
+from radgen.study.schema._base import PhenotypeSection, Section, Texts
 from radgen.study.schema.sources import IdRule
 
 __all__ = ["RESPONSE_COLUMNS", "RESPONSE_TIME", "ResponseSettings", "TreatmentSettings"]
@@ -105,7 +105,7 @@ class ResponseSettings(Section):
         return self
 
 
-class TreatmentSettings(Section):
+class TreatmentSettings(PhenotypeSection):
     """Markers that tell whom to treat, apart from those that tell the course: [[treatment]]."""
 
     name: str = Field(description="Name of the analysis, as the report prints it.")
@@ -135,12 +135,6 @@ class TreatmentSettings(Section):
     )
     where: dict[str, Texts] = Field(
         default_factory=dict, description='Samples to use: {stage = ["III"]}.'
-    )
-    harmonised: bool = Field(
-        default=True, description="Use the harmonised phenotypes, where there are any."
-    )
-    reliable: bool = Field(
-        default=True, description="Use phenotypes that [reliability] keeps alone, where set."
     )
     rule: bool = Field(
         default=False,
