@@ -20,6 +20,17 @@
 #define CLONES
 #endif
 
+/* Before a loop whose rounds do not depend on each other. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define IVDEP _Pragma("GCC ivdep")
+#elif defined(__clang__)
+#define IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(_MSC_VER)
+#define IVDEP __pragma(loop(ivdep))
+#else
+#define IVDEP
+#endif
+
 static inline int lowest_bit(uint64_t bits)
 {
 #if defined(__GNUC__)
@@ -65,8 +76,10 @@ extern PyMethodDef ball_methods[];
 extern PyMethodDef near_ball_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
+extern PyMethodDef box_methods[];
 extern PyMethodDef lattice_methods[];
 extern PyMethodDef pair_methods[];
+extern PyMethodDef coarse_methods[];
 extern PyMethodDef number_methods[];
 
 #endif

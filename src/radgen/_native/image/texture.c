@@ -348,7 +348,8 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
         }
     }
     if (inside >= 0) {
-        int32_t *labels = malloc((size_t)(grid.nz * grid.ny * grid.nx + inside) * sizeof *labels);
+        const ptrdiff_t near_by = (grid.mz + 1) * grid.ny * grid.nx;
+        int32_t *labels = calloc((size_t)(near_by + inside), sizeof *labels);
         uint16_t *bits = malloc((size_t)(grid.ny * grid.nx) * sizeof *bits);
         uint64_t *few = malloc(((size_t)1 << a[2].view.shape[0]) * sizeof *few);
         uint16_t near[16];
@@ -356,7 +357,7 @@ static PyObject *py_zones(PyObject *self, PyObject *args)
             PyErr_NoMemory();
         } else {
             int n = (int)a[2].view.shape[0];
-            int32_t *parent = labels + grid.nz * grid.ny * grid.nx;
+            int32_t *parent = labels + near_by;
             Joins joins = {.n_steps = n, .few = few};
             memcpy(joins.step, steps, (size_t)n * sizeof *steps);
             const Zones out = {a[3].view.buf, a[4].view.buf, a[5].view.buf, a[6].view.buf};

@@ -246,27 +246,30 @@ static inline void KERNEL(describe)(const LEVEL *restrict here, const uint16_t *
     }
 }
 
-/* Zones of one level, connected through the steps (all < 0) and their opposites. */
+/* Zones of one level, connected through the steps (all < 0) and their opposites. `labels` has
+ * room for a slice and those before it that steps reach. */
 CLONES static ptrdiff_t KERNEL(zones)(const LEVEL *lev, const uint16_t *far, const Grid *g,
                                const Joins *joins, int32_t *labels, int32_t *parent,
                                uint16_t *bits, const Zones *out)
 {
     int32_t n_labels = 0;
+    const ptrdiff_t slice = g->ny * g->nx, own = g->mz * slice + g->my * g->nx + g->mx;
     FOR_SLICES
     {
         const LEVEL *here = lev + first;
+        memmove(labels, labels + slice, (size_t)(g->mz * slice) * sizeof *labels);
         memset(bits, 0, (size_t)n * sizeof *bits);
         for (int d = 0; d < joins->n_steps; d++) {
             KERNEL(alike)(here, here + joins->step[d], (uint16_t)(1u << d), bits, n);
         }
         int32_t label = n_labels;
-        n_labels = KERNEL(label_slice)(here, n, bits, joins, labels + first, parent, n_labels);
+        n_labels = KERNEL(label_slice)(here, n, bits, joins, labels + own, parent, n_labels);
         for (; label < n_labels; label++) {
             out->size[label] = 0;
             out->far[label] = UINT16_MAX;
             out->slice[label] = (int32_t)(z - g->mz);
         }
-        KERNEL(describe)(here, far + first, labels + first, n, out);
+        KERNEL(describe)(here, far + first, labels + own, n, out);
     }
     return merged(parent, n_labels, out);
 }
