@@ -72,7 +72,7 @@ def test_scan_structure_and_scores(run, folder, tmp_path):
         "score", "--genotypes", bed, "--weights", tmp_path / "weights.parquet",
         "--out", tmp_path / "scores.tsv",
     )  # fmt: skip
-    assert "30 of 30 variants" in text
+    assert "30 of 30 weights found" in text
     learned = ("--phenotypes", folder / "phenotype.txt", "--traits", "Y1", "--folds", 3)
     text = run(
         "score", "--genotypes", bed, *learned, "--out", tmp_path / "own.tsv",
