@@ -203,7 +203,7 @@ class PairSums:
             ends = self._put(share)
             _, y, x = split.steps
             filters = _splitting.taps(y), y, _splitting.taps(x), x
-            _image.thin_planes(*self._lanes()[:2], *filters, *ends, self._planes(split))
+            _image.thin_planes(*self._lanes(), *filters, *ends, self._planes(split))
 
         self._once(f"thin {share}", make)
 

@@ -69,6 +69,7 @@ void give_back(Array *arrays, int count);
 int need_shape(const Array *array, const char *name, const ptrdiff_t *shape);
 int grid_of(const Array *array, ptrdiff_t mz, ptrdiff_t my, ptrdiff_t mx, Grid *grid);
 PyObject *refuse(const char *format, ...);
+int ends_ok(const int32_t *ends, ptrdiff_t rows, ptrdiff_t columns);
 
 extern PyMethodDef matrix_methods[];
 extern PyMethodDef zone_methods[];
