@@ -98,10 +98,8 @@ static void KERNEL(spectra)(const KERNEL(Fields) *fields, const ptrdiff_t *shape
             ptrdiff_t n = ny - first < ROWS ? ny - first : ROWS;
             for (ptrdiff_t r = 0; r < n; r++) {
                 const ptrdiff_t y = first + r;
-                const int32_t *ends = fields->ends;
-                ends += ends ? 2 * (block * ny + y) : 0;
-                const ptrdiff_t from = ends ? ends[0] : 0;
-                const ptrdiff_t end = ends ? ends[1] : nx;
+                const int32_t *ends = fields->ends ? fields->ends + 2 * (block * ny + y) : NULL;
+                const ptrdiff_t from = ends ? ends[0] : 0, end = ends ? ends[1] : nx;
                 const REAL *lines[3];
                 KERNEL(rows)(fields, (block * ny + y) * row, row, from * LANES, end * LANES, room,
                              lines);
