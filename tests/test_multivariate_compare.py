@@ -113,7 +113,7 @@ def test_every_method_runs_under_the_same_folds() -> None:
     linked = _linked(6, 0.8)
     found = compare(
         linked.x, linked.y, seed=0, methods=list(compared_methods), groups=linked.x_groups,
-        repeats=1, folds=3, inner=2, n_null=0, n_pairs=2,
+        repeats=1, folds=2, inner=2, n_null=0, n_pairs=2,
     )  # fmt: skip
     assert found.table["method"].to_list() == list(compared_methods)
     known = found.table.filter(pl.col("method") != "parallel-ica")
@@ -141,7 +141,7 @@ def test_workers_change_no_number() -> None:
     options = {"methods": ["spls", "srrr"], "seed": 3, "repeats": 1, "n_null": 2, "n_pairs": 2}
     options |= {"folds": 2, "inner": 2}
     alone = compare(linked.x, linked.y, **options)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         both = compare(linked.x, linked.y, executor=executor, **options)
     timed = ["seconds"]
     assert alone.table.drop(timed).equals(both.table.drop(timed))

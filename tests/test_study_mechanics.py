@@ -241,6 +241,7 @@ def test_digests_of_files_follow_their_content(tmp_path: Path) -> None:
     assert str(tmp_path) not in (tmp_path / "known.json").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_voxel_maps_lie_over_the_scans_of_the_report(tmp_path: Path) -> None:
     study = small_study(tmp_path / "cohort")
     more = 'scans = 2\nmaps = ["glcm:contrast", "intensity_statistics:Q4LE"]'
