@@ -12,6 +12,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist
 
 from radgen._native import _image
+from radgen.features import _splitting
 from radgen.features._autocorrelation import PairSums, inverse_distance_sums
 from radgen.features._enclose import enclosing_ellipsoid, hull_of, lattice_hull, oriented_box
 from radgen.features._mesh import cube_triangles, mesh_of
@@ -324,6 +325,68 @@ def test_autocorrelation_in_single_precision_and_in_parts(monkeypatch):
     np.testing.assert_allclose(sums.total(), double, rtol=1e-6)
 
 
+def waves_of_points(points, step):
+    """What a point of a line gives to each item of the line thinned out, by definition."""
+    side = _splitting.WIDTH * step // 2
+    gap = (np.arange(_splitting.reached(60, step)) - _splitting.WIDTH / 2 + 1) * step - points
+    inside = np.abs(gap) < side
+    return np.where(inside, _splitting._bell(_splitting._ROUND, inside * gap / side), 0.0)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_thinned_out_grid_holds_the_far_part_of_the_inverse_distance(step):
+    # Voxels along a line and off it; the documented bound, 3e-8 of the inverse of the reach.
+    reach = float(_splitting.REACH * step)
+    points = np.arange(60)[:, None]
+    weight = waves_of_points(points, step) if step > 1 else np.eye(60)
+    extra = _splitting.TERMS if step > 1 else 0
+    line = np.arange(weight.shape[1] + extra) * float(step)
+    for off in (0.0, 0.4 * reach):
+        kernel = _splitting.far(np.hypot(line, off)[:, None, None], reach)
+        if step > 1:
+            kernel = _splitting.restored(kernel, 0)
+        gap = np.abs(np.subtract.outer(*[np.arange(weight.shape[1])] * 2))
+        found = weight @ kernel[:, 0, 0][gap] @ weight.T
+        distance = np.hypot(points - points.T, off)
+        np.testing.assert_allclose(
+            found, _splitting.far(distance, reach), rtol=0, atol=3e-8 / reach
+        )
+
+
+def test_near_and_far_parts_add_up_to_the_inverse_distance():
+    distance = np.linspace(0.0, 50.0, 401)
+    near, far = _splitting.near(distance, 20.0), _splitting.far(distance, 20.0)
+    np.testing.assert_allclose((near + far)[1:], 1.0 / distance[1:], rtol=1e-12)
+    assert abs(near[0] + far[0]) < 1e-15  # a voxel does not pair with itself
+    assert not near[distance >= 20.0].any()
+    # By quadrature: the share of the far part is that of the window's integral.
+    place = np.linspace(0.0, 1.0, 20001)
+    area = np.cumsum(_splitting._bell(_splitting._SHARP, place))
+    expected = area[8000] / area[-1] / 8.0
+    np.testing.assert_allclose(_splitting.far(np.array([8.0]), 20.0), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((30, 26, 34), (1.0, 1.0, 1.0)), ((20, 40, 37), (2.5, 1.0, 0.8))]
+)
+def test_sums_over_pairs_in_two_parts(monkeypatch, shape, spacing):
+    rng = np.random.default_rng(6)
+    mask = rng.random(shape) < 0.6
+    y = rng.normal(size=np.count_nonzero(mask)) + 1.0
+    double = inverse_distance_sums(mask, y, spacing)
+    monkeypatch.setattr("radgen.features._autocorrelation._SINGLE", 0)
+    monkeypatch.setattr("radgen.features._splitting._GAIN", np.inf)
+    sums = PairSums(mask, y, spacing)
+    assert sums._split is not None
+    assert max(sums._split.steps) > 1
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda part: part(), sums.parts()))
+    np.testing.assert_allclose(sums.total(), double, rtol=1e-6)
+    # A wrong filter must show: the same far part, not restored.
+    monkeypatch.setattr("radgen.features._splitting.restoring", lambda: np.eye(13)[0] / 8.0)
+    assert abs(PairSums(mask, y, spacing).total()[0] / double[0] - 1.0) > 1e-4
+
+
 def boxes_by_definition(points):
     """The smallest box with a face on a facet, over all facets and sides of the shadow."""
     hull = ConvexHull(points)
@@ -337,6 +400,27 @@ def boxes_by_definition(points):
             along, across = ring @ edge, ring @ np.array([-edge[1], edge[0]])
             best = min(best, np.ptp(along) * np.ptp(across) * np.ptp(points @ normal))
     return best
+
+
+@pytest.mark.parametrize("sizes", [(16.3, 16.3, 16.3), (8.1, 17.2, 24.4), (4.2, 21.0, 21.3)])
+def test_bounds_leave_no_oriented_box_out(sizes):
+    grid = (
+        np.indices([2 * int(n) + 5 for n in sizes])
+        - np.array([int(n) + 2 for n in sizes])[:, None, None, None]
+    )
+    tilted = grid[0] + 0.2 * grid[1], grid[1] - 0.3 * grid[2], grid[2] + 0.1 * grid[0]
+    mask = sum((axis / n) ** 2 for axis, n in zip(tilted, sizes, strict=True)) <= 1.0
+    mesh = mesh_of(mask, (1.0, 0.8, 1.1))
+    hull = lattice_hull(mesh.places, mesh.half_mm)
+    columns = [np.ascontiguousarray(item.T) for item in (hull.points, hull.planes)]
+    which = np.arange(len(hull.planes), dtype=np.int32)
+    assert which.size > 300  # so that bounds are used; pieces of 100 planes are searched whole
+    found, piece, volumes = np.zeros(3), np.zeros(3), []
+    _image.smallest_box(*columns, hull.edges, which, found)
+    for first in range(0, which.size, 100):
+        _image.smallest_box(*columns, hull.edges, which[first : first + 100].copy(), piece)
+        volumes.append(piece.prod())
+    np.testing.assert_allclose(found.prod(), min(volumes), rtol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(6))

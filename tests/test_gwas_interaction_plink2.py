@@ -121,9 +121,48 @@ def test_separated_and_aliased_terms(genotypes):
     # Every treated carrier of b is a case: no maximum, but Firth's estimate.
     assert 0 < found["beta"][1] < 10
     assert found["log10p_joint"].is_nan().to_list() == [True, False, True]
+    same, flat = "variant, product and covariates say the same", "the variant does not vary"
+    assert found["reason"].to_list() == [same, "separated: Firth's estimate and test", flat]
     linear = scan(rare, "volume", "linear")
     assert linear["t"].is_nan().to_list() == [True, False, True]
+    assert linear["reason"].to_list() == [same, None, flat]
     assert scan(rare, "time", "cox")["t"].is_nan().to_list()[::2] == [True, True]
+    assert scan(rare, "time", "cox")["reason"].to_list() == [same, None, flat]
+
+
+def test_undefined_survival_interactions_say_why(genotypes):
+    arm, event = _TABLE["arm"].to_numpy(), _TABLE["event"].to_numpy()
+    calls = np.zeros((3, 220), np.float32)
+    # No treated carrier of the first dies; of the second, few people have a call and an event.
+    calls[0, np.flatnonzero((arm == 1) & (event == 0))[:8]] = 1
+    calls[0, np.flatnonzero(arm == 0)[:20]] = 1
+    calls[1, ::3] = 1
+    calls[1, np.flatnonzero(event == 1)[4:]] = np.nan
+    calls[2, ::3] = 1
+    rows = {"chrom": ["1"] * 3, "pos": range(3), "id": ["a", "b", "c"]}
+    variants = pl.DataFrame(rows | {"ref": ["A"] * 3, "alt": ["C"] * 3})
+    rare = GenotypeMatrix(genotypes.samples, variants, ArrayDosages(calls))
+    few = _TABLE.with_columns(
+        seldom=pl.Series(np.where(np.cumsum(event == 1) <= 3, event, 0)), months="time"
+    )
+    options = {"traits": ["time", "months"], "event": ["event", "seldom"], "interaction": "arm"}
+    result = gwas(rare, few, _COVARIATES, model="cox", **options)
+    found = result.frame.filter(phenotype="time")
+    assert found["reason"].to_list() == [
+        "no maximum of the likelihood: an effect is infinite (separation)",
+        "too few samples or events for the model",
+        None,
+    ]
+    assert found["t"].is_nan().to_list() == found["log10p_joint"].is_nan().to_list()
+    assert found["t"].is_nan().to_list() == [True, True, False]
+    # A trait with few events costs its own tests only.
+    other = result.frame.filter(phenotype="months")
+    assert set(other["reason"]) == {"the trait has no test: see the notes"}
+    assert other["p"].is_nan().all()
+    assert any("'months' has 3 events" in note for note in result.warnings)
+    with pytest.raises(InputError, match="3 events"):
+        gwas(rare, few, _COVARIATES, model="cox", traits=["months"], event="seldom",
+             interaction="arm")  # fmt: skip
 
 
 def test_interactions_are_stored_resumed_and_told(genotypes, tmp_path):
@@ -131,7 +170,8 @@ def test_interactions_are_stored_resumed_and_told(genotypes, tmp_path):
     options = {"interaction": "arm", "out": tmp_path / "x.parquet"}
     result = gwas(genotypes, table, _COVARIATES, **options)
     stored = pl.read_parquet(tmp_path / "x.parquet")
-    assert stored.columns[-4:] == ["p", "beta_main", "se_main", "log10p_joint"]
+    assert stored.columns[-5:] == ["p", "beta_main", "se_main", "log10p_joint", "reason"]
+    assert stored["reason"].is_null().all()
     assert "product of the dosage with arm" in result.methods()
     assert result.summary["df"].to_list() == [214 - 3 - 2]
 

@@ -13,22 +13,27 @@ import pytest
 
 from radgen._core.later import _Later, load, loaded, put_off
 from radgen._native import _table
+from radgen.associate.genomewide._input import to_covariates
 from radgen.errors import FormatError
 from radgen.io import open_genotypes
-from radgen.io.plink import BimFile, open_bed
-from radgen.io.sample_table import read_sample_columns, read_sample_table
+from radgen.io._later_variants import LaterVariants
+from radgen.io.pgen import open_pgen
+from radgen.io.plink import open_bed
+from radgen.io.sample_table import _frame, read_sample_columns, read_sample_table
 from radgen.types import NumberTable
 
 _WATCH = """
 import sys
 from contextlib import contextmanager
-from radgen._native import _table
 from radgen._core.later import loaded
 from radgen._core.progress import use_progress
 @contextmanager
 def first_block(what, total):
     if what == "Scanning variants":
-        print(*(name for name in ("polars", "typer", "scipy", "pydantic", "rich") if loaded(name)))
+        homes = {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}
+        found = {name.partition(".")[0] for name in homes if "site-packages" in homes[name]}
+        slow = {"difflib", "subprocess", "email", "unittest", "asyncio", "socket"}
+        print(*sorted(name for name in found | slow if loaded(name)))
     yield lambda n: None
 from radgen.cli import main
 sys.argv = ["radgen", "gwas", *sys.argv[1:]]
@@ -46,20 +51,62 @@ def _fileset(folder, chroms, bim="{chrom}\t{at}\t0\t{pos}\tA\tG\n"):
     (folder / "a.bim").write_text("".join(lines))
     (folder / "a.fam").write_text("".join(f"f{i} s{i} 0 0 1 -9\n" for i in range(n)))
     values = rng.normal(size=(n, 2)).round(4)
-    for name, column in (("y", 0), ("c", 1)):
-        cells = "".join(f"s{i}\t{values[i, column]}\n" for i in range(n))
-        (folder / f"{name}.tsv").write_text(f"IID\t{name}\n{cells}")
+    cells = "".join(f"s{i}\t{values[i, 0]}\t{i % 2}\n" for i in range(n))
+    (folder / "y.tsv").write_text(f"IID\ty\td\n{cells}")
+    cells = "".join(f"s{i}\t{values[i, 1]}\n" for i in range(n))
+    (folder / "c.tsv").write_text(f"IID\tc\n{cells}")
+    sites = ["Bonn", "NA", "Graz", "Linz-2"]
+    cells = "".join(f"s{i}\t{sites[i % 7 % 4]}\t{values[i, 1]}\n" for i in range(n))
+    (folder / "words.tsv").write_text(f"IID\tsite\tc\n{cells}")
     return folder / "a.bed"
 
 
-def test_nothing_but_numpy_is_loaded_before_the_first_block(tmp_path):
-    bed = _fileset(tmp_path, ["1"] * 30 + ["2"] * 10)
-    words = ["--genotypes", bed, "--phenotypes", tmp_path / "y.tsv", "--threshold", "1e-2"]
-    words += ["--covariates", tmp_path / "c.tsv", "--out", tmp_path / "o.parquet"]
+def _pgen(folder, pvar="{chrom}\t{pos}\t{id}\t{ref}\t{alt}\n"):
+    """Write the .bed of a folder as a .pgen."""
+    import pgenlib
+
+    found = open_genotypes(folder / "a.bed")
+    calls = found.read(0, found.n_variants)
+    path = folder / "a.pgen"
+    with pgenlib.PgenWriter(str(path).encode(), found.n_samples, found.n_variants, False) as out:
+        for row in np.where(np.isnan(calls), -9, calls).astype(np.int8):
+            out.append_biallelic(row)
+    lines = "".join(pvar.format(**row) for row in found.variants.iter_rows(named=True))
+    (folder / "a.pvar").write_text(f"##source=x\n#CHROM\tPOS\tID\tREF\tALT\n{lines}")
+    people = "".join(f"f{i}\ts{i}\n" for i in range(found.n_samples))
+    (folder / "a.psam").write_text(f"#FID\tIID\n{people}")
+    return path
+
+
+_BEFORE = {"numpy", "radgen", "threadpoolctl"}
+"""What a scan may load before its first block, of all that is installed."""
+_TOOLS = {"_distutils_hack", "_virtualenv", "a1_coverage", "coverage", "sitecustomize"}
+
+
+@pytest.mark.parametrize(
+    ("genotypes", "covariates", "more", "words"),
+    [
+        ("a.bed", "c.tsv", set(), []),
+        ("a.pgen", "c.tsv", {"pgenlib"}, []),
+        ("a.bed", "words.tsv", set(), []),
+        ("a.bed", "c.tsv", {"scipy"}, ["--model", "logistic", "--test", "score", "--traits", "d"]),
+    ],
+    ids=["bed", "pgen", "words", "logistic"],
+)
+def test_nothing_but_numpy_is_loaded_before_the_first_block(
+    tmp_path, genotypes, covariates, more, words
+):
+    _fileset(tmp_path, ["1"] * 30 + ["2"] * 10)
+    _pgen(tmp_path)
+    words = [*words, "--genotypes", tmp_path / genotypes, "--phenotypes", tmp_path / "y.tsv"]
+    words += ["--covariates", tmp_path / covariates, "--out", tmp_path / "o.parquet"]
     done = subprocess.run(
-        [sys.executable, "-c", _WATCH, *map(str, words)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[0] == ""
+        [sys.executable, "-c", _WATCH, *map(str, words), "--threshold", "1e-1"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = set(done.stdout.splitlines()[0].split()) - _TOOLS
+    # What scipy loads is its own affair.
+    assert {name for name in said if not more & {"scipy"} or name == "polars"} <= _BEFORE | more
     assert "Results:" in done.stdout
     assert pl.read_parquet(tmp_path / "o.parquet").columns[:2] == ["phenotype", "chrom"]
 
@@ -79,10 +126,41 @@ def test_variants_left_in_their_file_are_those_that_are_read(tmp_path, chroms):
     part = found.take_samples([2, 0])
     key = found.variants_digest()
     assert part.variants_digest() == key
-    assert isinstance(found.__dict__["_file"], BimFile)
+    assert isinstance(found.__dict__["_file"], LaterVariants)
     assert found.variants.equals(variants)
     assert pickle.loads(pickle.dumps(part)).variants.equals(variants)
     assert found.take_variants([0]).chromosome_runs == [(variants["chrom"][0], 1)]
+
+
+@pytest.mark.parametrize("ids", ["iid", "fid_iid"])
+def test_variants_of_a_pgen_left_in_their_file_are_those_that_are_read(tmp_path, ids):
+    bed = _fileset(tmp_path, ["1"] * 3 + ["2"] * 4)
+    path = _pgen(tmp_path)
+    found = open_genotypes(path, ids=ids)
+    people, variants, reader = open_pgen(path)
+    assert isinstance(found.__dict__["_file"], LaterVariants)
+    assert (found.chromosome_runs, found.n_variants) == ([("1", 3), ("2", 4)], 7)
+    want = people["iid"] if ids == "iid" else people["fid"] + "_" + people["iid"]
+    assert list(found.samples) == want.to_list()
+    np.testing.assert_array_equal(found.read(0, 7), reader.read(0, 7))
+    np.testing.assert_array_equal(found.read(0, 7), open_genotypes(bed).read(0, 7))
+    assert pickle.loads(pickle.dumps(found)).variants.equals(variants)
+    assert found.variants.equals(variants)
+    text = (tmp_path / "a.pvar").read_text()
+    # Two alternate alleles, and lines that are not plain, are read at once.
+    for other in (text.replace("G\tA\n", "G\tA,C\n", 1), text.replace("\trs1\t", "\trs 1\t")):
+        (tmp_path / "a.pvar").write_text(other)
+        again = open_genotypes(path)
+        assert "_file" not in again.__dict__
+        assert again.variants.equals(open_pgen(path)[1])
+    # Without a .pvar the .bim serves.
+    (tmp_path / "a.pvar").unlink()
+    again = open_genotypes(path)
+    assert isinstance(again.__dict__["_file"], LaterVariants)
+    assert again.variants.equals(variants)
+    (tmp_path / "a.bim").unlink()
+    with pytest.raises(FormatError, match=r"no .pvar, .pvar.zst or .bim"):
+        open_genotypes(path)
 
 
 def test_runs_of_lines_are_those_of_the_definition():
@@ -159,8 +237,36 @@ def test_plain_numbers_are_the_nearest_doubles(tmp_path, mark):
     assert frame["y"].to_list() == [None if np.isnan(one) else one for one in known]
     assert frame["IID"].to_list() == [f"s{i}" for i in range(len(cells))]
     # The same cells beside a column of words go through the reader of all tables.
-    path.write_text(path.read_text().replace(f"{mark}7\n", f"{mark}x\n"))
+    path.write_text(path.read_text().replace(f"{mark}7\n", f"{mark}x1\n"))
+    assert not isinstance(read_sample_columns(path), NumberTable)
     assert read_sample_table(path)["y"].equals(frame["y"])
+
+
+_WORDS = ("Bonn", "NA", "", ".", "None", "null", "7", "1.5", "inf", "a b", "é", "#N/A")
+
+
+def test_words_are_those_of_the_reader_of_all_tables(tmp_path):
+    rng = np.random.default_rng(4)
+    path, met = tmp_path / "t.txt", set()
+    for mark in "\t,":
+        for _ in range(60):
+            cells = rng.choice(_WORDS, 6, p=[0.4, *[0.6 / 11] * 11])
+            rows = "".join(f"s{i}{mark}{cell}{mark}7\n" for i, cell in enumerate(cells))
+            path.write_text(f"IID{mark}site{mark}z\n{rows}")
+            found = read_sample_columns(path)
+            frame = _frame(path)
+            met.add(isinstance(found, NumberTable))
+            assert read_sample_table(path).equals(frame)
+            ours, theirs = to_covariates(found), to_covariates(frame)
+            assert ours.names == theirs.names
+            np.testing.assert_array_equal(ours.values, theirs.values)
+    assert met == {True, False}
+
+
+def test_quoted_ids_are_read_without_their_quotes(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text('IID\ty\n"a"\t1\n"b"\t2\n')
+    assert read_sample_table(path)["IID"].to_list() == ["a", "b"]
 
 
 @pytest.mark.parametrize("cell", _ODD)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from radgen.associate.association_result import power_of_ten
 from radgen.errors import InputError
 from radgen.io import IdRule
 from radgen.io.events import event_states
@@ -42,6 +43,11 @@ def test_slashed_dates_are_read_by_the_whole_column_or_refused() -> None:
         day_numbers(["03/04/2024", "05/06/2024"])
     assert day_numbers(["31/12/2024", "12/31/2024"])[1] == [0, 1]
     assert day_numbers(["201911", "31.02.2024", "soon"])[1] == [0, 1, 2]
+
+
+def test_a_p_value_below_floats_is_written_with_one_digit_before_the_point() -> None:
+    shown = [power_of_ten(log10p) for log10p in (-15.9999, -16.0001, -350.2, -3.0, -np.inf)]
+    assert shown == ["1.0e-16", "1.0e-16", "6.3e-351", "0.001", "0"]
 
 
 def _one_table(path: Path) -> Path:

@@ -127,6 +127,12 @@ def test_a_bundle_predicts_and_is_judged_elsewhere(frozen):
     assert "trained the model" in str(again.exception)
 
 
+def test_samples_that_trained_the_model_are_told(frozen):
+    tables = [frozen / f"a-{name}.csv" for name in ("features", "clinic")]
+    found = _call("predict", frozen / "m.json", *tables, "--out", frozen / "own.csv")
+    assert "90 samples trained the model" in found.output
+
+
 def test_another_unit_is_refused_and_a_single_odd_sample_gets_no_score(frozen):
     features, clinic = _hospital(frozen, 3, "c", n=40)
     table = pl.read_csv(clinic)

@@ -247,22 +247,24 @@ def lines_call(f: Fuzzer) -> tuple[Any, ...]:
     columns, rows = small(f, 6), small(f, 9)
     mark = 9 if f.chance(0.8) else int(f.rng.choice(MARKS))
     words = ["1", "-2.5", "1e5", ".", "NA", "", "abc", "1e", "--1", "9" * 40, "0." + "1" * 70, "+"]
-    kinds = f.rng.integers(0, 2, columns).astype(np.uint8)
+    kinds = f.rng.integers(0, 3, columns).astype(np.uint8)
     cells = f.rng.choice(words[:6] if f.chance(0.6) else words, (rows, columns))
     cells[:, kinds == 0] = "s"
+    cells[:, kinds == 2] = f.rng.choice(["s", "NA", '"' if f.chance(0.2) else ""])
     text = "\n".join(chr(max(1, mark) % 128).join(row) for row in cells)
     raw = np.frombuffer((text + ("\n" if f.chance(0.8) else "")).encode(), np.uint8).copy()
     if f.chance(0.2) and len(raw):
         raw[f.rng.integers(0, len(raw))] = f.rng.integers(0, 256)
-    numbers = int((kinds != 0).sum())
+    numbers = int((kinds == 1).sum())
     room = max(0, rows + int(f.rng.integers(-1, 2)))
     out, spans = np.zeros((room, numbers)), np.zeros((room, columns - numbers, 2), np.int64)
     return f.spoil(raw), mark, f.spoil(kinds), f.spoil(out), f.spoil(spans)
 
 
 def runs_call(f: Fuzzer) -> tuple[Any, ...]:
-    text = "".join(f.rng.choice(["1", "22", "\t", "\n", "1\ta\n", "2\tb\n", "\r"], small(f, 20)))
-    return f.spoil(np.frombuffer(text.encode(), np.uint8).copy()), f.number(1, 4)
+    parts = ["1", "22", "\t", "\n", "1\ta\n", "2\tb\n", "\r", ","]
+    text = "".join(f.rng.choice(parts, small(f, 20)))
+    return f.spoil(np.frombuffer(text.encode(), np.uint8).copy()), f.number(1, 4), f.number(-1, 3)
 
 
 CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {

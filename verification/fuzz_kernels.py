@@ -207,7 +207,8 @@ def hull_call(f: Fuzzer, *, box: bool) -> tuple[Any, ...]:
     edges = np.concatenate(
         [f.rng.integers(0, m, (k, 2)), f.rng.integers(0, n, (k, 2))], axis=1
     ).astype(np.int32)
-    which = f.rng.integers(0, m, int(f.rng.integers(0, m + 1))).astype(np.int32)
+    count = int(f.rng.integers(0, m + 1)) if f.chance(0.6) else 400  # many: with bounds
+    which = f.rng.integers(0, m, count).astype(np.int32)
     given = [f.spoil(item) for item in (points, planes, edges, which)]
     return (*given, f.spoil(np.zeros(3)))
 
@@ -225,26 +226,53 @@ def pair_call(f: Fuzzer, *, what: str) -> tuple[Any, ...]:
     mask = f.rng.integers(0, 2, shape).astype(np.uint8)
     values = f.rng.normal(size=int(mask.sum()))
     smooth = [1, 2, 3, 4, 5, 6, 8, 9, 10, f.number(0, 9)]
-    sizes = np.array([4 * smooth[f.number(n // 2, 10) % 10] for n in shape], np.int64)
+    sizes = np.array([4 * smooth[f.number(n // 4, 10) % 10] for n in shape], np.int64)
     z, y, x = (int(n) // 2 if 0 < n < 100 else 2 for n in sizes)
     dtype, lanes = (np.float32, 16) if f.chance(0.5) else (np.float64, 8)
     blocks, parts = -(-shape[0] // lanes), int(f.rng.choice([2, 2, 2, 4, f.number(0, 9)]))
     side = np.zeros((blocks, *shape[1:], lanes), np.uint8)
     beside = np.zeros(side.shape, dtype)
-    weights = np.ones((x, z, 2, -(-y // (2 * lanes)) * lanes), dtype)
-    ends = f.number(0, 2), f.number(0, blocks + 1)
+    ends = np.sort(f.rng.integers(0, shape[2] + 1, (blocks, shape[1], 2)), axis=2).astype(np.int32)
+    deep = int(f.rng.integers(1, z + 1))
+    weights = np.ones((x, deep, 2, -(-y // (2 * lanes)) * lanes), dtype)
     if what == "lanes":
         given = f.spoil(mask), f.spoil(values), f.rng.normal(), f.rng.normal()
-        return *given, *ends, f.spoil(side), f.spoil(beside)
+        share = f.number(0, 2), f.number(0, blocks + 1)
+        return *given, *share, f.spoil(side), f.spoil(beside), f.spoil(ends)
     if what == "weights":
-        spacing = f.rng.uniform(0.5, 2.0, 3)
-        ends = f.number(0, 2), f.number(0, z + 1)
-        return f.spoil(sizes), f.spoil(spacing), parts, *ends, f.spoil(weights)
+        kernel = f.rng.normal(size=[int(f.rng.integers(1, n + 1)) for n in (deep, y, x)])
+        return f.spoil(sizes), f.spoil(kernel), parts, f.number(0, 2), f.spoil(weights)
     side[:] = f.rng.integers(0, 2, side.shape)
     beside += f.rng.normal(size=side.shape).astype(dtype)
     room = np.zeros((x // max(1, min(parts, 99)), 3, blocks, shape[1], 2, lanes), dtype)
-    given = [f.spoil(item) for item in (side, beside, weights, sizes)]
-    return *given, parts, f.number(0, 6), f.spoil(room), f.spoil(np.zeros(3))
+    first = f.spoil(side), f.spoil(beside), f.spoil(ends)
+    if f.chance(0.4):
+        first = None, f.spoil(np.stack([beside] * 3)), None
+    given = [f.spoil(item) for item in (weights, sizes)]
+    return *first, *given, parts, f.number(0, 6), f.spoil(room), f.spoil(np.zeros(3))
+
+
+def thin_call(f: Fuzzer, *, slices: bool) -> tuple[Any, ...]:
+    blocks, rows, columns = (int(n) for n in f.rng.integers(1, 9, 3))
+    steps = [f.number(1, 5) for _ in range(2)]
+    taps = [f.rng.normal(size=int(f.rng.integers(1, 30))).astype(np.float32) for _ in steps]
+    y, x = (
+        (n - 1 + t.size - step) // step + 1 if 0 < step < 100 else 1
+        for n, t, step in zip((rows, columns), taps, steps, strict=True)
+    )
+    if not slices:
+        inside = f.rng.integers(0, 2, (blocks, rows, columns, 16)).astype(np.uint8)
+        values = f.rng.normal(size=inside.shape).astype(np.float32)
+        out = np.zeros((3, blocks, max(1, y), max(1, x), 16), np.float32)
+        filters = f.spoil(taps[0]), steps[0], f.spoil(taps[1]), steps[1]
+        ends = np.sort(f.rng.integers(0, columns + 1, (blocks, rows, 2)), axis=2)
+        given = f.spoil(inside), f.spoil(values), f.spoil(ends.astype(np.int32))
+        return *given, *filters, f.number(0, 2), f.number(0, blocks + 1), f.spoil(out)
+    planes = f.rng.normal(size=(3, blocks, rows, columns, 16)).astype(np.float32)
+    most = (16 * blocks - 1 + taps[0].size - steps[0]) // max(1, steps[0]) // 16 + 1
+    out = np.zeros((3, int(f.rng.integers(1, max(1, min(most, 99)) + 1)), rows, columns, 16))
+    given = f.spoil(planes), f.spoil(taps[0]), steps[0], f.number(0, 2), f.number(0, rows + 1)
+    return *given, f.spoil(out.astype(np.float32))
 
 
 def number_call(f: Fuzzer, *, levels: bool) -> tuple[Any, ...]:
@@ -324,6 +352,8 @@ CALLS: dict[str, Callable[[Fuzzer], tuple[Any, ...]]] = {
     "pair_lanes": lambda f: pair_call(f, what="lanes"),
     "pair_weights": lambda f: pair_call(f, what="weights"),
     "pair_sums": lambda f: pair_call(f, what="sums"),
+    "thin_planes": lambda f: thin_call(f, slices=False),
+    "thin_slices": lambda f: thin_call(f, slices=True),
     "power_sums": lambda f: number_call(f, levels=False),
     "whole_counts": whole_call,
     "level_counts": level_call,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from radgen.errors import InputError, shown
 
@@ -23,6 +22,8 @@ def counted(number: int, noun: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, or None where none is close."""
+    from difflib import get_close_matches
+
     candidates = list(known)
     by_lower = {candidate.lower(): candidate for candidate in candidates}
     found = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)

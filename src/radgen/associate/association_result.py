@@ -301,7 +301,8 @@ def power_of_ten(log10p: float) -> str:
     if log10p > -4:
         return f"{10**log10p:.2g}"
     exponent = int(np.floor(log10p))
-    return f"{10 ** (log10p - exponent):.1f}e{exponent}"
+    lead = f"{10 ** (log10p - exponent):.1f}"
+    return f"1.0e{exponent + 1}" if lead == "10.0" else f"{lead}e{exponent}"
 
 
 def _log10(value: float) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from radgen.io.sample_table import read_sample_table
+from radgen.io.scan_tables import read_scan
 
 if TYPE_CHECKING:
     from radgen.types import Result
@@ -28,7 +29,7 @@ def run_mr(exposure: Path, outcome: Path, out: Path, **given: Any) -> None:
         given["instruments"] = given["instruments"].read_text("utf-8").split()
     if given["genotypes"] is not None:
         given["genotypes"] = opened(given["genotypes"])
-    found = mendelian(read_sample_table(exposure), read_sample_table(outcome), **given)
+    found = mendelian(read_scan(exposure), read_scan(outcome), **given)
     tables = {"estimates": found.frame, "pairs": found.pairs, "variants": found.variants}
     write_folder(found, out, tables, "Mendelian randomisation")
 
@@ -57,7 +58,7 @@ def run_coloc(first: Path, second: Path, out: Path, *, kinds: str, sds: str, **g
     for name in ("firsts", "seconds"):
         given[name] = parted(given[name])
     found = colocalise(
-        read_sample_table(first), read_sample_table(second), kinds=tuple(both), sds=tuple(widths),
+        read_scan(first), read_scan(second), kinds=tuple(both), sds=tuple(widths),
         **given,
     )  # fmt: skip
     write_folder(found, out, {"regions": found.frame, "variants": found.variants}, "Colocalisation")

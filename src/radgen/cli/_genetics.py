@@ -156,7 +156,11 @@ def in_numbers(
     events: Sequence[str] = (),
 ) -> NumberTable | pl.DataFrame:
     """Return the traits with states in words (mutant, wild-type) as 1 and 0; say which is 1."""
+    from radgen.types import NumberTable
+
     if model not in ("logistic", "cox"):
+        return table
+    if isinstance(table, NumberTable) and not table.words(wanted):
         return table
     from radgen.io.events import code_events
     from radgen.io.states import code_states

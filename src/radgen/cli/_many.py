@@ -207,13 +207,14 @@ def draw(kind: str, results: Path, out: Path, *, dpi: int, **given: Any) -> None
     from radgen.associate.genomewide.plot import draw as picture
     from radgen.errors import InputError
     from radgen.io import open_genotypes
+    from radgen.io.scan_tables import read_scan
 
     if results.is_dir():
         from radgen.associate import read_compact
 
         frame = read_compact(results, given.get("traits"))
     else:
-        frame = read_sample_table(results)
+        frame = read_scan(results)
     missing = [name for name in ("chrom", "pos", "id", "log10p") if name not in frame.columns]
     if missing:
         raise InputError(

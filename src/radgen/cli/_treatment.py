@@ -25,9 +25,10 @@ def run(given: Mapping[str, Any]) -> None:
     features, genomic = given["features"] or [], given["genomic"] or []
     if not (clinical or features or genomic):
         raise InputError("Name markers: --clinical, --features or --genomic.")
+    beside = (parted(given["adjust"]) or []) + (parted(given["confounders"]) or [])
     inputs = read_inputs(
         given["outcomes"], given["target"], features=features, genomic=genomic, clinical=clinical,
-        exclude=[given["arm"]], **more,
+        exclude=[given["arm"], *beside], **more,
     )  # fmt: skip
     arm = {sample: arm[sample] for sample in inputs.outcome.samples if arm.get(sample) is not None}
     outcome = _with_arm(inputs.outcome, arm)

@@ -17,7 +17,8 @@ OPTIONS = {
   radgen coloc hippocampus.parquet alzheimer.tsv --kinds quantitative,case_control
   --regions genes.gtf.gz --out coloc
 
-Both tables are scans (of radgen gwas or meta) with all tests. OUT/regions.tsv holds a row a pair of
+Both tables are scans with all tests, of radgen gwas or meta or of another program (GWAS-SSF,
+PLINK, REGENIE, SAIGE, METAL …). OUT/regions.tsv holds a row a pair of
 traits and region: the posterior of no signal, one trait only, two variants, one shared variant;
 OUT/variants.tsv the variants that may be the shared one; OUT/report.html the pictures."""
 }

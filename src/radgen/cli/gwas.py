@@ -82,8 +82,8 @@ def gwas(
 
     The result has the columns phenotype, chrom, pos, id, ref, alt, n, alt_freq, beta, se, t,
     log10p, p; beta is the effect of one more ALT allele, log10p is log10(p). With --interaction
-    they are followed by beta_main, se_main and log10p_joint. A run that was stopped goes on where
-    it was when the same command is given again.
+    they are followed by beta_main, se_main, log10p_joint and reason (why a test is undefined). A
+    run that was stopped goes on where it was when the same command is given again.
 
     \b
     Examples:

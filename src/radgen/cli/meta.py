@@ -13,7 +13,7 @@ _METHOD = "fixed (inverse variance), DL or REML (random effects), or sample_size
 
 
 def meta(
-    studies: Annotated[list[Path], typer.Argument(help="Tables of `radgen gwas`, one a cohort.")],
+    studies: Annotated[list[Path], typer.Argument(help="Tables of scans, one a cohort.")],
     *,
     out: Annotated[Path, typer.Option(help="Results: .parquet, .tsv or .csv.")],
     method: Annotated[str, typer.Option(help=_METHOD)] = "fixed",
@@ -25,8 +25,9 @@ def meta(
     """Pool scans of several cohorts, variant by variant and trait by trait."""
     from radgen.associate import meta_gwas
     from radgen.cli import _genetics
+    from radgen.io.scan_tables import read_scan
 
-    tables = {str(path): _genetics.read_sample_table(path) for path in studies}
+    tables = {str(path): read_scan(path, phenotype="trait") for path in studies}
     result = meta_gwas(
         tables, method=method, hartung=hartung, genomic_control=genomic_control,  # type: ignore[arg-type]
         strands=strands, min_studies=min_studies,

@@ -16,7 +16,8 @@ OPTIONS = {
 
   radgen mr idps.parquet stroke.tsv --genotypes reference.bed --exposures wmh,icv --out mr
 
-Both tables are scans (of radgen gwas or meta) with all tests; the outcome's log odds where it is
+Both tables are scans with all tests, of radgen gwas or meta or of another program (GWAS-SSF,
+PLINK, REGENIE, SAIGE, METAL …); the outcome's log odds where it is
 a disease. OUT/estimates.tsv holds a row a pair and method, OUT/variants.tsv every instrument and
 why one was left out, OUT/report.html all of it in words and pictures."""
 }

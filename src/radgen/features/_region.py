@@ -52,10 +52,19 @@ class Region:
         """Where the intensity voxels lie in the ravelled crop."""
         return np.flatnonzero(self.intensity)
 
-    @property
+    @cached_property
     def n_voxels(self) -> int:
         """Number of voxels of the intensity mask."""
-        return self.flat.size
+        return int(np.count_nonzero(self.intensity))
+
+    def places(self, numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return where some intensity voxels lie in the crop (n, 3), by their ascending numbers."""
+        rows = self.intensity.reshape(-1, self.shape[2])
+        behind = np.cumsum(np.count_nonzero(rows, axis=1))
+        row = np.searchsorted(behind, numbers, side="right")
+        within = numbers - np.where(row > 0, behind[row - 1], 0)
+        column = np.argsort(~rows[row], axis=1, kind="stable")[np.arange(row.size), within]
+        return np.stack([*np.divmod(row, self.shape[1]), column], axis=1)
 
     @cached_property
     def n_slices(self) -> int:

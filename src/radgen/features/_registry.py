@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -88,7 +88,7 @@ class Family:
     aggregations: tuple[str, ...]
     images: Literal["any", "original"]
     measure: Callable[[View], Measured]
-    parts: Callable[[View], Sequence[Callable[[], object]]] | None = None
+    parts: Callable[[View], Iterable[Callable[[], object]]] | None = None
 
 
 FAMILIES: Registry[Family] = Registry("feature family", entry_point_group="radgen.features")
@@ -102,7 +102,7 @@ def add(
     ibsi_code: str = "",
     aggregations: tuple[str, ...] = ("",),
     images: Literal["any", "original"] = "any",
-    parts: Callable[[View], Sequence[Callable[[], object]]] | None = None,
+    parts: Callable[[View], Iterable[Callable[[], object]]] | None = None,
 ) -> Callable[[Callable[[View], Measured]], Callable[[View], Measured]]:
     """Register a family; use it as a decorator of the function that measures it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -314,10 +314,10 @@ def _responses(
     """Return the original image and its filter responses around the regions, by name."""
     resampled = regions[0][1].resampled
     out = {"original": _Response(resampled.array, (0, 0, 0), 0)}
-    box = _union_box(done.morphology for _, done in regions)
     chosen = [number for number in range(1, len(settings.filters) + 1) if number in entries]
     if not chosen:
         return out
+    box = _union_box(done.morphology for _, done in regions)
     from radgen.features._filtering import filter_jobs, measured_everywhere
 
     jobs = [filter_jobs(settings.filters[number - 1]) for number in chosen]
@@ -333,12 +333,11 @@ def _responses(
     return out
 
 
-def _parts_of(task: _Task) -> list[Callable[[], object]]:
-    """Return what the families of a task can do ahead, in other threads."""
-    view = task.view
-    if view is None:
-        return []
-    return [part for family in task.families if family.parts for part in family.parts(view)]
+def _parts_of(task: _Task) -> Iterator[Callable[[], object]]:
+    """Yield what the families of a task can do ahead, in other threads."""
+    for family in task.families:
+        if task.view is not None and family.parts is not None:
+            yield from family.parts(task.view)
 
 
 def _try(part: Callable[[], object]) -> None:
@@ -434,9 +433,11 @@ def extract(
         for (name, done), entries in zip(regions, cells, strict=True):
             tasks += _tasks_of(name, done, responses, settings, entries)
         del responses
-        parts = [_parts_of(task) for task in tasks if task is not None]
-        for call in (call for found in parts for call in found):
-            pool.submit(_try, call)
+        # Parts are begun while later ones are still being found.
+        parts = [
+            sum(1 for call in _parts_of(task) if pool.submit(_try, call)) if task else 0
+            for task in tasks
+        ]
         # Whoever waits for parts comes last, so that no thread waits while there is work.
         order = sorted(range(len(tasks)), key=lambda k: bool(parts[k]))
         done_of = dict(zip(order, pool.map(run, order), strict=True))

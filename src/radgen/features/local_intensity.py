@@ -216,8 +216,7 @@ def local_intensity(view: View) -> Measured:
     balls = _Balls(view, rows)
     wanted = np.flatnonzero(peak | balls.candidates() if balls.decides else np.ones(peak.size))
     if wanted.size <= _FEW:
-        shape = view.region.shape
-        means = balls.exact(np.stack(np.unravel_index(view.region.flat[wanted], shape), axis=1))
+        means = balls.exact(view.region.places(wanted))
         local, best = means[peak[wanted]].max(), means.max()
     else:
         means = _all_means(view, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,14 +177,12 @@ def _bodies(view: View) -> _Bodies:
     return view.once("bodies", make)
 
 
-def _parts(view: View) -> list[Callable[[], object]]:
-    """Return what can be done ahead: shares of the sums over pairs, and the bodies."""
+def _parts(view: View) -> Iterator[Callable[[], object]]:
+    """Yield what can be done ahead: the bodies, and shares of the sums over pairs."""
+    yield lambda: _bodies(view)
     sums = _pair_sums(view)
-
-    def bodies() -> None:
-        _bodies(view)
-
-    return [bodies, *([] if sums is None else sums.parts())]
+    if sums is not None:
+        yield from sums.parts()
 
 
 def _intensity(

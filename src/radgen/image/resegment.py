@@ -56,7 +56,10 @@ def resegment(
     mask.require_on(image)
     if image.array.ndim != 3:
         raise InputError("Resegmentation needs a single volume (z, y, x), not a series.")
-    inside = mask.array & ~np.isnan(image.array)
+    whole = not np.isnan(image.array.min(initial=np.inf))
+    if whole and range is None and outlier_sigma is None:
+        return mask
+    inside = mask.array if whole else mask.array & ~np.isnan(image.array)
     keep = inside.copy()
     if range is not None:
         low = -np.inf if range[0] is None else float(range[0])

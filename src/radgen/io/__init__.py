@@ -48,6 +48,8 @@ _HOMES = {
     "read_plain": "plain",
     "read_records": "plain",
     "read_sample_arrays": "sample_arrays",
+    "read_scan": "scan_tables",
+    "read_score_weights": "score_files",
     "read_segments": "segments",
     "read_series": "series",
     "read_series_matrix": "geo",

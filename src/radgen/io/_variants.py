@@ -9,10 +9,31 @@ import polars as pl
 
 from radgen.errors import FormatError
 
-__all__ = ["human_chromosomes", "human_names", "numbers", "read_fields", "variant_frame"]
+__all__ = [
+    "human_chromosomes",
+    "human_names",
+    "numbers",
+    "read_bytes",
+    "read_fields",
+    "variant_frame",
+]
 
 _CODES = {"23": "X", "24": "Y", "25": "PAR", "26": "MT", "M": "MT", "XY": "PAR"}
 _HUMAN = {str(n) for n in range(27)} | {"X", "Y", "XY", "MT", "M", "PAR", "PAR1", "PAR2"}
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"cannot be read: {error.strerror}.", path=path) from error
 
 
 def read_fields(path: Path, names: tuple[str, ...], *, more: bool = False) -> pl.DataFrame:
@@ -25,10 +46,7 @@ def read_fields(path: Path, names: tuple[str, ...], *, more: bool = False) -> pl
     FormatError
         If the file cannot be read, or a line has another number of fields.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"cannot be read: {error.strerror}.", path=path) from error
+    raw = read_bytes(path)
     frame = _plain(raw, names)
     if frame is not None:
         return frame

@@ -13,12 +13,12 @@ from radgen.io.tables import BLANKS
 __all__ = ["code_events", "event_states"]
 
 _HAPPENED = frozenset(
-    ("1", "true", "t", "yes", "y", "event", "dead", "deceased", "died", "death", "expired",
+    ("1", "1.0", "true", "t", "yes", "y", "event", "dead", "deceased", "died", "death", "expired",
      "progressed", "progression", "recurred", "recurrence", "relapsed", "relapse", "metastasis",
      "recurred/progressed")
 )  # fmt: skip
 _CENSORED = frozenset(
-    ("0", "false", "f", "no", "n", "none", "no event", "censored", "censor", "alive", "living",
+    ("0", "0.0", "false", "f", "no", "n", "no event", "censored", "censor", "alive", "living",
      "disease free", "diseasefree", "disease-free", "progression free", "no recurrence",
      "no progression", "no relapse")
 )  # fmt: skip

@@ -93,7 +93,7 @@ def read_feature_table(
         twice = list(dict.fromkeys(s for s in samples if samples.count(s) > 1))
         raise AlignmentError(
             f"{path}: samples with more than one row: {shown(twice)}. Where these are regions or "
-            "visits, say so with region= or where=.",
+            "visits, say so with region or where (the column, the rows to keep).",
             repeated=twice,
         )
     specs = [name_spec(name) for name in names]

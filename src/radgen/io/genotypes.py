@@ -77,6 +77,11 @@ def open_genotypes(
     if file.suffix.lower() == ".bed":
         names, variants, reader = look_bed(file, reference=_bed_reference(reference), ids=ids)
         return GenotypeMatrix(tuple(names), variants, reader, _BUILDS[build])  # type: ignore[arg-type]
+    if file.suffix.lower() == ".pgen":
+        from radgen.io.pgen import look_pgen
+
+        names, variants, decoder = look_pgen(file, ids)
+        return GenotypeMatrix(tuple(names), variants, decoder, _BUILDS[build])  # type: ignore[arg-type]
     people, table, source = _open(file, reference, sample_file, field)
     samples = people["iid"] if ids == "iid" else people["fid"] + "_" + people["iid"]
     told = _BUILDS[build]

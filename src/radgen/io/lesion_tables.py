@@ -10,6 +10,7 @@ import polars as pl
 
 from radgen._core.naming import counted, did_you_mean
 from radgen.errors import FormatError, InputError, shown
+from radgen.io.lesion_cells import is_node_site, plain_sizes, plain_visits
 from radgen.io.moments import day_numbers
 from radgen.io.tables import BLANKS, read_table
 
@@ -23,6 +24,7 @@ _HEADERS = {
     "day": ("day", "days", "study day", "trdy"),
     "date": ("date", "scan date", "trdtc"),
     "node": ("node", "lymph node", "nodal"),
+    "site": ("site", "location", "organ", "anatomic site", "body site", "trloc", "tuloc"),
     "diameter_mm": ("diameter_mm", "diameter (mm)", "diameter mm", "diameter", "size_mm",
                     "size (mm)", "longest diameter (mm)"),
     "state": ("state", "status", "tumour state", "tumor state"),
@@ -88,10 +90,11 @@ def read_lesions(path: str | Path) -> pl.DataFrame:
     Parameters
     ----------
     path : str or Path
-        Columns for patient, lesion, role (target, non-target, new), visit (a number), and diameter
-        in mm or state (absent, present, progression, equivocal, not evaluable, too small to
-        measure); also day from baseline or date (2024-05-31), and node (yes, no). Diameters of
-        lymph nodes are short axes.
+        Columns for patient, lesion, role (target, non-target, new), visit (a number, "baseline",
+        "week 8"), and diameter in mm or state (absent, present, progression, equivocal, not
+        evaluable, too small to measure; it may stand in the cell of the diameter); also day from
+        baseline or date (2024-05-31, 31.05.2024), and node (yes, no) or site (a lymph node by its
+        name). Diameters of lymph nodes are short axes.
 
     Returns
     -------
@@ -165,7 +168,20 @@ def _read(place: Path, need: Sequence[str]) -> tuple[dict[str, list[str]], set[s
         key: _texts(raw, name) if name is not None else [""] * raw.height
         for key, name in found.items()
     }
+    _tidy(texts, node_told=found["node"] is not None)
     return texts, {key for key, name in found.items() if name is not None}
+
+
+def _tidy(texts: dict[str, list[str]], *, node_told: bool) -> None:
+    """Bring visits, sizes, words among sizes, and sites that are lymph nodes to one form."""
+    texts["visit"] = plain_visits(texts["visit"])
+    for key in ("diameter_mm", *_SIZES):
+        texts[key] = plain_sizes(texts[key])
+    for k, cell in enumerate(texts["diameter_mm"]):
+        if cell.casefold() in _STATES and not texts["state"][k]:
+            texts["state"][k], texts["diameter_mm"][k] = cell, ""
+    if not node_told:
+        texts["node"] = ["yes" if is_node_site(text) else "" for text in texts["site"]]
 
 
 def read_lesion_scans(path: str | Path) -> pl.DataFrame:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from radgen.errors import FormatError
-from radgen.io._variants import numbers, variant_frame
-from radgen.io.plink import read_bim, read_fam
+from radgen.io._later_variants import LaterVariants, left_in_file
+from radgen.io._variants import numbers, read_bytes, variant_frame
+from radgen.io.plink import fam_names, look_bim, read_bim, read_fam
 
-__all__ = ["PgenReader", "open_pgen", "read_psam", "read_pvar"]
+__all__ = ["PgenReader", "look_pgen", "open_pgen", "read_psam", "read_pvar"]
+
+Array = NDArray[np.int64]
+_PVAR = ("#CHROM", "POS", "ID", "REF", "ALT")
 
 
 class PgenReader:
@@ -113,8 +118,7 @@ def read_pvar(path: Path) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.i
         )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FormatError(f"cannot be read: {error}", path=path) from error
-    needed = ("#CHROM", "POS", "ID", "REF", "ALT")
-    missing = [name for name in needed if name not in table.columns]
+    missing = [name for name in _PVAR if name not in table.columns]
     if missing:
         raise FormatError(f"lacks the columns {', '.join(missing)}.", path=path)
     pos = numbers(table["POS"], path=path)
@@ -133,6 +137,28 @@ def read_pvar(path: Path) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.i
     return split.drop("record", "allele"), records, alleles
 
 
+def _pvar_variants(path: Path) -> pl.DataFrame:
+    return read_pvar(path)[0]
+
+
+def _look_pvar(path: Path) -> LaterVariants | None:
+    """Return the variants of a .pvar of plain lines with one alternate allele; None of another."""
+    if path.suffix != ".pvar":
+        return None
+    raw = read_bytes(path)
+    head = 0
+    while raw.startswith(b"##", head):
+        head = raw.find(b"\n", head) + 1
+        if not head:
+            return None
+    end = raw.find(b"\n", head) + 1
+    names = raw[head:end].decode("utf-8", "replace").rstrip("\n").split("\t")
+    if not end or names[0] != "#CHROM" or not set(_PVAR) <= set(names):
+        return None
+    reader, lone = partial(_pvar_variants, path), names.index("ALT")
+    return left_in_file(path, raw, len(names), reader, head=end, lone=lone)
+
+
 def read_psam(path: Path) -> pl.DataFrame:
     """Return the people of a .psam file: fid, iid, father, mother, sex, phenotype.
 
@@ -141,23 +167,10 @@ def read_psam(path: Path) -> pl.DataFrame:
     FormatError
         If there is no IID column.
     """
-    try:
-        lines = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"cannot be read: {error}", path=path) from error
-    lines = [line for line in lines if not line[0].startswith("##")]
-    if not lines or not lines[0][0].startswith("#"):
+    column = _psam_columns(path)
+    if column is None:
         return read_fam(path)
-    header = [name.lstrip("#") for name in lines[0]]
-    if "IID" not in header:
-        raise FormatError("has no IID column in its #FID or #IID header line.", path=path)
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(header):
-            raise FormatError(
-                f"has {len(line)} fields; the header names {len(header)}.", path=path, line=number
-            )
-    column = {name: [line[i] for line in lines[1:]] for i, name in enumerate(header)}
-    n = len(lines) - 1
+    n = len(column["IID"])
     sexes = {"1": "male", "2": "female", "M": "male", "F": "female"}
     return pl.DataFrame(
         {
@@ -172,6 +185,87 @@ def read_psam(path: Path) -> pl.DataFrame:
     )
 
 
+def _psam_columns(path: Path) -> dict[str, list[str]] | None:
+    """Return the columns of a .psam file by their names; None where it has no header."""
+    try:
+        lines = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"cannot be read: {error}", path=path) from error
+    lines = [line for line in lines if not line[0].startswith("##")]
+    if not lines or not lines[0][0].startswith("#"):
+        return None
+    header = [name.lstrip("#") for name in lines[0]]
+    if "IID" not in header:
+        raise FormatError("has no IID column in its #FID or #IID header line.", path=path)
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(header):
+            raise FormatError(
+                f"has {len(line)} fields; the header names {len(header)}.", path=path, line=number
+            )
+    return {name: [line[i] for line in lines[1:]] for i, name in enumerate(header)}
+
+
+def _psam_names(path: Path, ids: Literal["iid", "fid_iid"]) -> list[str]:
+    """Return the sample names of a .psam file."""
+    column = _psam_columns(path)
+    if column is None:
+        return fam_names(path, ids)
+    if ids == "iid":
+        return column["IID"]
+    families = column.get("FID", ["0"] * len(column["IID"]))
+    return [f"{fid}_{iid}" for fid, iid in zip(families, column["IID"], strict=True)]
+
+
+def _companions(path: Path) -> tuple[Path, Path]:
+    """Return the files of the people and of the variants of a .pgen.
+
+    Raises
+    ------
+    FormatError
+        If there is no file of variants.
+    """
+    psam, fam = path.with_suffix(".psam"), path.with_suffix(".fam")
+    ends = (".pvar", ".pvar.zst", ".bim")
+    variants = next((at for end in ends if (at := path.with_suffix(end)).exists()), None)
+    if variants is None:
+        raise FormatError("has no .pvar, .pvar.zst or .bim beside it.", path=path)
+    return psam if psam.exists() or not fam.exists() else fam, variants
+
+
+def _checked(path: Path, n_samples: int, records: Array, alleles: Array) -> PgenReader:
+    """Return the reader of a .pgen that has been looked into."""
+    if not n_samples or not len(records):
+        raise FormatError("has no samples or no variants.", path=path)
+    reader = PgenReader(str(path), n_samples, records, alleles)
+    reader.read(0, 1)
+    return reader
+
+
+def look_pgen(
+    path: Path, ids: Literal["iid", "fid_iid"]
+) -> tuple[list[str], LaterVariants | pl.DataFrame, PgenReader]:
+    """Return sample names, variants and the reader of a PLINK 2 fileset.
+
+    Variants are left in their file where its lines are plain, so that no data frame library
+    is needed before they are.
+
+    Raises
+    ------
+    FormatError
+        As `open_pgen`.
+    """
+    who, what = _companions(path)
+    names = _psam_names(who, ids) if who.suffix == ".psam" else fam_names(who, ids)
+    found = look_bim(what, "last") if what.suffix == ".bim" else _look_pvar(what)
+    if found is None:
+        found, records, alleles = read_pvar(what)
+    else:
+        later = isinstance(found, LaterVariants)
+        records = np.arange(found.n_variants if later else found.height)
+        alleles = np.ones(len(records), np.int64)
+    return names, found, _checked(path, len(names), records, alleles)
+
+
 def open_pgen(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, PgenReader]:
     """Return people, variants and the reader of a PLINK 2 fileset.
 
@@ -180,20 +274,11 @@ def open_pgen(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, PgenReader]:
     FormatError
         If a companion file is missing, or the .pgen is damaged or of another size.
     """
-    psam, fam = path.with_suffix(".psam"), path.with_suffix(".fam")
-    people = read_psam(psam) if psam.exists() or not fam.exists() else read_fam(fam)
-    places = [path.with_suffix(end) for end in (".pvar", ".pvar.zst")]
-    found = next((place for place in places if place.exists()), None)
-    bim = path.with_suffix(".bim")
-    if found is not None:
-        variants, records, alleles = read_pvar(found)
-    elif bim.exists():
-        variants = read_bim(bim)
+    who, what = _companions(path)
+    people = read_psam(who) if who.suffix == ".psam" else read_fam(who)
+    if what.suffix == ".bim":
+        variants = read_bim(what)
         records, alleles = np.arange(variants.height), np.ones(variants.height, np.int64)
     else:
-        raise FormatError("has no .pvar, .pvar.zst or .bim beside it.", path=path)
-    if not people.height or not variants.height:
-        raise FormatError("has no samples or no variants.", path=path)
-    reader = PgenReader(str(path), people.height, records, alleles)
-    reader.read(0, 1)
-    return people, variants, reader
+        variants, records, alleles = read_pvar(what)
+    return people, variants, _checked(path, people.height, records, alleles)

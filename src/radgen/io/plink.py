@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +11,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radgen._core.digest import digest_file
-from radgen._native import _genotype, _table
+from radgen._native import _genotype
 from radgen.errors import FormatError
-from radgen.io._variants import human_names, numbers, read_fields, variant_frame
+from radgen.io._later_variants import LaterVariants, left_in_file
+from radgen.io._variants import numbers, read_bytes, read_fields, variant_frame
 
-__all__ = ["BedReader", "BimFile", "look_bed", "open_bed", "read_bim", "read_fam"]
+__all__ = [
+    "BedReader",
+    "fam_names",
+    "look_bed",
+    "look_bim",
+    "open_bed",
+    "read_bim",
+    "read_fam",
+]
 
 _BIM = ("chrom", "id", "cm", "pos", "a1", "a2")
 _FAM = ("fid", "iid", "father", "mother", "sex", "phenotype")
@@ -143,55 +150,9 @@ def open_bed(
     return people, variants, reader
 
 
-@dataclass(frozen=True, eq=False)
-class BimFile:
-    """A .bim file of which only the number of lines and the chromosomes are known yet.
-
-    Attributes
-    ----------
-    path : str
-        The .bim file.
-    reference : {"first", "last"}
-        As for `read_bim`.
-    sha256 : str
-        Digest of its bytes.
-    n_variants : int
-        Lines.
-    runs : tuple of (str, int)
-        Chromosomes, each with its number of lines that follow each other.
-    """
-
-    path: str
-    reference: Literal["first", "last"]
-    sha256: str
-    n_variants: int
-    runs: tuple[tuple[str, int], ...]
-
-    def read(self) -> pl.DataFrame:
-        """Return the variants.
-
-        Raises
-        ------
-        FormatError
-            If a line has not six fields, a position is no whole number, or the file has changed.
-        """
-        return self._frame
-
-    @cached_property
-    def _frame(self) -> pl.DataFrame:
-        frame = read_bim(Path(self.path), reference=self.reference)
-        if frame.height != self.n_variants or digest_file(self.path) != self.sha256:
-            raise FormatError("has changed since it was opened. Run again.", path=self.path)
-        return frame
-
-    def digest(self) -> str:
-        """Return a text that differs where the variants differ."""
-        return f"{self.sha256}:{self.reference}"
-
-
 def look_bed(
     path: Path, *, reference: Literal["first", "last"], ids: Literal["iid", "fid_iid"]
-) -> tuple[list[str], BimFile | pl.DataFrame, BedReader]:
+) -> tuple[list[str], LaterVariants | pl.DataFrame, BedReader]:
     """Return sample names, variants and the reader of a PLINK 1 fileset.
 
     Variants are left in their file where its lines are plain, so that no data frame library
@@ -202,48 +163,41 @@ def look_bed(
     FormatError
         As `open_bed`.
     """
-    lines = _read(path.with_suffix(".fam")).decode("utf-8", "replace").splitlines()
-    people = [line.split() for line in lines if line.strip()]
-    if any(len(fields) < len(_FAM) for fields in people):
-        read_fam(path.with_suffix(".fam"))  # says which line
-    names = [f[1] if ids == "iid" else f"{f[0]}_{f[1]}" for f in people]
+    names = fam_names(path.with_suffix(".fam"), ids)
     bim = path.with_suffix(".bim")
-    variants = _look_bim(bim, reference)
-    if variants is None:
-        variants = read_bim(bim, reference=reference)
-    count = variants.n_variants if isinstance(variants, BimFile) else variants.height
+    variants = look_bim(bim, reference)
+    count = variants.n_variants if isinstance(variants, LaterVariants) else variants.height
     reader = BedReader(str(path), len(names), count, reference == "first")
     _check_bed(path, reader)
     return names, variants, reader
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"cannot be read: {error.strerror}.", path=path) from error
+def fam_names(path: Path, ids: Literal["iid", "fid_iid"]) -> list[str]:
+    """Return the sample names of a .fam file.
+
+    Raises
+    ------
+    FormatError
+        As `read_fam`.
+    """
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines()
+    people = [line.split() for line in lines if line.strip()]
+    if any(len(fields) < len(_FAM) for fields in people):
+        read_fam(path)  # says which line
+    return [f[1] if ids == "iid" else f"{f[0]}_{f[1]}" for f in people]
 
 
-def _look_bim(path: Path, reference: Literal["first", "last"]) -> BimFile | None:
-    """Return what a .bim with one tab between all fields holds; None of another."""
-    raw = _read(path)
-    looked = _table.line_runs(raw, len(_BIM))
-    if looked is None or not looked[0]:
-        return None
-    count, places = looked
-    try:
-        found = [raw[low:high].decode("utf-8") for low, high, _ in places]
-    except UnicodeDecodeError:
-        return None
-    first = [row for _, _, row in places]
-    lengths = np.diff([*first, count]).tolist()
-    plain = human_names(found)
-    runs: list[tuple[str, int]] = []
-    for name, length in zip(found, lengths, strict=True):
-        known = runs.pop()[1] if runs and runs[-1][0] == plain[name] else 0
-        runs.append((plain[name], known + length))
-    sha = hashlib.sha256(raw).hexdigest()
-    return BimFile(str(path), reference, sha, count, tuple(runs))
+def look_bim(path: Path, reference: Literal["first", "last"]) -> LaterVariants | pl.DataFrame:
+    """Return the variants of a .bim file, left there where its lines are plain.
+
+    Raises
+    ------
+    FormatError
+        As `read_bim`, where they are not left.
+    """
+    raw = read_bytes(path)
+    read = partial(read_bim, path, reference=reference)
+    return left_in_file(path, raw, len(_BIM), read, mark=f":{reference}") or read()
 
 
 def _check_bed(path: Path, reader: BedReader) -> None:

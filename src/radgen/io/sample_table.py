@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,18 @@ import polars as pl
 from radgen._core.id_names import FAMILY_NAMES, first_id_name
 from radgen._native import _table
 from radgen.errors import FormatError, InputError, RadgenWarning, shown
-from radgen.io.tables import is_spreadsheet_error, read_table, to_numbers
+from radgen.io.tables import BLANKS, is_spreadsheet_error, read_table, to_numbers
 from radgen.types.number_table import NumberTable
 
 __all__ = ["read_sample_columns", "read_sample_table"]
 
 _MISSING = ["NA", "NaN", "nan", ".", "#N/A"]
 _PIECE = 16 << 20
+_LOOK = 1 << 15
+_NAME, _NUMBER, _WORDS = 0, 1, 2
+"""Of a column: text that is never missing, a number, text that may be missing."""
+_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*")
+_NO_WORDS = frozenset({*BLANKS, "inf", "infinity"})
 _TEXTS = (
     *FAMILY_NAMES,
     "chrom",
@@ -37,7 +43,7 @@ _ELSEWHERE = (".gz", ".xlsx", ".xlsm", ".xls", ".ods")
 
 
 def read_sample_columns(path: str | Path) -> NumberTable | pl.DataFrame:
-    """Return a table as `read_sample_table` does; arrays where it is plain text of numbers.
+    """Return a table as `read_sample_table` does; arrays where it is plain text.
 
     A scan of plain tables needs no data frame library, which takes long to load.
 
@@ -121,7 +127,7 @@ def _text(file: Path) -> pl.DataFrame:
 
 
 def _plain(file: Path) -> NumberTable | None:
-    """Return a text table whose columns but the ids are plain numbers; None of any other.
+    """Return a text table whose columns are ids, plain numbers and words; None of any other.
 
     A wide table of numbers takes a third of the memory that it takes as text.
     """
@@ -130,14 +136,17 @@ def _plain(file: Path) -> NumberTable | None:
             head = stream.readline()
             rows = sum(piece.count(b"\n") for piece in _pieces(stream)) + 1
             names, mark = _header(head)
-            named = {*_TEXTS, first_id_name(names)}
-            kinds = bytes(name not in named for name in names)
             odd = b'"' in head or not all(names) or len(set(names)) < len(names)
-            if odd or mark is None or not any(kinds):
+            if odd or mark is None:
                 return None
-            n_texts = len(names) - sum(kinds)
-            values = np.empty((rows, sum(kinds)))
-            texts: list[list[str]] = [[] for _ in range(n_texts)]
+            stream.seek(len(head))
+            kinds = _kinds(names, mark, stream.read(_LOOK))
+            n_numbers = kinds.count(_NUMBER)
+            if not n_numbers:
+                return None
+            n_texts = len(names) - n_numbers
+            values = np.empty((rows, n_numbers))
+            texts: list[list[str | None]] = [[] for _ in range(n_texts)]
             done = 0
             stream.seek(len(head))
             for piece in _pieces(stream):
@@ -147,14 +156,37 @@ def _plain(file: Path) -> NumberTable | None:
                 if count < 0:
                     return None
                 for cells, places in zip(texts, spans[:count].transpose(1, 0, 2), strict=True):
-                    cells += [raw[low:high].decode() for low, high in places.tolist()]
+                    cells += [
+                        raw[low:high].decode() if low >= 0 else None
+                        for low, high in places.tolist()
+                    ]
                 done += count
     except (OSError, UnicodeDecodeError):
         return None  # the reader of all tables says why
     values = values[:done]
     values.setflags(write=False)
-    bare = [name for name, number in zip(names, kinds, strict=True) if not number]
+    bare = [name for name, kind in zip(names, kinds, strict=True) if kind != _NUMBER]
     return NumberTable(tuple(names), dict(zip(bare, texts, strict=True)), values)
+
+
+def _kinds(names: list[str], mark: str, first: bytes) -> bytes:
+    """Return of each column whether it holds ids, numbers or words, by the first lines.
+
+    One cell that is a word makes a column text, also to the reader of all tables.
+    """
+    lines = [line.split(mark) for line in first.decode("utf-8", "replace").splitlines()[:-1]]
+    whole = [cells for cells in lines if len(cells) == len(names)]
+    named = {*_TEXTS, first_id_name(names)}
+    columns = zip(*whole, strict=True) if whole else ((),) * len(names)
+    return bytes(
+        _NAME if name in named else _WORDS if any(map(_is_word, cells)) else _NUMBER
+        for name, cells in zip(names, columns, strict=True)
+    )
+
+
+def _is_word(cell: str) -> bool:
+    """Return whether a cell is neither a number nor missing to any reader."""
+    return _WORD.fullmatch(cell) is not None and cell.lower() not in _NO_WORDS
 
 
 def _header(head: bytes) -> tuple[list[str], str | None]:

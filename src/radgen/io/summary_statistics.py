@@ -15,7 +15,12 @@ from radgen.io._variants import human_chromosomes
 from radgen.stats.tail import log10p_to_z, normal_log10p
 from radgen.types import FrameLike, to_polars
 
-__all__ = ["SUMMARY_COLUMNS", "read_summary_statistics", "standard_summary"]
+__all__ = [
+    "SUMMARY_COLUMNS",
+    "read_raw_summary",
+    "read_summary_statistics",
+    "standard_summary",
+]
 
 SUMMARY_COLUMNS = {
     "phenotype": pl.String,
@@ -110,20 +115,41 @@ def read_summary_statistics(path: str | Path, *, n: float | None = None) -> pl.D
         If the file cannot be read, or a needed column is missing (which ones were understood is
         said).
     """
+    try:
+        return standard_summary(read_raw_summary(path), n=n)
+    except InputError as error:
+        raise FormatError(str(error), path=path) from error
+
+
+def read_raw_summary(path: str | Path) -> pl.DataFrame:
+    """Return the columns of a table of summary statistics as they are, text as text.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read.
+    """
     file = existing(path, what="table of summary statistics")
     try:
-        frame = _read(file)
+        return _read(file)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise FormatError(f"is no regular table: {reason}", path=file) from error
-    try:
-        return standard_summary(frame, n=n)
-    except InputError as error:
-        raise FormatError(str(error), path=file) from error
 
 
-def standard_summary(table: FrameLike, *, n: float | None = None) -> pl.DataFrame:
+def standard_summary(
+    table: FrameLike, *, n: float | None = None, need_n: bool = True
+) -> pl.DataFrame:
     """Return a table of tests in standard columns: see `read_summary_statistics`.
+
+    Parameters
+    ----------
+    table : data frame
+        In the columns of any of the programs.
+    n : float or None
+        Sample size where the table has none.
+    need_n : bool, default True
+        Whether the table is refused where the sample size is unknown.
 
     Raises
     ------
@@ -145,10 +171,12 @@ def standard_summary(table: FrameLike, *, n: float | None = None) -> pl.DataFram
     data = {name: frame[column] for name, column in of.items() if name != "test"}
     for name in _NUMBERS & set(data):
         data[name] = data[name].cast(pl.Float64, strict=False).fill_nan(None)
+    if "chrom" in data and data["chrom"].dtype.is_float():
+        data["chrom"] = data["chrom"].cast(pl.Int64)
     data["alt"], data["ref"] = _alleles(frame, found)
     if "cases" in data and "controls" in data and "n" not in data:
         data["n"] = data["cases"] + data["controls"]
-    if "n" not in data:
+    if "n" not in data and (n is not None or need_n):
         if n is None:
             raise InputError(
                 "The table has no sample sizes (a column n): give the number of samples."

@@ -259,6 +259,59 @@ CAPTIONS: dict[str, tuple[str, str, tuple[float, float]]] = {
         "Probability of each cause over time, by group, the other causes competing.",
         (5.6, 4.2),
     ),
+    "km": (
+        "Kaplan–Meier curves",
+        "Share of patients without the event over time, by group, with the number at risk below.",
+        (5.6, 4.6),
+    ),
+    "effects": (
+        "Effects in both cohorts",
+        "Effect of each locked hypothesis in the discovery and in the replication cohort.",
+        _NARROW,
+    ),
+    "flow": (
+        "Scans and specimens matched",
+        "How many scans and specimens are left after each rule, and how many each rule took.",
+        _WIDE,
+    ),
+    "pair": (
+        "One pair",
+        "Phenotype of each sample against the molecular feature, with the fitted association.",
+        _NARROW,
+    ),
+    "outcome": (
+        "Signature and outcome",
+        "Outcome of the groups that the published cut-off makes, or against the score.",
+        (5.6, 4.6),
+    ),
+    "preservation": (
+        "Preservation of modules",
+        "Preservation of each module in the other cohort against its size, with the usual bounds "
+        "of weak and strong evidence.",
+        _NARROW,
+    ),
+    "scatter": (
+        "Score and trait",
+        "Predicted against measured trait of each person, out of fold.",
+        _NARROW,
+    ),
+    "ld_scores": (
+        "Chi-square by LD score",
+        "Mean chi-square of variants in bins of LD score, with the fitted line: its slope is the "
+        "heritability, its start above 1 is confounding.",
+        _NARROW,
+    ),
+    "gap": (
+        "Gap statistic",
+        "Gap between the clustering of the data and of data without groups, by number of groups.",
+        _NARROW,
+    ),
+    "icc": (
+        "Agreement of repeated measurements",
+        "Intraclass correlation of phenotypes with its interval, best first and evenly over the "
+        "ranking; the dashed line is the threshold.",
+        (9.2, 6.8),
+    ),
     "bland_altman": (
         "Bland–Altman plot",
         "Difference of two measurements against their mean with the limits of agreement.",

@@ -231,6 +231,8 @@ def _feature_table(settings: FeatureTableSettings, path: Path) -> PhenotypeTable
         id_column=settings.id,
         id_rule=io_rule(settings.id_rule),
         exclude=exclude,
+        region=settings.region,
+        where=settings.where,
     )
     return table
 

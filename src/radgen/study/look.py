@@ -3,58 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from radgen.errors import FormatError, RadgenError
-from radgen.io import read_table, to_numbers
-from radgen.io.layout import discover
-from radgen.io.states import code_states
-from radgen.io.tables import BLANKS
+from radgen._core.naming import counted
+from radgen.errors import RadgenError, shown
+from radgen.io import read_table
+from radgen.study.look_columns import Clock, Column, clocks_of, column_of
+from radgen.study.look_scans import (
+    MASK_NAME,
+    VOLUME_NAME,
+    ScanPatterns,
+    dicom_patterns,
+    safe_name,
+    volume_patterns,
+)
+from radgen.study.look_tables import Matrix, Seen, is_of_lesions, matrix_of, see
+from radgen.types.align import longer_barcodes
 
-__all__ = ["Column", "Found", "look_at"]
+__all__ = ["Found", "Patients", "look_at"]
 
-_VOLUME = re.compile(r"\.(nii|nii\.gz|nrrd|mha|mhd)$", re.I)
-_MASK = re.compile(r"(mask|seg|label|roi|dseg|tumou?r|lesion|annotation)", re.I)
 _TABLE = re.compile(r"\.(csv|tsv|txt|xlsx|parquet)(\.gz)?$", re.I)
-_ID = re.compile(
-    r"^(sample|subject|patient|case|participant|id)([ _-]?(id|barcode))?$|^(subject|patient)id$",
-    re.I,
-)
-_FEATURE = re.compile(
-    r"(original|wavelet|log-sigma)[-_]|_(GLCM|glcm|GLRLM|firstorder|shape)_", re.I
-)
 _AT_MOST = 3000
-_FEW = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A clinical column as it looks.
+@dataclass
+class Patients:
+    """A table with a row a patient.
 
     Attributes
     ----------
-    header : str
-        As the file has it.
-    kind : str
-        "number", "binary", "category" or "text" (too many values to be a category).
-    values : tuple of str
-        The values of a binary column, negative and positive where words tell, or of a category.
-    spellings : mapping of str to tuple of str
-        Other spellings of the values of a binary column.
-    missing : tuple of str
-        Its words for what is not known.
+    path, key : str
+        The file, and its id column.
+    columns : list of Column
+        Its other columns, without those of `clocks`.
+    clocks : list of Clock
+        Its times to events.
+    rows : int
     """
 
-    header: str
-    kind: str
-    values: tuple[str, ...] = ()
-    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
+    path: str
+    key: str
+    columns: list[Column]
+    clocks: list[Clock]
+    rows: int
 
 
 @dataclass
@@ -71,13 +66,18 @@ class Found:
         Pattern or column of each image, where a patient has several.
     scan_table, scan_id : str
         Table with a row a scan, and its id column.
-    features : str
-        A feature table.
-    clinical, clinical_id : str
-        The clinical table, and its id column.
-    columns : list of Column
-        Its other columns.
-    matrices, mafs, genotypes : list of str
+    features, feature_id : str
+        A feature table, and its id column.
+    no_features : list of str
+        Columns of it that are no features.
+    visit : tuple of str
+        Its column of visits and the first of them, where patients have several.
+    region : str
+        Its column of regions, where patients have several rows.
+    patients : list of Patients
+        Clinical tables, the largest first.
+    matrices : list of Matrix
+    mafs, genotypes : list of str
         Molecular and genotype files.
     lesions : str
         A table of lesions at visits, as [response] judges.
@@ -92,20 +92,33 @@ class Found:
     scan_table: str = ""
     scan_id: str = ""
     features: str = ""
-    clinical: str = ""
-    clinical_id: str = ""
-    columns: list[Column] = field(default_factory=list)
-    matrices: list[str] = field(default_factory=list)
+    feature_id: str = ""
+    no_features: list[str] = field(default_factory=list)
+    visit: tuple[str, str] = ("", "")
+    region: str = ""
+    patients: list[Patients] = field(default_factory=list)
+    matrices: list[Matrix] = field(default_factory=list)
     mafs: list[str] = field(default_factory=list)
     genotypes: list[str] = field(default_factory=list)
     lesions: str = ""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def columns(self) -> list[Column]:
+        """Columns of all clinical tables."""
+        return [column for table in self.patients for column in table.columns]
+
+    @property
+    def clocks(self) -> list[Clock]:
+        """Times to events of all clinical tables."""
+        return [clock for table in self.patients for clock in table.clocks]
 
 
 def look_at(folder: Path) -> Found:
     """Return what lies in a folder and below it (the first few thousand files)."""
     found = Found()
     names = _names(folder)
+    tables: list[Seen] = []
     for name in names:
         low = name.lower()
         if re.search(r"\.maf(\.gz)?$", low):
@@ -113,13 +126,14 @@ def look_at(folder: Path) -> Found:
         elif low.endswith((".bed", ".pgen", ".vcf", ".vcf.gz", ".bcf", ".bgen")):
             found.genotypes.append(name)
         elif low.endswith((".gct", ".gct.gz")):
-            found.matrices.append(name)
+            found.matrices.append(Matrix(name, "expression", "", "", 0, False))
+            found.notes.append(f"{name}: a molecular matrix")
         elif _TABLE.search(low) and "/" not in name:
-            _look_at_table(folder, name, found)
+            tables += _look_at_table(folder, name, found)
+    _sort(tables, found)
     if not found.scan_table:
-        _look_for_scans([name for name in names if _VOLUME.search(name)], found)
-        if not found.mask:
-            _look_for_dicom(folder, found)
+        scans = volume_patterns([name for name in names if VOLUME_NAME.search(name)])
+        _take_scans(scans or dicom_patterns(folder), found)
     for what, items in (("mutations", found.mafs), ("genotypes", found.genotypes)):
         found.notes += [f"{item}: {what}" for item in items[:1]]
     if not found.notes:
@@ -140,47 +154,107 @@ def _names(folder: Path) -> list[str]:
     return names
 
 
-def _look_at_table(folder: Path, name: str, found: Found) -> None:
+def _take_scans(scans: ScanPatterns | None, found: Found) -> None:
+    if scans is not None:
+        found.image, found.sequences, found.mask, found.modality, note = scans
+        found.notes.append(note)
+
+
+def _look_at_table(folder: Path, name: str, found: Found) -> list[Seen]:
+    """Return a table to be sorted later; those of lesions and of scans are taken at once."""
     try:
         table = read_table(folder / name)
     except RadgenError as error:
         found.notes.append(f"{name}: passed over ({' '.join(str(error).split())[:120]})")
-        return
+        return []
     if table.width < 2 or not table.height:
-        return
-    if _is_of_lesions(folder / name, table):
+        return []
+    if is_of_lesions(folder / name, table):
         if not found.lesions:
             found.lesions = name
             found.notes.append(f"{name}: lesions at visits, {table.height} rows")
-        return
+        return []
+    seen = see(name, table)
     files = [c for c in table.columns if _names_files(folder, table[c])]
-    key = _id_column(table)
-    if len(files) >= 2 and key and not found.scan_table:
-        _scan_table(name, key, files, found)
-    elif sum(bool(_FEATURE.search(c)) for c in table.columns) >= 10 and not found.features:
-        found.features = name
-        found.notes.append(f"{name}: a feature table of {table.height} samples")
-    elif table.width > 60 or _mostly_numbers(table):
-        found.matrices.append(name)
-        found.notes.append(f"{name}: a molecular matrix, {table.height} x {table.width - 1}")
-    elif key and not found.clinical and table[key].n_unique() == table.height:
-        found.clinical, found.clinical_id = name, key
-        found.columns = [_column(table[c]) for c in table.columns if c != key]
-        found.notes.append(f"{name}: the clinical table, {table.height} patients")
+    if len(files) >= 2 and seen.key and not found.scan_table:
+        _scan_table(name, seen.key, files, found)
+        return []
+    return [seen]
 
 
-def _is_of_lesions(path: Path, table: pl.DataFrame) -> bool:
-    """Return whether a table holds lesions at visits: it says lesion and visit, and can be read."""
-    words = {name.strip().lower().partition(" ")[0].partition("_")[0] for name in table.columns}
-    if not ({"lesion", "tumour", "tumor"} & words and {"visit", "visitnum", "timepoint"} & words):
-        return False
-    from radgen.io.lesion_tables import read_lesions
+def _sort(tables: Sequence[Seen], found: Found) -> None:
+    """Give each table its role; ids of patients tell how molecular matrices lie."""
+    kinds = {item.name: item.kind for item in tables}
+    clinical = [item for item in tables if kinds[item.name] in ("patients", "both")]
+    measured = [item for item in tables if kinds[item.name] in ("features", "both")]
+    people = {id_ for item in clinical for id_ in item.ids}
+    measured.sort(
+        key=lambda item: (
+            not item.named, -len(people & set(item.ids)), -item.table.height, item.name
+        )
+    )  # fmt: skip
+    for item in measured[:1]:
+        found.features, found.feature_id = item.name, item.key
+        visit, found.region = item.repeats
+        if visit:
+            found.visit = (visit, str(item.table[visit].drop_nulls().sort()[0]))
+        found.no_features = [name for name in item.others if name in item.numbers and name != visit]
+        found.notes.append(
+            f"{item.name}: {len(item.features):,} image features of {item.table.height} samples"
+        )
+    for item in measured[1:]:
+        found.notes.append(f"{item.name}: more image features, passed over ([features.table])")
+    scans = {id_ for item in measured[:1] for id_ in item.ids}
+    for item in sorted(clinical, key=lambda item: _rank(item, scans)):
+        if scans and not _shared(item.ids, scans):
+            found.notes.append(f"{item.name}: passed over (no patient of {found.features})")
+        else:
+            _take_patients(item, found)
+    for item in tables:
+        if kinds[item.name] == "matrix":
+            _take_matrix(item, scans or people, found)
+        elif not kinds[item.name]:
+            found.notes.append(f"{item.name}: passed over (no column of sample ids was recognised)")
 
-    try:
-        read_lesions(path)
-    except RadgenError:
-        return False
-    return True
+
+def _shared(ids: Sequence[str], scans: set[str]) -> int:
+    """Return how many ids are of patients with scans, as they are or as longer barcodes."""
+    return max(len(scans & set(ids)), len(longer_barcodes(scans, ids)))
+
+
+def _rank(item: Seen, scans: set[str]) -> tuple[int, int, int, str]:
+    """Return what puts the table that knows most of the samples, and has most columns, first."""
+    return (-_shared(item.ids, scans), -item.table.height, -len(item.others), item.name)
+
+
+def _take_matrix(item: Seen, known: set[str], found: Found) -> None:
+    matrix = matrix_of(item, known)
+    if matrix is None:
+        found.notes.append(f"{item.name}: passed over (no column of sample ids was recognised)")
+        return
+    if known and not matrix.samples:
+        found.notes.append(f"{item.name}: passed over (no sample of the other tables)")
+        return
+    found.matrices.append(matrix)
+    lie = f", samples in {matrix.samples_in}" if matrix.samples_in else ""
+    size = f"{item.table.height} x {item.table.width - 1}"
+    found.notes.append(f"{item.name}: a molecular matrix ({matrix.layer}), {size}{lie}")
+
+
+def _take_patients(item: Seen, found: Found) -> None:
+    table = item.table
+    columns = [column_of(table[name]) for name in item.others]
+    clocks = clocks_of(table, columns)
+    timed = {name for clock in clocks for name in (clock.time, clock.event)}
+    taken = {column.header for column in found.columns} | {clock.name for clock in found.clocks}
+    kept = [c for c in columns if c.header not in timed and c.header not in taken]
+    clocks = [clock for clock in clocks if clock.name not in taken]
+    if not kept and not clocks:
+        return
+    found.patients.append(Patients(item.name, item.key, kept, clocks, table.height))
+    words = "the clinical table" if len(found.patients) == 1 else "more of the patients"
+    times = f", times to {shown(clock.event for clock in clocks)}" if clocks else ""
+    found.notes.append(f"{item.name}: {words}, {counted(table.height, 'row')}{times}")
 
 
 def _names_files(folder: Path, column: pl.Series) -> bool:
@@ -195,17 +269,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _id_column(table: pl.DataFrame) -> str:
-    named = [name for name in table.columns if _ID.match(name.strip())]
-    if named:
-        return named[0]
-    first = table.columns[0]
-    texts = table[first].cast(pl.String)
-    return first if texts.n_unique() == table.height and to_numbers(texts)[1] else ""
-
-
 def _scan_table(name: str, key: str, files: Sequence[str], found: Found) -> None:
-    masks = [column for column in files if _MASK.search(column)]
+    masks = [column for column in files if MASK_NAME.search(column)]
     images = [column for column in files if column not in masks]
     if not masks or not images:
         return
@@ -213,128 +278,5 @@ def _scan_table(name: str, key: str, files: Sequence[str], found: Found) -> None
     if len(images) == 1:
         found.image = images[0]
     else:
-        found.sequences = {_safe(column): column for column in images}
+        found.sequences = {safe_name(column): column for column in images}
     found.notes.append(f"{name}: a table of scans and masks")
-
-
-def _mostly_numbers(table: pl.DataFrame) -> bool:
-    if table.height < 50 or table.width < 8:
-        return False
-    numeric = [not to_numbers(table[c].cast(pl.String))[1] for c in table.columns[1:]]
-    return all(numeric)
-
-
-def _column(column: pl.Series) -> Column:
-    texts = [str(c).strip() for c in column.drop_nulls().to_list()]
-    known = [text for text in texts if text.lower() not in BLANKS]
-    values = tuple(sorted(set(known)))
-    states = _states(column.name, known) if 2 <= len(values) <= _FEW else None
-    if states is not None:
-        return states
-    if len(values) == 2:
-        return Column(column.name, "binary", values)
-    if known and not to_numbers(pl.Series(column.name, known))[1]:
-        return Column(column.name, "number")
-    if 0 < len(values) <= _FEW:
-        return Column(column.name, "category", values)
-    return Column(column.name, "text")
-
-
-def _states(name: str, texts: list[str]) -> Column | None:
-    """Return a column of two states in words, each by its commonest spelling; None if it is none.
-
-    Words are those of `radgen.io.states`: mutant and wild-type, methylated, yes and no …
-    """
-    counts = Counter(texts).most_common()
-    words = [text for text, _ in counts]
-    try:
-        coded = code_states(pl.DataFrame({name: words}), [name], what=name)[0][name]
-    except FormatError:
-        return None
-    if not coded.dtype.is_numeric():
-        return None
-    pairs = list(zip(words, coded.to_list(), strict=True))
-    both = [[word for word, state in pairs if state == wanted] for wanted in (0.0, 1.0)]
-    if not all(both):
-        return None
-    others = {some[0]: tuple(some[1:]) for some in both if len(some) > 1}
-    missing = tuple(word for word, state in pairs if state is None)
-    return Column(name, "binary", (both[0][0], both[1][0]), others, missing)
-
-
-def _look_for_scans(volumes: Sequence[str], found: Found) -> None:
-    """Find a pattern for images and masks: BIDS, a folder a patient, or two folders."""
-    patterns: dict[str, int] = {}
-    for name in volumes:
-        for pattern in _patterns(name):
-            patterns[pattern] = patterns.get(pattern, 0) + 1
-    best = {p: n for p, n in patterns.items() if n >= 2}
-    masks = sorted((p for p in best if _MASK.search(p)), key=lambda p: (-best[p], p))
-    images = sorted((p for p in best if not _MASK.search(p)), key=lambda p: (-best[p], p))
-    if not masks or not images:
-        return
-    style = _style(masks[0])
-    images = [p for p in images if _style(p) == style]
-    if not images:
-        return
-    found.mask = masks[0]
-    most = best[images[0]]
-    chosen = [p for p in images if best[p] >= 0.5 * most][:6]
-    if len(chosen) == 1:
-        found.image = chosen[0]
-    else:
-        found.sequences = {_safe(_sequence(p)): p for p in chosen}
-    found.notes.append(f"{len(chosen)} images each of about {most} patients, such as {chosen[0]}")
-
-
-def _look_for_dicom(folder: Path, found: Found) -> None:
-    """Find a pattern of DICOM folders: a folder a patient with its series and its regions."""
-    layout = discover(folder)
-    patterns: Counter[tuple[str, str, str]] = Counter()
-    for scan in layout.scans:
-        if layout.kind == "dicom" and scan.mask is not None:
-            image, mask = (
-                "{id}/" + "/".join(path.relative_to(folder).parts[1:])
-                for path in (scan.image, scan.mask)
-            )
-            patterns[image, mask, scan.modality] += 1
-    if not patterns:
-        return
-    (found.image, found.mask, found.modality), count = patterns.most_common(1)[0]
-    found.notes.append(f"DICOM series of {count} patients, such as {found.image}")
-
-
-def _patterns(name: str) -> list[str]:
-    parts = name.split("/")
-    found = []
-    if len(parts) >= 2:
-        head = parts[0]
-        rest = "/".join(parts[1:])
-        found.append("{id}/" + rest.replace(head, "{id}"))
-    if len(parts) == 2:
-        stem = _VOLUME.sub("", parts[1])
-        ending = parts[1][len(stem) :]
-        found.append(f"{parts[0]}/{{id}}{ending}")
-        base, mark, tail = stem.rpartition("_")
-        if mark:
-            found.append(f"{parts[0]}/{{id}}_{tail}{ending}")
-    if len(parts) == 1:
-        stem = _VOLUME.sub("", name)
-        for mark in ("_", "-"):
-            base, found_mark, tail = stem.rpartition(mark)
-            if found_mark and base:
-                found.append(f"{{id}}{mark}{tail}{name[len(stem) :]}")
-    return found
-
-
-def _style(pattern: str) -> str:
-    return "folder a patient" if pattern.startswith("{id}/") else "files"
-
-
-def _sequence(pattern: str) -> str:
-    stem = _VOLUME.sub("", pattern.rsplit("/", 1)[-1])
-    return stem.replace("{id}", "").strip("_-") or stem
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "image"

@@ -111,9 +111,10 @@ def repeated_tables(settings: ReliabilitySettings, path: Path) -> dict[str, Phen
     drop = [n for n in rows.columns if any(fnmatch.fnmatchcase(n, p) for p in settings.drop)]
     options: dict[str, Any] = {
         "id_column": settings.id, "id_rule": io_rule(settings.id_rule), "exclude": drop,
+        "region": settings.region,
     }  # fmt: skip
     if settings.repeat is None:
-        return {path.name: read_feature_table(path, **options)}
+        return {path.name: read_feature_table(path, where=settings.where, **options)}
     if settings.repeat not in rows.columns:
         from radgen._core.naming import did_you_mean
 
@@ -128,7 +129,7 @@ def repeated_tables(settings: ReliabilitySettings, path: Path) -> dict[str, Phen
         )
     return {
         f"{settings.repeat} {value}": read_feature_table(
-            path, where={settings.repeat: value}, **options
+            path, where={**settings.where, settings.repeat: value}, **options
         )
         for value in values
     }

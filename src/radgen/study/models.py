@@ -14,7 +14,8 @@ import polars as pl
 from radgen._core.digest import digest_file
 from radgen._core.executors import executor
 from radgen._core.files import atomic_path
-from radgen.errors import FormatError, InputError
+from radgen._core.naming import counted
+from radgen.errors import FormatError, InputError, shown
 from radgen.io import IdRule
 from radgen.predict import (
     AuditResult,
@@ -36,6 +37,7 @@ from radgen.predict import (
 )
 from radgen.predict.abstain import decisions
 from radgen.predict.bundle import require_portable
+from radgen.predict.fitting import hashed
 from radgen.report import ReportInput, Section, write_report
 from radgen.study.analyses import Analysed, tables_of
 from radgen.study.cache import Cache, codec_of
@@ -252,7 +254,18 @@ def apply_bundle(
         found = found.with_columns(risk=pl.Series(model.risk(score, horizon)).fill_nan(None))
     if abstain is not None:
         found = _abstained(model, found, abstain)
-    return found, tuple(notes)
+    return found, (*notes, *_known_samples(model, found["sample"].to_list()))
+
+
+def _known_samples(model: FittedModel, samples: Sequence[str]) -> list[str]:
+    """Return a note on samples that trained the model."""
+    seen = [item for item in samples if hashed([item]) & (model.samples | model.patients)]
+    if not seen:
+        return []
+    return [
+        f"{counted(len(seen), 'sample')} trained the model ({shown(seen, 3)}): predictions of them "
+        "say nothing about new patients."
+    ]
 
 
 def _abstained(model: FittedModel, found: pl.DataFrame, level: float) -> pl.DataFrame:

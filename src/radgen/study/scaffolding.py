@@ -8,17 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from radgen._core.files import write_text
 from radgen.errors import InputError
-from radgen.study.look import Column, Found, look_at
+from radgen.io.traits import match_columns, read_lexicon
+from radgen.study.look import Found, Patients, look_at
+from radgen.study.look_columns import Clock, Column
+from radgen.study.look_tables import Matrix
 
 __all__ = ["Scaffold", "scaffold"]
 
-_TIME = re.compile(r"(days|months|time|^os$|^pfs$|^rfs$|survival)", re.I)
-_NO_OUTCOME = re.compile(r"(sex|gender|^arm$|random|treat|site|scanner|cent(er|re))", re.I)
+_NO_OUTCOME = re.compile(
+    r"(sex|gender|^arm$|random|treat|site|scanner|cent(er|re)|affiliation|hospital|cohort|"
+    r"laterality|biops)",
+    re.I,
+)
 _ARM = re.compile(r"(^arm$|treat|random|therapy)", re.I)
 _ARMS = 2
-_EVENT = re.compile(r"(event|died|dead|death|status|censor|progress)", re.I)
+_EVENT = re.compile(r"(event|died|dead|death|vital|censor)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +103,7 @@ def _key(text: str) -> str:
 
 def _phenotypes(found: Found) -> str:
     if found.features and not (found.image or found.sequences):
-        return (
-            "# Features that were extracted before. For radgen to measure scans itself, write\n"
-            "# [images] instead.\n"
-            f"[features.table]\npath = {_q(found.features)}\n"
-            '# id = "ID"                # the id column, where it is not recognised\n'
-            '# drop = ["label_*"]        # columns that are no features\n'
-        )
+        return _feature_table(found)
     lines = [
         "# Scans and masks: a file pattern, or columns of a table with a row a scan.",
         "[images]",
@@ -134,35 +136,94 @@ def _phenotypes(found: Found) -> str:
     return "\n".join(lines)
 
 
+def _feature_table(found: Found) -> str:
+    lines = [
+        "# Features that were extracted before. For radgen to measure scans itself, write",
+        "# [images] instead.",
+        "[features.table]",
+        f"path = {_q(found.features)}",
+    ]
+    if found.feature_id:
+        lines.append(f"id = {_q(found.feature_id)}")
+    else:
+        lines.append('# id = "ID"                # the id column: none was recognised')
+    if found.no_features:
+        lines.append(f"drop = [{_listed(found.no_features)}]   # columns that are no features")
+    else:
+        lines.append('# drop = ["label_*"]        # columns that are no features')
+    visit, first = found.visit
+    if found.region:
+        lines.append(f"region = {_q(found.region)}   # a row for each region of a patient")
+    if visit:
+        lines.append(f"where = {{ {_key(visit)} = {_q(first)} }}   # the first of several visits")
+        lines += [
+            "",
+            "# Features that do not repeat between visits are left out of analyses.",
+            "[reliability]",
+            f"table = [{_q(found.features)}]",
+            f"repeat = {_q(visit)}",
+        ]
+        lines += [f"region = {_q(found.region)}"] if found.region else []
+        lines += [f"drop = [{_listed(found.no_features)}]"] if found.no_features else []
+    return "\n".join([*lines, ""])
+
+
 def _clinical(found: Found) -> str:
-    if not found.clinical:
+    if not found.patients:
         return (
             '# The table of patients.\n# [clinical]\n# path = "clinical.csv"\n'
             '# id = "patient_id"\n# [clinical.columns]\n# age = "number"\n'
             '# sex = "category"\n'
         )
+    first, *more = found.patients
     lines = [
         "# The table of patients. Each column gets a name of your choice.",
-        "[clinical]",
-        f"path = {_q(found.clinical)}",
-        f"id = {_q(found.clinical_id)}",
-        '# id_rule = { strip_suffix = "-T", case = "upper", first = 12 }   # ids spelt otherwise',
-        "",
-        "[clinical.columns]",
-    ]
-    lines += [_column_line(column) for column in found.columns]
-    lines += [
+        *_patients(first, "clinical"),
         '# One value, many spellings: status = { spellings = { mutant = ["MUT", "p.R132H"] } }',
         '# Texts that mean not known: status = { missing = ["Unknown"] }',
         "",
     ]
-    survival = _survival(found.columns)
-    lines += survival or [
-        "# [clinical.survival.overall]",
-        '# time = "days"',
-        '# event = "died"             # 1 = it happened, 0 = censored',
+    if not found.clocks:
+        lines += [
+            "# [clinical.survival.overall]",
+            '# time = "days"',
+            '# event = "died"             # 1 = it happened, 0 = censored',
+            "",
+        ]
+    for table in more:
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(table.path).name.split(".")[0])
+        lines += ["# More of the same patients.", *_patients(table, f"clinical.more.{_key(name)}")]
+    return "\n".join(lines)
+
+
+def _patients(table: Patients, section: str) -> list[str]:
+    lines = [
+        f"[{section}]",
+        f"path = {_q(table.path)}",
+        f"id = {_q(table.key)}",
+        '# id_rule = { strip_suffix = "-T", case = "upper", first = 12 }   # ids spelt otherwise',
+        "",
+        f"[{section}.columns]",
+        *(_column_line(column) for column in table.columns),
+        "",
     ]
-    return "\n".join([*lines, ""])
+    for clock in table.clocks:
+        lines += [*_clock(clock, section), ""]
+    return lines
+
+
+def _clock(clock: Clock, section: str) -> list[str]:
+    lines = [
+        f"[{section}.survival.{_key(clock.name)}]   # please check that these are the columns",
+        f"time = {_q(clock.time)}",
+        f"event = {_q(clock.event)}",
+    ]
+    if not {*clock.happened, *clock.censored} <= {"0", "1", "0.0", "1.0"}:
+        lines += [
+            f"event_values = [{_listed(clock.happened)}]",
+            f"censored_values = [{_listed(clock.censored)}]",
+        ]
+    return [*lines, f"unit = {_q(clock.unit)}"]
 
 
 def _column_line(column: Column) -> str:
@@ -186,22 +247,6 @@ def _listed(texts: Iterable[str]) -> str:
     return ", ".join(_q(text) for text in texts)
 
 
-def _survival(columns: list[Column]) -> list[str]:
-    times = [c.header for c in columns if c.kind == "number" and _TIME.search(c.header)]
-    events = [
-        c.header
-        for c in columns
-        if c.kind == "binary" and set(c.values) <= {"0", "1"} and _EVENT.search(c.header)
-    ]
-    if not times or not events:
-        return []
-    return [
-        "[clinical.survival.overall]  # please check that these are the right columns",
-        f"time = {_q(times[0])}",
-        f"event = {_q(events[0])}   # 1 = it happened, 0 = censored",
-    ]
-
-
 def _molecules(found: Found) -> str:
     lines = []
     for path in found.mafs[:1]:
@@ -213,15 +258,19 @@ def _molecules(found: Found) -> str:
             "min_carriers = 5",
             "",
         ]
-    for place, path in enumerate(found.matrices[:3]):
+    for name, matrix in _layers(found).items():
         lines += [
-            f"[omics.{'expression' if place == 0 else f'layer{place + 1}'}]",
-            f"path = {_q(path)}",
-            'layer = "expression"         # or mutation, copy_number, methylation, protein',
-            'scale = "log2"               # please check',
-            '# id_rule = { strip_suffix = "-T" }',
-            "",
+            f"[omics.{name}]",
+            f"path = {_q(matrix.path)}",
+            f"layer = {_q(matrix.layer)}   # expression, copy_number, methylation, protein, …: "
+            "please check",
+            f"scale = {_q(matrix.scale or 'log2')}   # counts, log2, TPM, zscore, beta, binary: "
+            "please check",
         ]
+        if matrix.samples_in:
+            lines.append(f"samples_in = {_q(matrix.samples_in)}")
+        rule = "tcga = true" if matrix.barcodes else '# id_rule = { strip_suffix = "-T" }'
+        lines += [rule, ""]
     for path in found.genotypes[:1]:
         lines += ["[genotypes]", f"path = {_q(path)}", 'build = ""   # "GRCh37" or "GRCh38"', ""]
     if not lines:
@@ -234,6 +283,17 @@ def _molecules(found: Found) -> str:
     return "\n".join(lines)
 
 
+def _layers(found: Found) -> dict[str, Matrix]:
+    """Return the matrices under the names of their sections."""
+    named: dict[str, Matrix] = {}
+    for matrix in found.matrices[:6]:
+        name, count = matrix.layer, 2
+        while name in named:
+            name, count = f"{matrix.layer}{count}", count + 1
+        named[name] = matrix
+    return named
+
+
 def _response(found: Found) -> str:
     if not found.lesions:
         return ""
@@ -244,6 +304,18 @@ def _response(found: Found) -> str:
     )
 
 
+def _outcomes(found: Found) -> list[Column]:
+    """Return columns of two values that may be predicted, molecular markers first."""
+    binary = [
+        c
+        for c in found.columns
+        if c.kind == "binary" and not _EVENT.search(c.header) and not _NO_OUTCOME.search(c.header)
+    ]
+    headers = pl.DataFrame(schema=dict.fromkeys((c.header for c in binary), pl.String))
+    markers = {name for name, _ in match_columns(headers, read_lexicon("markers"))}
+    return sorted(binary, key=lambda c: (c.header not in markers, set(c.values) <= {"0", "1"}))
+
+
 def _treatment(found: Found, binary: str) -> list[str]:
     """Return a block for markers of treatment, where a column looks like two arms."""
     arms = [
@@ -252,7 +324,7 @@ def _treatment(found: Found, binary: str) -> list[str]:
         if _ARM.search(column.header) and column.kind in ("category", "binary")
         if len(column.values) == _ARMS
     ]
-    outcome = "overall" if _survival(found.columns) else binary
+    outcome = found.clocks[0].name if found.clocks else binary
     if not arms or not outcome:
         return []
     return [
@@ -283,14 +355,13 @@ def _analyses(found: Found) -> str:
         if sites and sites[0].kind in ("category", "binary")
         else ["# [harmonise]", '# batch = "site"', ""]
     )
-    layer = "mutations" if found.mafs else "expression" if found.matrices else ""
-    if layer:
+    layers = [*(["mutations"] if found.mafs else []), *_layers(found)]
+    for layer in layers:
         lines += ["[[associate]]", f'name = "Image features and {layer}"', f'layer = "{layer}"', ""]
-    binary = [
-        c
-        for c in found.columns
-        if c.kind == "binary" and not _EVENT.search(c.header) and not _NO_OUTCOME.search(c.header)
-    ]
+    if found.genotypes:
+        lines += ["[[gwas]]", 'name = "Genome-wide scan of image features"',
+                  'phenotypes = ["*"]', "principal_components = 10", ""]  # fmt: skip
+    binary = _outcomes(found)
     for column in binary[:1]:
         lines += [
             "[[predict]]",
@@ -298,7 +369,11 @@ def _analyses(found: Found) -> str:
             f"outcome = {_q(column.header)}",
             "",
         ]
-    if _survival(found.columns):
-        lines += ["[[predict]]", 'name = "Survival from images"', 'outcome = "overall"', ""]
+    if len(binary) > 1:
+        others = ", ".join(_q(column.header) for column in binary[1:9])
+        lines += [f"# Other outcomes of two values: {others}", ""]
+    for clock in found.clocks[:1]:
+        lines += ["[[predict]]", f"name = {_q(f'{clock.event} from images')}",
+                  f"outcome = {_q(clock.name)}", ""]  # fmt: skip
     lines += _treatment(found, binary[0].header if binary else "")
     return "\n".join(lines)

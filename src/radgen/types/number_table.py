@@ -1,14 +1,16 @@
-"""A table of ids and numbers as arrays: what a data frame would hold, before one is loaded."""
+"""A table of ids, words and numbers as arrays: a data frame before its library is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from radgen._core.id_names import FAMILY_NAMES, first_id_name
 
 __all__ = ["NumberTable"]
 
@@ -21,20 +23,25 @@ class NumberTable:
     ----------
     columns : tuple of str
         Names of all columns, in order.
-    texts : mapping of str to list of str
-        Cells of the columns that are text; none is missing.
+    texts : mapping of str to list of str or None
+        Cells of the columns that are text; None = missing, which no id is.
     values : ndarray of float64 (n_rows, n_numbers)
         The other columns, in order; NaN = missing.
     """
 
     columns: tuple[str, ...]
-    texts: Mapping[str, list[str]]
+    texts: Mapping[str, Sequence[str | None]]
     values: NDArray[np.float64]
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Names of the columns of numbers."""
         return tuple(name for name in self.columns if name not in self.texts)
+
+    def words(self, among: Collection[str] | None = None) -> list[str]:
+        """Return the names of the columns of words that are no ids, of all or among some."""
+        ids = {first_id_name(self.columns), *FAMILY_NAMES}
+        return [name for name in among or self.columns if name in self.texts and name not in ids]
 
     @property
     def height(self) -> int:

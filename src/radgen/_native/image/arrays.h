@@ -20,6 +20,17 @@
 #define CLONES
 #endif
 
+/* Before a loop whose rounds do not depend on each other. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define IVDEP _Pragma("GCC ivdep")
+#elif defined(__clang__)
+#define IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(_MSC_VER)
+#define IVDEP __pragma(loop(ivdep))
+#else
+#define IVDEP
+#endif
+
 static inline int lowest_bit(uint64_t bits)
 {
 #if defined(__GNUC__)
@@ -58,15 +69,20 @@ void give_back(Array *arrays, int count);
 int need_shape(const Array *array, const char *name, const ptrdiff_t *shape);
 int grid_of(const Array *array, ptrdiff_t mz, ptrdiff_t my, ptrdiff_t mx, Grid *grid);
 PyObject *refuse(const char *format, ...);
+int ends_ok(const int32_t *ends, ptrdiff_t rows, ptrdiff_t columns);
 
-extern PyMethodDef texture_methods[];
+extern PyMethodDef matrix_methods[];
+extern PyMethodDef zone_methods[];
+extern PyMethodDef neighbour_methods[];
 extern PyMethodDef shape_methods[];
 extern PyMethodDef ball_methods[];
 extern PyMethodDef near_ball_methods[];
 extern PyMethodDef voxel_methods[];
 extern PyMethodDef hull_methods[];
+extern PyMethodDef box_methods[];
 extern PyMethodDef lattice_methods[];
 extern PyMethodDef pair_methods[];
+extern PyMethodDef coarse_methods[];
 extern PyMethodDef number_methods[];
 
 #endif

@@ -171,13 +171,16 @@ CLONES static void KERNEL(transform)(REAL *x, const KERNEL(Plan) *p)
     }
 }
 
-/* Fold n real numbers, `stride` apart, to the m numbers that a class is the transform of. */
-CLONES static void KERNEL(fold_real)(const REAL *restrict line, ptrdiff_t stride, ptrdiff_t n,
-                                     ptrdiff_t m, const REAL *restrict wave, REAL *restrict out)
+/* Fold real numbers, `stride` apart, from one place on up to another, to the m numbers that a class
+ * is the transform of. */
+CLONES static void KERNEL(fold_real)(const REAL *restrict line, ptrdiff_t stride, ptrdiff_t from,
+                                     ptrdiff_t end, ptrdiff_t m, const REAL *restrict wave,
+                                     REAL *restrict out)
 {
+    ptrdiff_t whole = from / m * m;
     for (ptrdiff_t j = 0; j < m; j++) {
         REAL re[LANES] = {0}, im[LANES] = {0};
-        for (ptrdiff_t k = j; k < n; k += m) {
+        for (ptrdiff_t k = whole + j < from ? whole + j + m : whole + j; k < end; k += m) {
             const REAL c = wave[2 * k], s = wave[2 * k + 1];
             const REAL *restrict x = line + k * stride;
             EACH_LANE
@@ -191,63 +194,86 @@ CLONES static void KERNEL(fold_real)(const REAL *restrict line, ptrdiff_t stride
     }
 }
 
-/* The same of complex numbers; those from m on stand an eighth of a turn late, and count times -i
- * to the power of the class. */
-static inline void KERNEL(fold_as)(const REAL *line, ptrdiff_t n, ptrdiff_t m, const int class,
-                                   const REAL *wave, REAL *out)
+/* The same of complex numbers from one place on up to another, to which `parts` stretches of m
+ * numbers contribute. Stretch s stands s eighths of a turn late, and counts times -i to the power
+ * of s times the class. */
+static inline void KERNEL(fold_as)(const REAL *line, ptrdiff_t from, ptrdiff_t end, ptrdiff_t m,
+                                   const int parts, const int class, const REAL *wave, REAL *out)
 {
-    const ptrdiff_t turned = class % 2 ? LANES : 0;
-    for (ptrdiff_t j = 0; j < m; j++) {
-        const REAL c = wave[2 * j], s = wave[2 * j + 1];
-        const REAL *restrict a = line + j * LINE, *restrict late = line + (j + m) * LINE;
-        const REAL *restrict b = late + turned, *restrict d = late + LANES - turned;
+    for (ptrdiff_t j = from; j < end; j++) {
+        const REAL cosine = wave[2 * j], sine = wave[2 * j + 1];
+        const REAL *restrict a = line + j * LINE;
+        const REAL *restrict b = parts > 1 ? a + m * LINE : a;
+        const REAL *restrict c = parts > 2 ? b + m * LINE : a;
+        const REAL *restrict d = parts > 3 ? c + m * LINE : a;
         REAL *restrict to = out + j * LINE;
-        if (j + m < n) {
-            EACH_LANE
-            {
-                REAL re = class == 0 || class == 1 ? a[i] + b[i] : a[i] - b[i];
-                REAL im = a[i + LANES];
-                im = class == 0 || class == 3 ? im + d[i] : im - d[i];
-                STORE(to, re, im, c, s);
+        EACH_LANE
+        {
+            REAL re = a[i], im = a[i + LANES];
+            if (parts > 2) {
+                re = class % 2 ? re - c[i] : re + c[i];
+                im = class % 2 ? im - c[i + LANES] : im + c[i + LANES];
             }
-        } else if (j < n) {
-            EACH_LANE { STORE(to, a[i], a[i + LANES], c, s); }
-        } else {
-            memset(to, 0, LINE * sizeof *to);
+            /* Stretches 1 and 3 are turned by a quarter, one way and the other. */
+            REAL odd_re = parts > 1 ? b[i] : 0, odd_im = parts > 1 ? b[i + LANES] : 0;
+            if (parts > 3) {
+                odd_re = class % 2 ? odd_re - d[i] : odd_re + d[i];
+                odd_im = class % 2 ? odd_im - d[i + LANES] : odd_im + d[i + LANES];
+            }
+            if (parts > 1 && class % 2) {
+                re = class == 1 ? re + odd_im : re - odd_im;
+                im = class == 1 ? im - odd_re : im + odd_re;
+            } else if (parts > 1) {
+                re = class == 0 ? re + odd_re : re - odd_re;
+                im = class == 0 ? im + odd_im : im - odd_im;
+            }
+            STORE(to, re, im, cosine, sine);
         }
     }
 }
 
+/* Fold n <= 4 m numbers. */
 CLONES static void KERNEL(fold)(const REAL *line, ptrdiff_t n, const KERNEL(Plan) *p, int class,
                                 REAL *out)
 {
+    const ptrdiff_t m = p->m, rest = n % m;
+    const int whole = (int)(n / m);
     const REAL *wave = p->wave[class];
-    switch (class) {
-    case 0:
-        KERNEL(fold_as)(line, n, p->m, 0, wave, out);
+#define FOLD_CLASS(parts, class) \
+    case class:                  \
+        KERNEL(fold_as)(line, from, end, m, parts, class, wave, out); \
         break;
-    case 1:
-        KERNEL(fold_as)(line, n, p->m, 1, wave, out);
+#define FOLD(parts)                                                                           \
+    case parts:                                                                               \
+        switch (class) {                                                                      \
+            FOLD_CLASS(parts, 0) FOLD_CLASS(parts, 1) FOLD_CLASS(parts, 2) FOLD_CLASS(parts, 3) \
+        }                                                                                     \
         break;
-    case 2:
-        KERNEL(fold_as)(line, n, p->m, 2, wave, out);
-        break;
-    default:
-        KERNEL(fold_as)(line, n, p->m, 3, wave, out);
+    for (int more = 1; more >= 0; more--) { /* places that one stretch more reaches come first */
+        const ptrdiff_t from = more ? 0 : rest, end = more ? rest : m;
+        switch (whole + more) {
+            FOLD(1) FOLD(2) FOLD(3) FOLD(4)
+        case 0:
+            memset(out + from * LINE, 0, (size_t)((end - from) * LINE) * sizeof *out);
+        }
     }
+#undef FOLD
+#undef FOLD_CLASS
 }
 
-/* Turn complex numbers an eighth of a turn back: times (1 - i) / sqrt(2). */
-CLONES static void KERNEL(delay)(REAL *line, ptrdiff_t n)
+/* Turn complex numbers some eighths of a turn back. */
+CLONES static void KERNEL(delay)(REAL *line, ptrdiff_t n, int eighths)
 {
     const REAL root = (REAL)0.7071067811865476;
+    const REAL c = eighths == 0 ? 1 : eighths == 1 ? root : eighths == 2 ? 0 : -root;
+    const REAL s = eighths == 0 ? 0 : eighths == 2 ? -1 : -root;
     for (ptrdiff_t j = 0; j < n; j++) {
         REAL *x = line + j * LINE;
         EACH_LANE
         {
             REAL re = x[i], im = x[i + LANES];
-            x[i] = root * (re + im);
-            x[i + LANES] = root * (im - re);
+            x[i] = re * c - im * s;
+            x[i + LANES] = re * s + im * c;
         }
     }
 }

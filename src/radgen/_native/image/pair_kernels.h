@@ -1,58 +1,115 @@
 /* Sums over pairs of voxels for one type of number: see line_kernels.h. */
 
-/* Put the mask and y = (value - centre) * scale of blocks of LANES slices side by side:
- * [block][row][x][slice]. */
+/* Put a row of a slice into its lane; returns how many voxels of the mask it holds. */
+static inline ptrdiff_t KERNEL(lane)(const uint8_t *mask, const double *values, double centre,
+                                     double scale, ptrdiff_t n, uint8_t *inside, REAL *y,
+                                     int32_t *ends)
+{
+    ptrdiff_t low = -1, past = 0, count = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (mask[i]) {
+            inside[i * LANES] = 1;
+            y[i * LANES] = (REAL)((values[count++] - centre) * scale);
+            low = low < 0 ? i : low;
+            past = i + 1;
+        }
+    }
+    if (count) {
+        ends[0] = ends[1] && ends[0] < low ? ends[0] : (int32_t)low;
+        ends[1] = ends[1] > past ? ends[1] : (int32_t)past;
+    }
+    return count;
+}
+
+/* Put the mask and y = (value - centre) * scale of blocks of LANES slices side by side, as
+ * [block][row][x][slice], and for each row of a block the first voxel and the one past the last. */
 static void KERNEL(lanes)(const uint8_t *mask, const double *values, double centre, double scale,
                           const ptrdiff_t *shape, ptrdiff_t first, ptrdiff_t last,
-                          uint8_t *inside, REAL *y)
+                          uint8_t *inside, REAL *y, int32_t *ends)
 {
-    ptrdiff_t slice = shape[1] * shape[2], end = last * LANES < shape[0] ? last * LANES : shape[0];
-    values += count_of(mask, (first * LANES < end ? first * LANES : end) * slice);
-    for (ptrdiff_t z = first * LANES; z < end; z++) {
-        ptrdiff_t to = z / LANES * slice * LANES + z % LANES;
-        const uint8_t *plane = mask + z * slice;
-        for (ptrdiff_t i = 0; i < slice; i++) {
-            if (plane[i]) {
-                inside[to + i * LANES] = 1;
-                y[to + i * LANES] = (REAL)((*values++ - centre) * scale);
+    const ptrdiff_t nx = shape[2], slice = shape[1] * nx;
+    values += first < last ? count_of(mask, first * LANES * slice) : 0;
+    for (ptrdiff_t block = first; block < last; block++) {
+        const ptrdiff_t z = block * LANES, n = shape[0] - z < LANES ? shape[0] - z : LANES;
+        const double *next[LANES]; /* of each slice */
+        for (ptrdiff_t k = 0; k < n; k++) {
+            next[k] = values;
+            values += count_of(mask + (z + k) * slice, slice);
+        }
+        for (ptrdiff_t r = 0; r < shape[1]; r++) { /* a row of all slices: it stays in the cache */
+            const ptrdiff_t row = block * shape[1] + r, to = row * nx * LANES;
+            ends[2 * row] = ends[2 * row + 1] = 0;
+            for (ptrdiff_t k = 0; k < n; k++) {
+                next[k] += KERNEL(lane)(mask + (z + k) * slice + r * nx, next[k], centre, scale,
+                                        nx, inside + to + k, y + to + k, ends + 2 * row);
             }
         }
     }
 }
 
-/* Frequencies along x come in parts of m: part s holds f + 1/2 + 2 n / m k for k < m. */
-static void KERNEL(part_wave)(REAL *out, ptrdiff_t half, ptrdiff_t part, double first)
+/* Of `half` frequencies along x, which come in parts of m, part s holds f + 1/2 + 2 half / m k for
+ * k < m: its wave at n places. */
+static void KERNEL(part_wave)(REAL *out, ptrdiff_t n, ptrdiff_t half, ptrdiff_t part, double first)
 {
     const double f = (double)(4 * (part / 2) + part % 2) + 0.5;
-    KERNEL(circle)(out, half, first, 3.141592653589793 * f / (double)half);
+    KERNEL(circle)(out, n, first, 3.141592653589793 * f / (double)half);
 }
 
-/* A part of the spectra along x of the mask, of y and of y^2; rows from `late` on come an eighth
- * of a turn late. `out` lies as [frequency][field][block][row][real, imaginary][slice]. */
-CLONES static void KERNEL(spectra)(const uint8_t *inside, const REAL *values,
-                                   const ptrdiff_t *shape, ptrdiff_t late,
-                                   const KERNEL(Plan) *p, const REAL *const *wave, REAL *room,
-                                   REAL *out)
+/* Where three fields lie: as the mask and y, which make 1, y and y^2; or one after the other. */
+typedef struct {
+    const uint8_t *inside;
+    const REAL *values;
+    const int32_t *ends; /* of each row of the mask: the first voxel, and the one past the last */
+    ptrdiff_t field;     /* numbers from one field to the next */
+} KERNEL(Fields);
+
+/* The rows of three fields, LANES slices side by side, from a place on up to another; `room` holds
+ * two rows. */
+CLONES static void KERNEL(rows)(const KERNEL(Fields) *fields, ptrdiff_t at, ptrdiff_t row,
+                                ptrdiff_t from, ptrdiff_t end, REAL *room, const REAL **lines)
+{
+    const REAL *restrict v = lines[1] = fields->values + at;
+    if (fields->inside == NULL) {
+        lines[0] = v;
+        lines[1] = v + fields->field;
+        lines[2] = v + 2 * fields->field;
+        return;
+    }
+    const uint8_t *restrict in = fields->inside + at;
+    REAL *restrict ones = room, *restrict squares = room + row;
+    for (ptrdiff_t i = from; i < end; i++) {
+        ones[i] = (REAL)in[i];
+        squares[i] = v[i] * v[i];
+    }
+    lines[0] = ones;
+    lines[2] = squares;
+}
+
+/* A part of the spectra along x of three fields; every `late` rows they stand an eighth of a turn
+ * more late. `out` lies as [frequency][field][block][row][real, imaginary][slice]. */
+static void KERNEL(spectra)(const KERNEL(Fields) *fields, const ptrdiff_t *shape, ptrdiff_t late,
+                            const KERNEL(Plan) *p, const REAL *wave, REAL *room, REAL *out)
 {
     ptrdiff_t blocks = shape[0], ny = shape[1], nx = shape[2], row = nx * LANES;
-    REAL *restrict ones = room, *restrict squares = room + row, *folded = squares + row;
+    REAL *folded = room + 2 * row;
     for (ptrdiff_t block = 0; block < blocks; block++) {
         for (ptrdiff_t first = 0; first < ny; first += ROWS) {
             /* Frequencies lie far apart: some rows of each are written at a time. */
             ptrdiff_t n = ny - first < ROWS ? ny - first : ROWS;
             for (ptrdiff_t r = 0; r < n; r++) {
                 const ptrdiff_t y = first + r;
-                const uint8_t *restrict in = inside + (block * ny + y) * row;
-                const REAL *restrict v = values + (block * ny + y) * row;
-                for (ptrdiff_t i = 0; i < row; i++) {
-                    ones[i] = (REAL)in[i];
-                    squares[i] = v[i] * v[i];
-                }
-                const REAL *lines[3] = {ones, v, squares};
+                const int32_t *ends = fields->ends ? fields->ends + 2 * (block * ny + y) : NULL;
+                const ptrdiff_t from = ends ? ends[0] : 0, end = ends ? ends[1] : nx;
+                const REAL *lines[3];
+                KERNEL(rows)(fields, (block * ny + y) * row, row, from * LANES, end * LANES, room,
+                             lines);
                 for (int field = 0; field < 3; field++) {
                     REAL *to = folded + (field * ROWS + r) * p->m * LINE;
-                    KERNEL(fold_real)(lines[field], LANES, nx, p->m, wave[y >= late], to);
-                    KERNEL(transform)(to, p);
+                    const REAL *turn = wave + y / late * 2 * nx;
+                    KERNEL(fold_real)(lines[field], LANES, from, end, p->m, turn, to);
+                    if (from < end) {
+                        KERNEL(transform)(to, p);
+                    }
                 }
             }
             for (ptrdiff_t at = 0; at < 3 * p->m; at++) { /* frequency by frequency, three fields */
@@ -66,40 +123,35 @@ CLONES static void KERNEL(spectra)(const uint8_t *inside, const REAL *values,
     }
 }
 
-/* An eighth of the spectrum along x and y of 1 / distance (0 at distance 0): it is real and even,
- * so that half of each line, with half of what is at distance 0, gives half of the spectrum. `out` lies as [frequency x][distance z][class][frequency y]; the
+/* An eighth of the spectrum along x and y of a kernel, of which an eighth is given, from distance 0
+ * on: it is real and even, so that half of each line, with half of what is at distance 0, gives
+ * half of the spectrum. `out` lies as [frequency x][distance z][class][frequency y]; the
  * frequencies of a class fill up lanes. */
-CLONES static void KERNEL(weights)(const double *spacing, const KERNEL(Plan) *const *plan,
-                                   ptrdiff_t parts, ptrdiff_t first, ptrdiff_t last, REAL *room,
-                                   REAL *out)
+CLONES static void KERNEL(weights)(const double *kernel, const ptrdiff_t *size, ptrdiff_t deep,
+                                   const KERNEL(Plan) *const *plan, ptrdiff_t parts,
+                                   ptrdiff_t first, REAL *room, REAL *out)
 {
-    ptrdiff_t nz = 2 * plan[0]->m, my = plan[1]->m, ny = 2 * my, mx = plan[2]->m, nx = mx * parts;
+    ptrdiff_t my = plan[1]->m, mx = plan[2]->m, nx = mx * parts, ny = size[1];
     ptrdiff_t wide = (my + LANES - 1) / LANES * LANES, width = 2 * wide;
-    REAL *plane = room, *line = plane + nx * width, *wave = line + ny * LANES;
-    REAL *folded = wave + 2 * nx * parts;
+    REAL *plane = room, *line = plane + (size[2] + LANES) * width, *wave = line + ny * LANES;
+    REAL *folded = wave + (2 * nx * parts + LANES - 1) / LANES * LANES;
     for (ptrdiff_t part = 0; part < parts; part++) {
-        KERNEL(part_wave)(wave + 2 * nx * part, nx, part, 0);
+        KERNEL(part_wave)(wave + 2 * nx * part, nx, nx, part, 0);
     }
-    const REAL hx = (REAL)spacing[2], hy = (REAL)spacing[1], hz = (REAL)spacing[0];
-    for (ptrdiff_t z = first; z < last; z++) {
-        memset(plane, 0, (size_t)(nx * width) * sizeof *plane);
-        for (ptrdiff_t x = 0; x < nx; x += LANES) { /* along y; lanes lie along x */
+    for (ptrdiff_t z = first; z < first + size[0]; z++) {
+        memset(plane, 0, (size_t)((size[2] + LANES) * width) * sizeof *plane);
+        for (ptrdiff_t x = 0; x < size[2]; x += LANES) { /* along y; lanes lie along x */
+            ptrdiff_t count = size[2] - x < LANES ? size[2] - x : LANES;
+            memset(line, 0, (size_t)(ny * LANES) * sizeof *line);
             for (ptrdiff_t y = 0; y < ny; y++) {
-                REAL *restrict to = line + y * LANES;
-                const REAL dz = hz * (REAL)z, dy = hy * (REAL)y, rest = dz * dz + dy * dy;
-                EACH_LANE
-                {
-                    REAL dx = hx * (REAL)(x + i);
-                    to[i] = 1 / ROOT(dx * dx + rest);
+                const double *from = kernel + ((z - first) * ny + y) * size[2] + x;
+                REAL half = y ? 1 : (REAL)0.5; /* distance 0 is its own mirror image */
+                for (ptrdiff_t i = 0; i < count; i++) {
+                    line[y * LANES + i] = (REAL)from[i] * half;
                 }
             }
-            if (x == 0 && z == 0) {
-                line[0] = 0;
-            }
-            EACH_LANE { line[i] *= (REAL)0.5; } /* distance 0 is its own mirror image */
-            ptrdiff_t count = nx - x < LANES ? nx - x : LANES;
             for (int class = 0; class < 2; class++) {
-                KERNEL(fold_real)(line, LANES, ny, my, plan[1]->wave[class], folded);
+                KERNEL(fold_real)(line, LANES, 0, ny, my, plan[1]->wave[class], folded);
                 KERNEL(transform)(folded, plan[1]);
                 for (ptrdiff_t i = 0; i < count; i++) {
                     REAL *to = plane + (x + i) * width + class * wide;
@@ -115,10 +167,10 @@ CLONES static void KERNEL(weights)(const double *spacing, const KERNEL(Plan) *co
         const REAL share = z == 0 ? (REAL)0.5 : 1;
         for (ptrdiff_t y = 0; y < width; y += LANES) { /* along x; lanes lie along y */
             for (ptrdiff_t part = 0; part < parts; part++) {
-                KERNEL(fold_real)(plane + y, width, nx, mx, wave + 2 * nx * part, folded);
+                KERNEL(fold_real)(plane + y, width, 0, size[2], mx, wave + 2 * nx * part, folded);
                 KERNEL(transform)(folded, plan[2]);
                 for (ptrdiff_t k = 0; k < mx; k++) {
-                    REAL *restrict to = out + ((part * mx + k) * nz + z) * width + y;
+                    REAL *restrict to = out + ((part * mx + k) * deep + z) * width + y;
                     const REAL *restrict from = folded + k * LINE;
                     EACH_LANE { to[i] = share * from[i]; }
                 }
@@ -205,11 +257,11 @@ CLONES static void KERNEL(add_up)(const REAL *weight, ptrdiff_t step, const REAL
 }
 
 /* The spectrum along z of the weights of LANES frequencies along y: [class][frequency][lane]. */
-static void KERNEL(deep_weights)(const REAL *plane, ptrdiff_t width, const KERNEL(Plan) *p,
-                                 REAL *room, REAL *out)
+static void KERNEL(deep_weights)(const REAL *plane, ptrdiff_t width, ptrdiff_t n,
+                                 const KERNEL(Plan) *p, REAL *room, REAL *out)
 {
     for (int class = 0; class < 2; class++) {
-        KERNEL(fold_real)(plane, width, 2 * p->m, p->m, p->wave[class], room);
+        KERNEL(fold_real)(plane, width, 0, n, p->m, p->wave[class], room);
         KERNEL(transform)(room, p);
         for (ptrdiff_t k = 0; k < p->m; k++) {
             memcpy(out + (class * p->m + k) * LANES, room + k * LINE, LANES * sizeof *out);
@@ -217,12 +269,14 @@ static void KERNEL(deep_weights)(const REAL *plane, ptrdiff_t width, const KERNE
     }
 }
 
-/* Weighted sums of |mask|^2, |y|^2 and mask conj(y^2) over a frequency along x. */
-static void KERNEL(sums)(const REAL *spectra, const REAL *weights, const ptrdiff_t *shape,
-                         const KERNEL(Plan) *const *plan, REAL *room, double *out)
+/* Weighted sums of |f|^2, |g|^2 and f conj(h) over a frequency along x; the weights have so many
+ * distances along z. */
+static void KERNEL(sums)(const REAL *spectra, const REAL *weights, ptrdiff_t distances,
+                         const ptrdiff_t *shape, const KERNEL(Plan) *const *plan, REAL *room,
+                         double *out)
 {
     ptrdiff_t blocks = shape[0], ny = shape[1], mz = plan[0]->m, my = plan[1]->m;
-    ptrdiff_t deep = blocks * LANES, nz = deep < 2 * mz ? deep : 2 * mz;
+    ptrdiff_t deep = blocks * LANES, nz = deep < 4 * mz ? deep : 4 * mz;
     ptrdiff_t groups = (my + LANES - 1) / LANES, sheet = groups * deep * LINE;
     REAL *sheets = room, *weight = sheets + 3 * sheet, *folded = weight + 2 * mz * LANES;
     double total[3] = {0, 0, 0};
@@ -234,9 +288,13 @@ static void KERNEL(sums)(const REAL *spectra, const REAL *weights, const ptrdiff
         for (ptrdiff_t g = 0; g < groups; g++) {
             REAL *here = sheets + g * deep * LINE;
             const REAL *plane = weights + (class == 1 || class == 2 ? groups + g : g) * LANES;
-            KERNEL(deep_weights)(plane, 2 * groups * LANES, plan[0], folded, weight);
-            for (int field = 0; field < 3 && nz > mz; field++) {
-                KERNEL(delay)(here + field * sheet + mz * LINE, nz - mz);
+            KERNEL(deep_weights)(plane, 2 * groups * LANES, distances, plan[0], folded, weight);
+            for (int field = 0; field < 3; field++) {
+                for (ptrdiff_t late = 1; late * mz < nz; late++) {
+                    ptrdiff_t rest = nz - late * mz;
+                    KERNEL(delay)(here + field * sheet + late * mz * LINE, rest < mz ? rest : mz,
+                                  (int)late);
+                }
             }
             for (int depth = 0; depth < 4; depth++) {
                 for (int field = 0; field < 3; field++) {
@@ -256,20 +314,23 @@ static void KERNEL(sums)(const REAL *spectra, const REAL *weights, const ptrdiff
 }
 
 /* The same over part of the frequencies along x. */
-static void KERNEL(part_sums)(const uint8_t *inside, const REAL *values, const REAL *weights,
-                              const ptrdiff_t *shape, const KERNEL(Plan) *const *plan,
-                              ptrdiff_t parts, ptrdiff_t part, REAL *spectra, REAL *room,
-                              double *out)
+static void KERNEL(part_sums)(const uint8_t *inside, const REAL *values, const int32_t *ends,
+                              ptrdiff_t field, const REAL *weights, ptrdiff_t distances, const ptrdiff_t *shape,
+                              const KERNEL(Plan) *const *plan, ptrdiff_t parts, ptrdiff_t part,
+                              REAL *spectra, REAL *room, double *out)
 {
-    ptrdiff_t m = plan[2]->m, half = m * parts, groups = (plan[1]->m + LANES - 1) / LANES;
-    const REAL *wave[2] = {room, room + 2 * half};
-    KERNEL(part_wave)(room, half, part, 0);
-    KERNEL(part_wave)(room + 2 * half, half, part, 3.141592653589793 / 4);
-    KERNEL(spectra)(inside, values, shape, plan[1]->m, plan[2], wave, room + 4 * half, spectra);
+    const KERNEL(Fields) fields = {inside, values, ends, field};
+    ptrdiff_t m = plan[2]->m, groups = (plan[1]->m + LANES - 1) / LANES, nx = shape[2];
+    for (ptrdiff_t late = 0; late < 4; late++) {
+        KERNEL(part_wave)(room + 2 * nx * late, nx, m * parts, part,
+                          3.141592653589793 / 4 * (double)late);
+    }
+    REAL *rest = room + (8 * nx + LANES - 1) / LANES * LANES;
+    KERNEL(spectra)(&fields, shape, plan[1]->m, plan[2], room, rest, spectra);
     for (ptrdiff_t k = 0; k < m; k++) {
         KERNEL(sums)(spectra + k * 3 * shape[0] * shape[1] * LINE,
-                     weights + (part * m + k) * 2 * plan[0]->m * 2 * groups * LANES, shape, plan,
-                     room, out);
+                     weights + (part * m + k) * distances * 2 * groups * LANES, distances, shape,
+                     plan, room, out);
     }
 }
 

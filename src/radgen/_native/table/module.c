@@ -80,7 +80,8 @@ static int cell(const char *text, Py_ssize_t size, double *value)
     return 1;
 }
 
-/* kinds: one byte a column, 1 = number, 0 = text. Rows taken; -1 where a line is not plain. */
+/* kinds: one byte a column, 1 = number, 0 = text, 2 = text that may be missing (its place is -1).
+ * Rows taken; -1 where a line is not plain. */
 static Py_ssize_t lines(const char *raw, Py_ssize_t size, char mark, const char *kinds,
                         Py_ssize_t columns, Py_ssize_t rows, Py_ssize_t numbers, double *out,
                         int64_t *spans)
@@ -93,12 +94,15 @@ static Py_ssize_t lines(const char *raw, Py_ssize_t size, char mark, const char 
         for (Py_ssize_t j = 0; j < columns; j++) {
             Py_ssize_t begin = at;
             while (at < size && raw[at] != mark && raw[at] != '\n') at++;
-            if (kinds[j]) {
+            if (kinds[j] == 1) {
                 if (!cell(raw + begin, at - begin, values++)) return -1;
             } else {
-                if (is_missing(raw + begin, at - begin)) return -1;
-                *places++ = begin;
-                *places++ = at;
+                const int gone = is_missing(raw + begin, at - begin);
+                /* Quotes have a meaning to other readers. */
+                if ((gone && !kinds[j]) || memchr(raw + begin, '"', (size_t)(at - begin)))
+                    return -1;
+                *places++ = gone ? -1 : begin;
+                *places++ = gone ? -1 : at;
             }
             if ((j < columns - 1) != (at < size && raw[at] == mark)) return -1;
             at++;
@@ -117,7 +121,7 @@ static PyObject *plain_lines(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*iy*w*w*:plain_lines", &raw, &mark, &kinds, &out, &spans))
         return NULL;
     Py_ssize_t columns = kinds.len, numbers = 0, texts;
-    for (Py_ssize_t j = 0; j < columns; j++) numbers += ((const char *)kinds.buf)[j] != 0;
+    for (Py_ssize_t j = 0; j < columns; j++) numbers += ((const char *)kinds.buf)[j] == 1;
     texts = columns - numbers;
     Py_ssize_t most = numbers ? out.len / (8 * numbers) : texts ? spans.len / (16 * texts) : 0;
     if (!columns || mark < 1 || mark > 127 || mark == '\n' || out.len != 8 * numbers * most ||
@@ -137,10 +141,10 @@ static PyObject *plain_lines(PyObject *self, PyObject *args)
 static PyObject *line_runs(PyObject *self, PyObject *args)
 {
     Py_buffer view;
-    Py_ssize_t fields, at = 0, row = 0, begin = 0, size = -1;
+    Py_ssize_t fields, lone = -1, at = 0, row = 0, begin = 0, size = -1;
     PyObject *found;
     (void)self;
-    if (!PyArg_ParseTuple(args, "y*n:line_runs", &view, &fields)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*n|n:line_runs", &view, &fields, &lone)) return NULL;
     const char *raw = view.buf;
     found = PyList_New(0);
     while (found != NULL && at < view.len) {
@@ -153,7 +157,7 @@ static PyObject *line_runs(PyObject *self, PyObject *args)
                 odd |= at == line || raw[at - 1] == '\t';
                 if (tabs++ == 0) own = at - line;
             } else {
-                odd |= (unsigned char)raw[at] <= ' ';
+                odd |= (unsigned char)raw[at] <= ' ' || (tabs == lone && raw[at] == ',');
             }
         }
         if (odd || at == line || tabs != fields - 1 || own < 0 || raw[at - 1] == '\t') {
@@ -180,10 +184,12 @@ static PyObject *line_runs(PyObject *self, PyObject *args)
 
 static PyMethodDef METHODS[] = {
     {"line_runs", line_runs, METH_VARARGS,
-     "line_runs(raw, fields): number of lines, and (first byte, end, line) of the first field of\n"
-     "each run of lines that begin alike; None unless all have so many fields, parted by one tab."},
+     "line_runs(raw, fields, lone=-1): number of lines, and (first byte, end, line) of the first\n"
+     "field of each run of lines that begin alike; None unless all have so many fields, parted by\n"
+     "one tab, and no comma in field number `lone`."},
     {"plain_lines", plain_lines, METH_VARARGS,
-     "plain_lines(raw, mark, kinds, out, spans): rows of numbers and places of texts, or -1."},
+     "plain_lines(raw, mark, kinds, out, spans): rows of numbers and places of texts, or -1.\n"
+     "kinds: 0 text, 1 number, 2 text that may be missing, its place then -1."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -94,10 +94,14 @@ def of_trait(frame: pl.DataFrame, trait: str, *, what: str) -> pl.DataFrame:
         If a variant stands twice.
     """
     part = frame.filter(pl.col("phenotype") == trait)
-    twice = part.select("chrom", "pos", "ref", "alt").is_duplicated()
+    place = pl.when(pl.col("pos").is_null()).then("id").alias("place")
+    twice = part.select("chrom", "pos", "ref", "alt", place).is_duplicated()
     if twice.any():
         ids = part.filter(twice)["id"].unique(maintain_order=True).to_list()
-        raise InputError(f"The {what} table holds variants twice for {trait!r}: {shown(ids)}.")
+        raise InputError(
+            f"The {what} table holds variants twice for {trait!r}: {shown(ids)}. "
+            "Keep one row of each."
+        )
     return part
 
 
@@ -120,6 +124,8 @@ def matched(
     match : VariantMatch
         What was done, and what was lost.
     """
+    if by == "position" and any(t.height and t["pos"].is_null().all() for t in (left, right)):
+        raise InputError("A table has no positions of variants: match by id (--by id).")
     match = match_variants(left, right, palindromic=palindromic, by=by)  # type: ignore[arg-type]
     rows = match.table
     values = ["beta", "se", "n", "alt_freq", "log10p"]

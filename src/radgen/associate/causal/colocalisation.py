@@ -17,6 +17,7 @@ from radgen.associate.genomewide.plot import lead_rows
 from radgen.errors import InputError
 from radgen.stats import colocalise as abf
 from radgen.types import FrameLike, Result, to_polars
+from radgen.types._seal import set_field
 
 __all__ = ["ColocalisationResult", "colocalise"]
 
@@ -50,6 +51,10 @@ class ColocalisationResult(Result):
     plots: ClassVar[tuple[str, ...]] = ("coloc_region", "coloc_compare", "coloc_prior")
 
     variants: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def __post_init__(self) -> None:
+        if not (self.frame["reason"] == "").any():
+            set_field(self, "plots", ())  # no region has a posterior to draw
 
     def plot(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,29 +109,51 @@ def to_covariates(table: Covariates | FrameLike) -> Covariates:
     """
     if isinstance(table, Covariates):
         return table
-    plain = _only_numbers(table)
-    if plain is not None:
-        return Covariates(*plain)
+    if isinstance(table, NumberTable):
+        key = first_id_name(table.columns)
+        if key in table.texts:
+            return _covariates(table.texts[key], _cells(table, key))
     frame = to_polars(table, what="covariate table")
     key = id_column(frame, what="covariate table")
-    names: list[str] = []
-    columns: list[NDArray[np.float64]] = []
+    columns: dict[str, NDArray[np.float64] | Sequence[str | None]] = {}
     for name in frame.columns:
         if name == key or name in FAMILY_NAMES:
             continue
         series = frame[name]
         if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
+            columns[name] = series.cast(pl.Float64).to_numpy().astype(float)
+        else:
+            columns[name] = series.cast(pl.String).to_list()
+    return _covariates(frame[key].cast(pl.String).to_list(), columns)
+
+
+def _cells(table: NumberTable, key: str) -> dict[str, NDArray[np.float64] | Sequence[str | None]]:
+    """Return the columns of a table beside its ids, in order."""
+    numbers = dict(zip(table.numbers, table.values.T, strict=True))
+    left = [name for name in table.columns if name != key and name not in FAMILY_NAMES]
+    return {name: table.texts[name] if name in table.texts else numbers[name] for name in left}
+
+
+def _covariates(
+    samples: Sequence[str | None],
+    columns: Mapping[str, NDArray[np.float64] | Sequence[str | None]],
+) -> Covariates:
+    """Return covariates of columns of numbers and of words (None = missing)."""
+    names: list[str] = []
+    values: list[NDArray[np.float64]] = []
+    for name, cells in columns.items():
+        if isinstance(cells, np.ndarray):
             names.append(name)
-            columns.append(series.cast(pl.Float64).to_numpy().astype(float))
+            values.append(cells)
             continue
-        text = series.cast(pl.String)
-        known = text.is_not_null().to_numpy()
-        for level in sorted(set(text.drop_nulls().to_list()))[1:]:
+        levels = sorted({cell for cell in cells if cell is not None})
+        code = {level: float(at) for at, level in enumerate(levels)}
+        codes = np.array([np.nan if cell is None else code[cell] for cell in cells])
+        for at, level in enumerate(levels[1:], 1):
             names.append(f"{name}={level}")
-            columns.append(np.where(known, (text == level).fill_null(False).to_numpy(), np.nan))
-    samples = tuple(frame[key].cast(pl.String).to_list())
-    values = np.column_stack(columns) if columns else np.empty((frame.height, 0))
-    return Covariates(samples, tuple(names), values)
+            values.append(np.where(np.isnan(codes), np.nan, codes == at))
+    table = np.column_stack(values) if values else np.empty((len(samples), 0))
+    return Covariates(tuple(samples), tuple(names), table)  # type: ignore[arg-type]
 
 
 def to_phenotypes(
@@ -175,7 +197,7 @@ def _traits(
     phenotypes: PhenotypeTable | Outcome | FrameLike, only: Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]]:
     """Return samples, names and values of traits."""
-    plain = _only_numbers(phenotypes)
+    plain = _only_numbers(phenotypes, only)
     if plain is not None:
         return plain
     table = to_phenotypes(phenotypes, only)
@@ -183,9 +205,9 @@ def _traits(
 
 
 def _only_numbers(
-    table: Any,
+    table: Any, only: Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]] | None:
-    """Return samples, names and values of a table of ids and numbers; None of any other.
+    """Return samples, names and values where the wanted columns are numbers; None elsewhere.
 
     Raises
     ------
@@ -197,9 +219,9 @@ def _only_numbers(
     if not isinstance(table, NumberTable):
         return None
     key = first_id_name(table.columns)
-    if key is None or not set(table.texts) <= {key, *FAMILY_NAMES}:
+    if key not in table.texts or table.words(only):
         return None
-    found = Covariates(tuple(table.texts[key]), table.numbers, table.values)
+    found = Covariates(tuple(table.texts[key]), table.numbers, table.values)  # type: ignore[arg-type]
     return found.samples, found.names, found.values
 
 

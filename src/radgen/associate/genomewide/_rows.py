@@ -15,6 +15,7 @@ __all__ = [
     "HIST_BINS",
     "KEPT_P",
     "QUANTA",
+    "REASONS",
     "UNDEFINED",
     "Grid",
     "TestRows",
@@ -47,6 +48,17 @@ _LOW = -24
 _ASIDE = ("df", "spread")
 _VALUES = ("beta", "se", "t", "log10p")
 
+REASONS = (
+    None,
+    "the variant does not vary",
+    "the covariate does not vary",
+    "variant, product and covariates say the same",
+    "too few samples or events for the model",
+    "no maximum of the likelihood: an effect is infinite (separation)",
+    "separated: Firth's estimate and test",
+    "the trait has no test: see the notes",
+)
+"""What the codes of a column "reason" mean; None = nothing to say."""
 
 KEPT_P = 1e-5
 """Largest p of the rows that stay in memory when a scan is streamed to a file."""
@@ -191,7 +203,7 @@ def to_frame(
     phenotype = pl.Series(list(names), dtype=pl.String)[pl.Series(merged["trait"].astype(np.int64))]
     with np.errstate(under="ignore"):
         p = np.power(10.0, merged["log10p"])
-    numbers = {
+    numbers: dict[str, Any] = {
         "n": merged["n"].astype(np.int32),
         "alt_freq": merged["freq"],
         "beta": merged["beta"],
@@ -199,7 +211,10 @@ def to_frame(
         "t": merged["t"],
         "log10p": merged["log10p"],
         "p": p,
-    } | {name: merged[name] for name in extra}
+    } | {name: merged[name] for name in extra if name != "reason"}
+    if "reason" in extra:
+        codes = pl.Series(merged["reason"].astype(np.int64))
+        numbers["reason"] = pl.Series(REASONS, dtype=pl.String)[codes]
     return pl.DataFrame(
         [phenotype.alias("phenotype"), *where.get_columns()]
         + [pl.Series(name, item) for name, item in numbers.items()]

@@ -13,6 +13,7 @@ from radgen._core.blocks import block_ranges
 from radgen._core.naming import require_choice
 from radgen.associate.genomewide.result import GENOME_WIDE
 from radgen.errors import InputError, shown
+from radgen.io._variants import human_chromosomes
 from radgen.stats.meta_rows import pool_rows
 from radgen.stats.tail import from_log10p, normal_log10p
 from radgen.types import FrameLike, Result, to_polars
@@ -176,6 +177,11 @@ def meta_gwas(
     frame = frame.with_columns(
         pl.when(turned).then(1.0 - pl.col("f")).otherwise(pl.col("f")).alias("alt_freq")
     ).select(*_COLUMNS)
+    if frame.height and frame["n_studies"].max() == 1:
+        notes.append(
+            "No test stands in two cohorts, so that nothing was pooled: are traits named alike, "
+            "and positions of one genome build?"
+        )
     params = {
         "method": method,
         "hartung": hartung,
@@ -204,7 +210,10 @@ def _cohort(
     if "alt_freq" not in frame.columns:
         frame = frame.with_columns(pl.lit(None, pl.Float64).alias("alt_freq"))
     frame = frame.with_columns(
-        pl.col("chrom").cast(pl.String),
+        human_chromosomes(pl.Series("chrom", frame["chrom"].cast(pl.String))),
+        pl.col("pos").cast(pl.Int64),
+        pl.col("id", "phenotype").cast(pl.String),
+        pl.col("ref", "alt").str.to_uppercase(),
         pl.col("beta", "se", "n", "alt_freq").cast(pl.Float64),
     ).filter(pl.col("beta").is_finite() & pl.col("se").is_finite() & (pl.col("se") > 0))
     lost = 0

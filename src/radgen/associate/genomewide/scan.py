@@ -113,7 +113,8 @@ def gwas(
         the dosage is tested. beta, se, t and p are those of the product; ``beta_main`` and
         ``se_main`` are the variant's own effect where the covariate is 0, ``log10p_joint`` is the
         test of both together (2 degrees of freedom). Wald tests of full fits; Firth's penalty
-        where a logistic fit does not converge, no test where a Cox fit does not.
+        where a logistic fit does not converge, no test where a Cox fit does not. ``reason`` says
+        why a test is undefined or penalised.
     robust : bool, default False
         Sandwich covariance of interactions (linear HC3, logistic HC0, Cox Lin and Wei): advised
         for the linear model, where a spread that differs with the covariate looks like an

@@ -194,6 +194,14 @@ class FeatureTableSettings(Section):
     drop: Texts = Field(
         default_factory=list, description="Columns that are no features (* stands for any text)."
     )
+    region: str | None = Field(
+        default=None,
+        description="Column that names the region, where a patient has a row for each.",
+    )
+    where: dict[str, str | int | float] = Field(
+        default_factory=dict,
+        description='Rows to use, where a patient has several: { visit = "1" }.',
+    )
 
 
 class ColumnSettings(Section):

@@ -53,6 +53,14 @@ class ReliabilitySettings(Section):
     drop: Texts = Field(
         default_factory=list, description="Columns that are no features (* stands for any text)."
     )
+    region: str | None = Field(
+        default=None,
+        description="Column of the table that names the region, where a patient has a row for "
+        "each.",
+    )
+    where: dict[str, str | int | float] = Field(
+        default_factory=dict, description="Rows of the table to use."
+    )
     perturb: PerturbSettings | None = Field(
         default=None,
         description="Instead of tables: perturb the study's own scans, [reliability.perturb].",
