@@ -241,7 +241,7 @@ def test_feature_headers_are_understood(tmp_path: Path) -> None:
 
 def test_regions_become_columns(tmp_path: Path) -> None:
     path = put(tmp_path / "f.csv", "ID,roi,stat_mean\na,core,1\na,rim,2\nb,core,3\n")
-    with pytest.raises(AlignmentError, match="region="):
+    with pytest.raises(AlignmentError, match="region or where"):
         read_feature_table(path)
     table = read_feature_table(path, region="roi")
     assert table.names == ("core|stat_mean", "rim|stat_mean")

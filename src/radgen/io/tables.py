@@ -126,17 +126,18 @@ def _sheet_rows(sheet: Any, errors: bool) -> list[list[str]]:
 
 
 def _title_rows(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many titles and blank rows stand above the header; all if there is none."""
-    return next((k for k, row in enumerate(rows) if not _is_title(row)), len(rows))
+    """Return how many titles and blank rows stand above the header; all if there is none.
 
-
-def _is_title(row: Sequence[str]) -> bool:
-    """Return whether a row is blank, or one cell beside which nothing stands.
-
-    A header of two cells whose second is blank names a column that has no name.
+    A title is a cell beside which nothing stands. In a table of two columns that may be a header
+    whose second column has no name, and is one unless a blank row follows.
     """
-    filled = [bool(cell.strip()) for cell in row]
-    return not any(filled) or (filled[0] and sum(filled) == 1 and len(row) != 2)
+    for k, row in enumerate(rows):
+        filled = [bool(cell.strip()) for cell in row]
+        alone = any(filled) and filled[0] and sum(filled) == 1
+        apart = k + 1 < len(rows) and not any(cell.strip() for cell in rows[k + 1])
+        if any(filled) and not (alone and (len(row) != 2 or apart)):
+            return k
+    return len(rows)
 
 
 def _has_error_cells(path: Path) -> bool:
