@@ -150,7 +150,7 @@ def _plain(file: Path) -> NumberTable | None:
             done = 0
             stream.seek(len(head))
             for piece in _pieces(stream):
-                raw = piece.replace(b"\r\n", b"\n")
+                raw = piece.replace(b"\r\n", b"\n") if b"\r" in piece else piece
                 spans = np.empty((rows - done, n_texts, 2), np.int64)
                 count = _table.plain_lines(raw, ord(mark), kinds, values[done:], spans)
                 if count < 0:
