@@ -18,7 +18,7 @@ from radgen.predict.learners import Part, RidgeLearner, make_learner
 from radgen.stats.discrimination import auc
 from radgen.types import Outcome, SampleArrays
 
-pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("torch")]
+pytestmark = pytest.mark.usefixtures("torch")
 N = 36
 IDS = tuple(f"p{k:02d}" for k in range(N))
 FAST = {"seed": 1, "repeats": 1, "folds": 3, "inner_folds": 2, "bootstrap": 10}

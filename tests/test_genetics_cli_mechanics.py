@@ -72,7 +72,7 @@ def test_scan_structure_and_scores(run, folder, tmp_path):
         "score", "--genotypes", bed, "--weights", tmp_path / "weights.parquet",
         "--out", tmp_path / "scores.tsv",
     )  # fmt: skip
-    assert "30 of 30 variants" in text
+    assert "30 of 30 weights found" in text
     learned = ("--phenotypes", folder / "phenotype.txt", "--traits", "Y1", "--folds", 3)
     text = run(
         "score", "--genotypes", bed, *learned, "--out", tmp_path / "own.tsv",
@@ -81,7 +81,7 @@ def test_scan_structure_and_scores(run, folder, tmp_path):
     assert "who were not fitted" in text
     assert (tmp_path / "own.png").stat().st_size > 1000
     use = ("--weights", tmp_path / "own_weights.tsv", "--out", tmp_path / "again.tsv")
-    assert "variants were found" in run("score", "--genotypes", bed, *use)
+    assert "weights found in" in run("score", "--genotypes", bed, *use)
     for wrong in (("--out", tmp_path / "x.tsv"), (*use, *learned[:2])):
         call = ["score", "--genotypes", bed, *wrong]
         result = CliRunner().invoke(app, [str(item) for item in call])

@@ -265,8 +265,9 @@ def thin_call(f: Fuzzer, *, slices: bool) -> tuple[Any, ...]:
         values = f.rng.normal(size=inside.shape).astype(np.float32)
         out = np.zeros((3, blocks, max(1, y), max(1, x), 16), np.float32)
         filters = f.spoil(taps[0]), steps[0], f.spoil(taps[1]), steps[1]
-        ends = f.number(0, 2), f.number(0, blocks + 1)
-        return f.spoil(inside), f.spoil(values), *filters, *ends, f.spoil(out)
+        ends = np.sort(f.rng.integers(0, columns + 1, (blocks, rows, 2)), axis=2)
+        given = f.spoil(inside), f.spoil(values), f.spoil(ends.astype(np.int32))
+        return *given, *filters, f.number(0, 2), f.number(0, blocks + 1), f.spoil(out)
     planes = f.rng.normal(size=(3, blocks, rows, columns, 16)).astype(np.float32)
     most = (16 * blocks - 1 + taps[0].size - steps[0]) // max(1, steps[0]) // 16 + 1
     out = np.zeros((3, int(f.rng.integers(1, max(1, min(most, 99)) + 1)), rows, columns, 16))

@@ -24,18 +24,21 @@ def sum_weights(
     InputError
         If an option is given that serves to learn weights.
     """
-    from radgen.genome import polygenic_score
+    from radgen.genome import match_weights
+    from radgen.genome.polygenic import summed_weights
+    from radgen.io import read_score_weights
 
     if any(others):
         raise InputError(
             "--weights are summed as they are: leave out --phenotypes, --scan, --covariates, "
             "--traits, --save-weights and --picture."
         )
-    table = _genetics.read_sample_table(weights)
-    found = polygenic_score(_genetics.opened(genotypes), table, flip_strand=flip_strand)
-    _genetics.write_table(found, out)
-    n_variants = found["n_variants"][0] if found.height else 0
-    typer.echo(f"{n_variants} of {table.height} variants were found. Scores: {out}")
+    read = read_score_weights(weights)
+    people = _genetics.opened(genotypes)
+    match = match_weights(people, read.table, flip_strand=flip_strand, build=read.build)
+    _genetics.write_table(summed_weights(people, match), out)
+    for line in (*match.statements(), f"Scores: {out}"):
+        typer.echo(line)
 
 
 def learn(

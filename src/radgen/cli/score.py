@@ -32,7 +32,7 @@ def score(
     genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
     out: Annotated[Path, typer.Option(help="Scores: .parquet, .tsv or .csv.")],
     weights: Annotated[
-        Path | None, typer.Option(help="Table with id, allele and weight: sum these.")
+        Path | None, typer.Option(help="PGS Catalog, PRS-CS, or id, allele, weight: sum these.")
     ] = None,
     flip_strand: Annotated[
         bool, typer.Option(help="With --weights: try the other strand.")

@@ -27,11 +27,15 @@ def _distances(counts: tuple[int, ...], steps: Array, first: int = 0) -> Array:
     """Return distances (z, y, x) from the origin of a grid, slices from a first one on."""
     z, y, x = (np.arange(n) * step for n, step in zip(counts, steps, strict=True))
     z = z + first * steps[0]
-    return np.asarray(np.sqrt((z**2)[:, None, None] + (y**2)[:, None] + x**2))
+    out = (z**2)[:, None, None] + ((y**2)[:, None] + x**2)
+    return np.asarray(np.sqrt(out, out=out))
 
 
 def _inverse(distance: Array) -> Array:
-    return np.divide(1.0, distance, out=np.zeros_like(distance), where=distance > 0)
+    """Return the inverse of distances from the origin, 0 there, in the same memory."""
+    if distance.flat[0] == 0.0:
+        distance.flat[0] = np.inf
+    return np.asarray(np.divide(1.0, distance, out=distance))
 
 
 class PairSums:
@@ -157,8 +161,9 @@ class PairSums:
         steps = self._spacing * split.steps
         distance = _distances(more, steps)
         corner = tuple(slice(0, int(split.reach / step) + 1) for step in steps)
+        near_by = _splitting.far(distance[corner], split.reach)
         kernel = _inverse(distance)
-        kernel[corner] = _splitting.far(distance[corner], split.reach)
+        kernel[corner] = near_by
         return reduce(_splitting.restored, thinned, kernel)
 
     def _lanes(self) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.int32]]:
@@ -198,7 +203,7 @@ class PairSums:
             ends = self._put(share)
             _, y, x = split.steps
             filters = _splitting.taps(y), y, _splitting.taps(x), x
-            _image.thin_planes(*self._lanes()[:2], *filters, *ends, self._planes(split))
+            _image.thin_planes(*self._lanes(), *filters, *ends, self._planes(split))
 
         self._once(f"thin {share}", make)
 

@@ -22,6 +22,7 @@ _HOMES = {
     "ld_scores": "radgen.genome.tagging",
     "loco_grms": "radgen.genome.relatedness",
     "match_variants": "radgen.genome.matching",
+    "match_weights": "radgen.genome.score_weights",
     "pedigree_families": "radgen.genome.pedigree",
     "pedigree_kinship": "radgen.genome.pedigree",
     "polygenic_score": "radgen.genome.polygenic",

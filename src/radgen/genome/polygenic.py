@@ -6,13 +6,12 @@ import numpy as np
 import polars as pl
 
 from radgen._core.blocks import block_ranges
-from radgen.errors import InputError
-from radgen.types import FrameLike, GenotypeMatrix, to_polars
+from radgen.genome.score_weights import MatchedWeights, match_weights
+from radgen.types import FrameLike, GenotypeMatrix
 
-__all__ = ["polygenic_score"]
+__all__ = ["polygenic_score", "summed_weights"]
 
 _BLOCK = 512
-_TURN = {"A": "T", "T": "A", "C": "G", "G": "C"}
 
 
 def polygenic_score(
@@ -25,8 +24,8 @@ def polygenic_score(
     genotypes : GenotypeMatrix
         Read once; only the variants with a weight.
     weights : data frame
-        Columns id, allele (the one the weight counts; also "A1" or "effect_allele") and weight
-        (also "beta", "BETA").
+        As `match_weights` takes it: ids or places, the allele that the weight counts, the weight,
+        and the other allele where it is known.
     flip_strand : bool, default False
         Try the complement of an allele that is neither REF nor ALT; palindromic variants
         (A/T, C/G) are then left out, because their strand is not known.
@@ -40,34 +39,20 @@ def polygenic_score(
     Raises
     ------
     InputError
-        If a column is missing, an id is repeated, or no variant is found.
+        As `match_weights`.
 
     Notes
     -----
     A missing call counts with its mean dosage over the samples at hand, as PLINK's --score
     does; ``n_alleles`` counts called ones only.
     """
-    table = _weights(weights)
-    place = genotypes.variants.select("id", "ref", "alt").with_row_index("row")
-    found = table.join(place, on="id", how="inner")
-    if found["id"].is_duplicated().any():
-        raise InputError("Variants of the same id in the genotypes or weights: make ids unique.")
-    allele, ref, alt = (found[name].to_numpy() for name in ("allele", "ref", "alt"))
-    if flip_strand:
-        turned = np.array(["".join(_TURN.get(c, "?") for c in text) for text in allele])
-        known = (allele == ref) | (allele == alt)
-        allele = np.where(known, allele, turned)
-        palindromic = np.array([_TURN.get(r) == a for r, a in zip(ref, alt, strict=True)])
-        allele = np.where(palindromic, "", allele)
-    use = (allele == alt) | (allele == ref)
-    if not use.any():
-        raise InputError(
-            f"None of {table.height} weighted variants is in the genotypes under its id and allele."
-        )
-    row = found["row"].to_numpy().astype(np.int64)[use]
-    weight, counts_ref = found["weight"].to_numpy()[use], (allele == ref)[use]
-    order = np.argsort(row, kind="stable")
-    row, weight, counts_ref = row[order], weight[order], counts_ref[order]
+    found = match_weights(genotypes, weights, flip_strand=flip_strand)
+    return summed_weights(genotypes, found)
+
+
+def summed_weights(genotypes: GenotypeMatrix, found: MatchedWeights) -> pl.DataFrame:
+    """Return the scores of weights that were matched: see `polygenic_score`."""
+    row, weight, counts_ref = found.rows, found.weight, found.counts_ref
     view = genotypes.take_variants(row)
     score, alleles = np.zeros(genotypes.n_samples), np.zeros(genotypes.n_samples)
     for start, stop in block_ranges(len(row), _BLOCK):
@@ -88,22 +73,3 @@ def polygenic_score(
             "n_variants": np.full(len(score), len(row), np.int64),
         }
     )
-
-
-def _weights(weights: FrameLike) -> pl.DataFrame:
-    table = to_polars(weights, what="weight table")
-    names = {
-        "id": ("id", "ID", "SNP", "rsid"),
-        "allele": ("allele", "A1", "effect_allele", "alt"),
-        "weight": ("weight", "beta", "BETA", "effect_weight"),
-    }
-    columns = {}
-    for name, known in names.items():
-        hit = next((item for item in known if item in table.columns), None)
-        if hit is None:
-            raise InputError(f"The weight table has none of the columns {', '.join(known)}.")
-        columns[name] = table[hit]
-    out = pl.DataFrame(columns).with_columns(pl.col("weight").cast(pl.Float64, strict=False))
-    if out["weight"].is_null().any():
-        raise InputError("A weight is missing or no number.")
-    return out

@@ -69,8 +69,11 @@ void give_back(Array *arrays, int count);
 int need_shape(const Array *array, const char *name, const ptrdiff_t *shape);
 int grid_of(const Array *array, ptrdiff_t mz, ptrdiff_t my, ptrdiff_t mx, Grid *grid);
 PyObject *refuse(const char *format, ...);
+int ends_ok(const int32_t *ends, ptrdiff_t rows, ptrdiff_t columns);
 
-extern PyMethodDef texture_methods[];
+extern PyMethodDef matrix_methods[];
+extern PyMethodDef zone_methods[];
+extern PyMethodDef neighbour_methods[];
 extern PyMethodDef shape_methods[];
 extern PyMethodDef ball_methods[];
 extern PyMethodDef near_ball_methods[];

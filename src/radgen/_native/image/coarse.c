@@ -36,22 +36,22 @@ static ptrdiff_t reached(const Filter *f, ptrdiff_t n)
     return (n - 1 + f->n_taps - f->step) / f->step + 1;
 }
 
-/* Which taps of an item meet one of n numbers, and the number that tap 0 would meet. */
-static ptrdiff_t met(const Filter *f, ptrdiff_t item, ptrdiff_t n, ptrdiff_t *first,
-                     ptrdiff_t *end)
+/* Which taps of an item meet a number from `low` on and below `n`, and which tap 0 would meet. */
+static ptrdiff_t met(const Filter *f, ptrdiff_t item, ptrdiff_t low, ptrdiff_t n,
+                     ptrdiff_t *first, ptrdiff_t *end)
 {
     ptrdiff_t at = f->step * item - (f->n_taps - f->step);
-    *first = at < 0 ? -at : 0;
+    *first = at < low ? low - at : 0;
     *end = n - at < f->n_taps ? n - at : f->n_taps;
     return at;
 }
 
-CLONES static void along_row(const float *row, ptrdiff_t n, const Filter *f, ptrdiff_t n_out,
-                             float *out)
+CLONES static void along_row(const float *row, ptrdiff_t low, ptrdiff_t n, const Filter *f,
+                             ptrdiff_t n_out, float *out)
 {
     for (ptrdiff_t a = 0; a < n_out; a++) {
         Lanes sum = {0};
-        ptrdiff_t first, end, at = met(f, a, n, &first, &end);
+        ptrdiff_t first, end, at = met(f, a, low, n, &first, &end);
         for (ptrdiff_t t = first; t < end; t++) {
             ADD_LANES(sum, f->taps[t], row + (at + t) * LANES);
         }
@@ -63,7 +63,7 @@ CLONES static void across_rows(const float *rows, ptrdiff_t n, ptrdiff_t width, 
                                ptrdiff_t n_out, float *out)
 {
     for (ptrdiff_t a = 0; a < n_out; a++) {
-        ptrdiff_t first, end, at = met(f, a, n, &first, &end);
+        ptrdiff_t first, end, at = met(f, a, 0, n, &first, &end);
         for (ptrdiff_t x = 0; x < width; x += LANES) {
             Lanes sum = {0};
             for (ptrdiff_t t = first; t < end; t++) {
@@ -82,8 +82,10 @@ CLONES static void fill_row(const uint8_t *restrict inside, const float *restric
     }
 }
 
-/* Thin out the planes of a block; `room` holds a row, and its rows thinned out. */
-static void thin_planes(const uint8_t *inside, const float *values, const ptrdiff_t *shape,
+/* Thin out the planes of a block, whose rows hold voxels from one on up to another (`ends`); `room`
+ * holds a row, and its rows thinned out. */
+static void thin_planes(const uint8_t *inside, const float *values, const int32_t *ends,
+                        const ptrdiff_t *shape,
                         const Filter *along_y, const Filter *along_x, float *room, float *out,
                         ptrdiff_t field)
 {
@@ -92,8 +94,10 @@ static void thin_planes(const uint8_t *inside, const float *values, const ptrdif
     float *thin = room + row;
     for (int which = 0; which < 3; which++) {
         for (ptrdiff_t y = 0; y < ny; y++) {
-            fill_row(inside + y * row, values + y * row, which, row, room);
-            along_row(room, nx, along_x, columns, thin + y * columns * LANES);
+            const ptrdiff_t low = ends[2 * y], end = ends[2 * y + 1], at = low * LANES;
+            fill_row(inside + y * row + at, values + y * row + at, which, (end - low) * LANES,
+                     room + at);
+            along_row(room, low, end, along_x, columns, thin + y * columns * LANES);
         }
         across_rows(thin, ny, columns * LANES, along_y, rows, out + which * field);
     }
@@ -104,7 +108,7 @@ static void band(const Filter *f, ptrdiff_t n, ptrdiff_t wide, float *out)
 {
     memset(out, 0, (size_t)(n * wide) * sizeof *out);
     for (ptrdiff_t a = 0; a < wide; a++) {
-        ptrdiff_t first, end, at = met(f, a, n, &first, &end);
+        ptrdiff_t first, end, at = met(f, a, 0, n, &first, &end);
         for (ptrdiff_t t = first; t < end; t++) {
             out[(at + t) * wide + a] = f->taps[t];
         }
@@ -169,27 +173,26 @@ static int range_ok(long first, long last, ptrdiff_t n)
 static PyObject *py_thin_planes(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *given[5];
+    PyObject *given[6];
     long step[2], first, last;
-    if (!PyArg_ParseTuple(args, "OOOlOlllO", &given[0], &given[1], &given[2], &step[0], &given[3],
-                          &step[1], &first, &last, &given[4])) {
+    if (!PyArg_ParseTuple(args, "OOOOlOlllO", &given[0], &given[1], &given[5], &given[2],
+                          &step[0], &given[3], &step[1], &first, &last, &given[4])) {
         return NULL;
     }
-    const Need needs[5] = {{"inside", 'u', 1, 4, 0},
-                           {"values", 'f', 4, 4, 0},
-                           {"taps_y", 'f', 4, 1, 0},
-                           {"taps_x", 'f', 4, 1, 0},
-                           {"out", 'f', 4, 5, 1}};
-    Array a[5];
+    const Need needs[6] = {{"inside", 'u', 1, 4, 0}, {"values", 'f', 4, 4, 0},
+                           {"taps_y", 'f', 4, 1, 0}, {"taps_x", 'f', 4, 1, 0},
+                           {"out", 'f', 4, 5, 1},    {"ends", 'i', 4, 3, 0}};
+    Array a[6];
     Filter f[2];
-    if (take_arrays(given, needs, 5, a) < 0) {
+    if (take_arrays(given, needs, 6, a) < 0) {
         return NULL;
     }
     const Py_ssize_t *dim = a[0].view.shape;
-    const ptrdiff_t shape[4] = {dim[0], dim[1], dim[2], LANES};
+    const ptrdiff_t shape[4] = {dim[0], dim[1], dim[2], LANES}, two[3] = {dim[0], dim[1], 2};
     if (filter_of(&a[2], "taps_y", step[0], &f[0]) && filter_of(&a[3], "taps_x", step[1], &f[1]) &&
         axes_ok(shape) && need_shape(&a[0], "inside", shape) == 0 &&
-        need_shape(&a[1], "values", shape) == 0 &&
+        need_shape(&a[1], "values", shape) == 0 && need_shape(&a[5], "ends", two) == 0 &&
+        ends_ok(a[5].view.buf, shape[0] * shape[1], shape[2]) &&
         range_ok(first, last, shape[0])) {
         const ptrdiff_t rows = reached(&f[0], shape[1]), columns = reached(&f[1], shape[2]);
         const ptrdiff_t wanted[5] = {3, shape[0], rows, columns, LANES};
@@ -203,15 +206,16 @@ static PyObject *py_thin_planes(PyObject *self, PyObject *args)
                 Py_BEGIN_ALLOW_THREADS
                 for (ptrdiff_t b = first; b < last; b++) {
                     thin_planes((const uint8_t *)a[0].view.buf + b * block,
-                                (const float *)a[1].view.buf + b * block, shape, &f[0], &f[1],
-                                room, out + b * thin, shape[0] * thin);
+                                (const float *)a[1].view.buf + b * block,
+                                (const int32_t *)a[5].view.buf + 2 * b * shape[1], shape, &f[0],
+                                &f[1], room, out + b * thin, shape[0] * thin);
                 }
                 Py_END_ALLOW_THREADS
             }
             free(room);
         }
     }
-    give_back(a, 5);
+    give_back(a, 6);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -270,7 +274,7 @@ static PyObject *py_thin_slices(PyObject *self, PyObject *args)
 
 PyMethodDef coarse_methods[] = {
     {"thin_planes", py_thin_planes, METH_VARARGS,
-     "thin_planes(inside, values, taps_y, step_y, taps_x, step_x, first, last, out): filter and "
+     "thin_planes(inside, values, ends, taps_y, step_y, taps_x, step_x, first, last, out): filter and "
      "thin out the mask, the values and their squares (blocks, rows, columns, 16) along rows and "
      "columns, for blocks first to last - 1, to out (3, blocks, rows, columns, 16)."},
     {"thin_slices", py_thin_slices, METH_VARARGS,

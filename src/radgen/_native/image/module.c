@@ -3,10 +3,11 @@
 
 static int add_methods(PyObject *module)
 {
-    PyMethodDef *groups[] = {texture_methods, shape_methods, ball_methods,
-                             near_ball_methods, voxel_methods, hull_methods, box_methods,
-                             lattice_methods, pair_methods, coarse_methods,
-                             number_methods};
+    PyMethodDef *groups[] = {
+        matrix_methods, zone_methods, neighbour_methods, shape_methods, ball_methods,
+        near_ball_methods, voxel_methods, hull_methods, box_methods, lattice_methods,
+        pair_methods, coarse_methods, number_methods,
+    };
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         if (PyModule_AddFunctions(module, groups[i]) < 0) {
             return -1;

@@ -1,34 +1,47 @@
 /* Sums over pairs of voxels for one type of number: see line_kernels.h. */
 
+/* Put a row of a slice into its lane; returns how many voxels of the mask it holds. */
+static inline ptrdiff_t KERNEL(lane)(const uint8_t *mask, const double *values, double centre,
+                                     double scale, ptrdiff_t n, uint8_t *inside, REAL *y,
+                                     int32_t *ends)
+{
+    ptrdiff_t low = -1, past = 0, count = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (mask[i]) {
+            inside[i * LANES] = 1;
+            y[i * LANES] = (REAL)((values[count++] - centre) * scale);
+            low = low < 0 ? i : low;
+            past = i + 1;
+        }
+    }
+    if (count) {
+        ends[0] = ends[1] && ends[0] < low ? ends[0] : (int32_t)low;
+        ends[1] = ends[1] > past ? ends[1] : (int32_t)past;
+    }
+    return count;
+}
+
 /* Put the mask and y = (value - centre) * scale of blocks of LANES slices side by side, as
  * [block][row][x][slice], and for each row of a block the first voxel and the one past the last. */
 static void KERNEL(lanes)(const uint8_t *mask, const double *values, double centre, double scale,
                           const ptrdiff_t *shape, ptrdiff_t first, ptrdiff_t last,
                           uint8_t *inside, REAL *y, int32_t *ends)
 {
-    ptrdiff_t slice = shape[1] * shape[2], end = last * LANES < shape[0] ? last * LANES : shape[0];
-    values += count_of(mask, (first * LANES < end ? first * LANES : end) * slice);
-    for (ptrdiff_t row = first * shape[1]; row < last * shape[1]; row++) {
-        ends[2 * row] = ends[2 * row + 1] = 0;
-    }
-    for (ptrdiff_t z = first * LANES; z < end; z++) {
-        for (ptrdiff_t r = 0; r < shape[1]; r++) {
-            const ptrdiff_t block_row = z / LANES * shape[1] + r;
-            const ptrdiff_t to = block_row * shape[2] * LANES + z % LANES;
-            const uint8_t *row = mask + z * slice + r * shape[2];
-            ptrdiff_t low = -1, past = 0;
-            for (ptrdiff_t i = 0; i < shape[2]; i++) {
-                if (row[i]) {
-                    inside[to + i * LANES] = 1;
-                    y[to + i * LANES] = (REAL)((*values++ - centre) * scale);
-                    low = low < 0 ? i : low;
-                    past = i + 1;
-                }
-            }
-            int32_t *own = ends + 2 * block_row;
-            if (past) {
-                own[0] = own[1] && own[0] < low ? own[0] : (int32_t)low;
-                own[1] = own[1] > past ? own[1] : (int32_t)past;
+    const ptrdiff_t nx = shape[2], slice = shape[1] * nx;
+    values += first < last ? count_of(mask, first * LANES * slice) : 0;
+    for (ptrdiff_t block = first; block < last; block++) {
+        const ptrdiff_t z = block * LANES, n = shape[0] - z < LANES ? shape[0] - z : LANES;
+        const double *next[LANES]; /* of each slice */
+        for (ptrdiff_t k = 0; k < n; k++) {
+            next[k] = values;
+            values += count_of(mask + (z + k) * slice, slice);
+        }
+        for (ptrdiff_t r = 0; r < shape[1]; r++) { /* a row of all slices: it stays in the cache */
+            const ptrdiff_t row = block * shape[1] + r, to = row * nx * LANES;
+            ends[2 * row] = ends[2 * row + 1] = 0;
+            for (ptrdiff_t k = 0; k < n; k++) {
+                next[k] += KERNEL(lane)(mask + (z + k) * slice + r * nx, next[k], centre, scale,
+                                        nx, inside + to + k, y + to + k, ends + 2 * row);
             }
         }
     }
@@ -85,10 +98,8 @@ static void KERNEL(spectra)(const KERNEL(Fields) *fields, const ptrdiff_t *shape
             ptrdiff_t n = ny - first < ROWS ? ny - first : ROWS;
             for (ptrdiff_t r = 0; r < n; r++) {
                 const ptrdiff_t y = first + r;
-                const int32_t *ends = fields->ends;
-                ends += ends ? 2 * (block * ny + y) : 0;
-                const ptrdiff_t from = ends ? ends[0] : 0;
-                const ptrdiff_t end = ends ? ends[1] : nx;
+                const int32_t *ends = fields->ends ? fields->ends + 2 * (block * ny + y) : NULL;
+                const ptrdiff_t from = ends ? ends[0] : 0, end = ends ? ends[1] : nx;
                 const REAL *lines[3];
                 KERNEL(rows)(fields, (block * ny + y) * row, row, from * LANES, end * LANES, room,
                              lines);

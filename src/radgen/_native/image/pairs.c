@@ -276,7 +276,7 @@ static ptrdiff_t room_of(const Padded *d, const ptrdiff_t *shape, ptrdiff_t m)
 }
 
 /* Whether the ends of rows lie in order within them. */
-static int ends_ok(const int32_t *ends, ptrdiff_t rows, ptrdiff_t columns)
+int ends_ok(const int32_t *ends, ptrdiff_t rows, ptrdiff_t columns)
 {
     for (ptrdiff_t r = 0; r < rows; r++) {
         if (ends[2 * r] < 0 || ends[2 * r] > ends[2 * r + 1] || ends[2 * r + 1] > columns) {
