@@ -57,3 +57,14 @@ def data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures of reports out: for a test of what a run computes, not of its pictures.
+
+    The pictures of a study are drawn where they are the subject, and once in each of its files.
+    """
+    from radgen.report.svg import Drawing
+
+    monkeypatch.setattr("radgen.report.page.draw", lambda *_: Drawing("<svg/>", "<svg/>", 100))

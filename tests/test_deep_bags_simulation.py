@@ -10,7 +10,6 @@ from radgen.errors import InputError
 from radgen.stats.discrimination import auc
 
 with_torch = pytest.mark.usefixtures("torch")
-pytestmark = pytest.mark.xdist_group("torch")
 
 
 def slides(n, seed, share=0.1):

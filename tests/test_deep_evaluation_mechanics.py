@@ -18,7 +18,7 @@ from radgen.predict.learners import Part, RidgeLearner, make_learner
 from radgen.stats.discrimination import auc
 from radgen.types import Outcome, SampleArrays
 
-pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("torch")]
+pytestmark = pytest.mark.usefixtures("torch")
 N = 36
 IDS = tuple(f"p{k:02d}" for k in range(N))
 FAST = {"seed": 1, "repeats": 1, "folds": 3, "inner_folds": 2, "bootstrap": 10}
@@ -179,6 +179,7 @@ def test_nothing_loads_pytorch_before_a_network_is_fitted():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_takes_crops_and_bags_and_names_what_is_wrong_with_them(tmp_path):
     from radgen.errors import ConfigError
     from radgen.predict.learners import installed_models

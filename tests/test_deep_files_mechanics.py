@@ -24,7 +24,6 @@ from radgen.errors import ConfigError, FormatError, InputError
 from radgen.io import read_feature_table, read_image, write_image, write_mask
 from radgen.types import Geometry, ImageVolume, Mask, SampleArrays
 
-pytestmark = pytest.mark.xdist_group("torch")
 with_torch = pytest.mark.usefixtures("torch")
 
 

@@ -10,7 +10,7 @@ from radgen.deep import ImageNetwork, load_model, save_model
 from radgen.errors import FormatError, InputError
 from radgen.stats.discrimination import auc
 
-pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("torch")]
+pytestmark = pytest.mark.usefixtures("torch")
 SIDE = 16
 
 

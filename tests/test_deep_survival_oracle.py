@@ -13,7 +13,7 @@ from radgen.errors import FormatError, InputError
 from radgen.stats.cox import RiskSets, fit_cox
 from radgen.stats.survival_metrics import harrell_c
 
-pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.usefixtures("torch")]
+pytestmark = pytest.mark.usefixtures("torch")
 
 
 def cohort(n=150, seed=0, tied=True):

@@ -21,12 +21,12 @@ SIMULATED = runpy.run_path(str(ROOT / "verification" / "drivers.py"))
 
 
 def test_known_drivers_are_found_and_few_others() -> None:
-    """Eight cohorts: mediated, direct and partial drivers; consequences are not drivers."""
-    table = np.array([SIMULATED["one"](seed, 300, null=False) for seed in range(40, 48)])
+    """Four cohorts: mediated, direct and partial drivers; consequences are not drivers."""
+    table = np.array([SIMULATED["one"](seed, 300, null=False) for seed in range(40, 44)])
     assert table[:, 0].mean() < 0.08
     assert table[:, 1].mean() < 0.1
     assert table[:, 2].mean() > 0.9
-    nothing = [SIMULATED["one"](seed, 120, null=True)[3] for seed in range(50, 62)]
+    nothing = [SIMULATED["one"](seed, 120, null=True)[3] for seed in range(50, 56)]
     assert sum(nothing) <= 2
 
 

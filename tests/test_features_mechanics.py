@@ -371,7 +371,9 @@ def test_command_line_reads_measures_and_resumes(tmp_path, capsys) -> None:
     )
     for attempt in ("first.parquet", "second.parquet"):
         with pytest.raises(typer.Exit) as end:
-            command(out=tmp_path / attempt, cohort=table, store=tmp_path / "kept", layout="wide")
+            command(
+                out=tmp_path / attempt, cohort=table, store=tmp_path / "kept", layout="wide", jobs=1
+            )
         assert end.value.exit_code == 3
     first, second = (pl.read_parquet(tmp_path / f"{n}.parquet") for n in ("first", "second"))
     assert first.equals(second, null_equal=True)

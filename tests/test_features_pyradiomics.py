@@ -10,8 +10,10 @@ import ast
 import csv
 import importlib.util
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -55,26 +57,52 @@ def read_baseline(path: Path) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_baseline(name: str, data: Callable[[str], Path]) -> None:
+Measured = Callable[[str, dict[str, Any], str, int | None], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def measured(data: Callable[[str], Path]) -> Measured:
+    """Return a function that gives the features of a case with settings.
+
+    All families of three dimensions are measured at once, so that a scan is prepared once for all.
+    """
     import SimpleITK as sitk
 
     root = data("pyradiomics_cases")
-    wrong, compared, read = [], 0, {}
+
+    @cache
+    def read(case: str) -> tuple[Any, Any]:
+        image, mask = (
+            sitk.ReadImage(str(root / f"{case}_{part}.nrrd")) for part in ("image", "label")
+        )
+        return image, mask
+
+    @cache
+    def execute(case: str, settings: str, names: tuple[str, ...], row: int | None) -> Any:
+        image, mask = read(case)
+        mask = mask if row is None else mask[:, :, row : row + 1]
+        chosen = {"setting": ast.literal_eval(settings), "featureClass": dict.fromkeys(names)}
+        return RadiomicsFeatureExtractor(chosen).execute(image, mask)
+
+    def measure(case: str, settings: dict[str, Any], name: str, row: int | None) -> dict[str, Any]:
+        names = ("shape2D",) if name == "shape2D" else tuple(n for n in COUNTS if n != "shape2D")
+        found: dict[str, Any] = execute(case, repr(settings), names, row)
+        return found
+
+    return measure
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_baseline(name: str, data: Callable[[str], Path], measured: Measured) -> None:
+    root = data("pyradiomics_cases")
+    wrong, compared = [], 0
     for column, expected in read_baseline(root / "baseline" / f"baseline_{name}.csv").items():
-        case = column.split("_")[0]
         settings = ast.literal_eval(expected["diagnostics_Configuration_Settings"])
-        if case not in read:
-            read[case] = [
-                sitk.ReadImage(str(root / f"{case}_{part}.nrrd")) for part in ("image", "label")
-            ]
-        image, mask = read[case]
-        if name == "shape2D":
-            box = ast.literal_eval(expected["diagnostics_Mask-corrected_BoundingBox"])
-            mask = mask[:, :, box[2] : box[2] + 1]
         settings["additionalInfo"] = False
-        extractor = RadiomicsFeatureExtractor({"setting": settings, "featureClass": {name: None}})
-        found = extractor.execute(image, mask)
+        row = None
+        if name == "shape2D":
+            row = ast.literal_eval(expected["diagnostics_Mask-corrected_BoundingBox"])[2]
+        found = measured(column.split("_")[0], settings, name, row)
         for key, text in expected.items():
             if not key.startswith("original_"):
                 continue
@@ -85,7 +113,7 @@ def test_baseline(name: str, data: Callable[[str], Path]) -> None:
             if abs(value - target) > 1e-6 * abs(target) + 1e-12:
                 wrong.append((column, key, value, target))
         assert set(FEATURES[name]) == {
-            key.split("_")[2] for key in found if key.startswith("original_")
+            key.split("_")[2] for key in found if key.startswith(f"original_{name}_")
         }
     assert compared == COUNTS[name]
     assert not wrong

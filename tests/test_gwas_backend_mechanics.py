@@ -14,7 +14,6 @@ from radgen.errors import InputError, MissingDependencyError
 from radgen.types import ArrayDosages, GenotypeMatrix
 
 _TORCH = find_spec("torch") is not None
-pytestmark = pytest.mark.xdist_group("torch")
 
 
 def cohort():

@@ -297,3 +297,48 @@ def test_a_linear_scan_reaches_its_first_block_without_what_it_does_not_need(tmp
     command = [sys.executable, "-c", _START, "gwas", *options, "--threshold", "0.001"]
     done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert "Scanning variants []" in done.stdout
+
+
+def test_traits_and_covariates_may_stand_in_one_table(study, tmp_path):
+    """--adjust names the covariates; the result is that of two tables."""
+    traits, beside = (pl.read_csv(study / name, separator=mark)
+                      for name, mark in (("y.tsv", "\t"), ("x.csv", ",")))  # fmt: skip
+    one = traits.rename({"#FID": "FID"}).join(beside, on="IID", how="left")
+    one.write_csv(tmp_path / "all.csv")
+    apart = CliRunner().invoke(app, ["gwas", *words(study, tmp_path / "a.parquet")])
+    files = ["--genotypes", str(study / "g.bed"), "--phenotypes", str(tmp_path / "all.csv")]
+    both = [*files, "--adjust", "age,site", "--out", str(tmp_path / "b.parquet")]
+    together = CliRunner().invoke(app, ["gwas", *both])
+    assert apart.exit_code == together.exit_code == 0, together.output
+    first, second = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
+    assert first.equals(second)
+    unnamed = CliRunner().invoke(
+        app, ["gwas", *files, "--covariates", str(tmp_path / "all.csv"), "--out", "c.parquet"]
+    )
+    assert "name the covariates (--adjust" in str(unnamed.exception)
+    absent = CliRunner().invoke(app, ["gwas", *files, "--adjust", "agee", "--out", "c.parquet"])
+    assert "no column 'agee' (--adjust)" in str(absent.exception)
+
+
+def test_events_in_words_are_the_events_in_numbers(study, tmp_path):
+    table = pl.read_csv(study / "y.tsv", separator="\t").rename({"#FID": "FID"})
+    table = table.with_columns(
+        days=pl.col("left").exp() * 100, died=(pl.col("right") > 0).cast(int)
+    )
+    table.write_csv(tmp_path / "numbers.csv")
+    told = table.with_columns(
+        pl.when(pl.col("died") == 1).then(pl.lit("1:DECEASED")).otherwise(pl.lit("0:LIVING"))
+        .alias("died")
+    )  # fmt: skip
+    told.write_csv(tmp_path / "words.csv")
+    found = []
+    for name in ("numbers", "words"):
+        out = tmp_path / f"{name}.parquet"
+        done = CliRunner().invoke(
+            app, ["gwas", "--genotypes", str(study / "g.bed"), "--phenotypes",
+                  str(tmp_path / f"{name}.csv"), "--model", "cox", "--traits", "days",
+                  "--event", "died", "--out", str(out)],
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        found.append(pl.read_parquet(out))
+    assert found[0].equals(found[1])

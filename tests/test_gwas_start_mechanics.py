@@ -15,7 +15,7 @@ from radgen._core.later import _Later, load, loaded, put_off
 from radgen._native import _table
 from radgen.associate.genomewide._input import to_covariates
 from radgen.errors import FormatError
-from radgen.io import open_genotypes
+from radgen.io import open_genotypes, sample_table
 from radgen.io._later_variants import LaterVariants
 from radgen.io.pgen import open_pgen
 from radgen.io.plink import open_bed
@@ -261,6 +261,28 @@ def test_words_are_those_of_the_reader_of_all_tables(tmp_path):
             assert ours.names == theirs.names
             np.testing.assert_array_equal(ours.values, theirs.values)
     assert met == {True, False}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_large_table_is_read_in_pieces(tmp_path, monkeypatch, end):
+    rng = np.random.default_rng(6)
+    path = tmp_path / "t.txt"
+    sites = rng.choice(["Bonn", "NA", "Graz"], 300)
+    # Long numbers go through Python's reader, whichever thread they are met in.
+    values = [repr(x) for x in (rng.normal(size=300) * 1e-30).tolist()]
+    rows = [f"s{i}\t{site}\t{x}" for i, (site, x) in enumerate(zip(sites, values, strict=True))]
+    path.write_bytes(((end or "\n").join(["IID\tsite\tx", *rows]) + end).encode())
+    whole = read_sample_columns(path)
+    monkeypatch.setattr(sample_table, "_PIECE", 256)
+    monkeypatch.setattr(sample_table, "n_threads", lambda: 4)
+    pieces = read_sample_columns(path)
+    assert isinstance(pieces, NumberTable)
+    assert pieces.texts == whole.texts
+    assert pieces.texts["site"] == [None if site == "NA" else site for site in sites]
+    assert pieces.values[:, 0].tolist() == whole.values[:, 0].tolist() == list(map(float, values))
+    path.write_bytes(path.read_bytes().replace(b"s250\t", b's"250\t'))
+    with pytest.raises(FormatError, match="no regular table"):
+        read_sample_columns(path)
 
 
 def test_quoted_ids_are_read_without_their_quotes(tmp_path):

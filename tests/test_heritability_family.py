@@ -19,7 +19,7 @@ from radgen.associate import (
     twin_heritability,
 )
 from radgen.errors import AlignmentError, InputError
-from radgen.types import ArrayDosages, GenotypeMatrix, Kinship
+from radgen.types import Kinship
 
 GOLDEN = Path(__file__).parent / "golden" / "heritability"
 
@@ -131,7 +131,7 @@ def _negative(theta, y, x, parts):
 def test_polygenic_model_equals_dense_likelihood(method):
     rng = np.random.default_rng(8)
     rows = []
-    for family in range(24):
+    for family in range(12):
         rows += [(f"{name}{family}", *(p and f"{p}{family}" for p in ps)) for name, *ps in FAMILY]
     pedigree = _pedigree(rows)
     names = [row[0] for row in rows]
@@ -256,33 +256,6 @@ def test_falconer_by_hand():
         twin_heritability(pl.DataFrame(table), pl.DataFrame(twins | {"pair": [0] * 60}))
     with pytest.raises(InputError, match="MAYBE"):
         twin_heritability(pl.DataFrame(table), pl.DataFrame(twins | {"zygosity": ["maybe"] * 60}))
-
-
-def test_bivariate_reml_equals_gemma(data):
-    folder = data("genetics/mouse_hs1940")
-    table = pl.read_csv(folder / "mouse_hs1940.geno.txt.gz", has_header=False, infer_schema=False)
-    calls = table[:, 3:].select(pl.all().str.strip_chars().cast(pl.Float32)).to_numpy()
-    traits = np.genfromtxt(folder / "mouse_hs1940.pheno.txt")
-    freq = calls[:, np.isfinite(traits[:, 0])].mean(axis=1) / 2
-    kept = np.flatnonzero(np.minimum(freq, 1 - freq) >= 0.01)
-    names = tuple(f"m{i}" for i in range(1940))
-    variants = pl.DataFrame({"chrom": "1", "pos": range(len(kept)), "ref": "A", "alt": "C"})
-    variants = variants.with_columns(pl.col("pos").cast(pl.String).alias("id"))
-    kinship = genome.grm(
-        GenotypeMatrix(names, variants, ArrayDosages(calls[kept])), method="centred"
-    )
-    table = pl.DataFrame({"sample": names, "CD8": traits[:, 0], "MCH": traits[:, 5]})
-    result = genetic_correlation(table.with_columns(pl.col("CD8", "MCH").fill_nan(None)), kinship)
-    row = result.frame.row(0, named=True)
-    # gemma_demo_expected.txt: Vg and Ve, printed with six digits
-    want = {"genetic_1": 1.39398, "genetic_12": -0.226714, "genetic_2": 2.08168}
-    want |= {"residual_1": 0.348882, "residual_12": 0.0490525, "residual_2": 0.414433}
-    for name, value in want.items():
-        assert row[name] == pytest.approx(value, rel=2e-4), name
-    assert row["rg"] == pytest.approx(-0.226714 / np.sqrt(1.39398 * 2.08168), rel=2e-4)
-    assert row["n"] == 1197
-    one = heritability(table.select("sample", "CD8"), kinship).frame.row(0, named=True)
-    assert one["ci_low"] < one["h2"] < one["ci_high"]
 
 
 def test_correlation_by_dense_likelihood_and_by_cross_products():

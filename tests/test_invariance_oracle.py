@@ -257,7 +257,7 @@ def test_environments_from_the_command_line(tmp_path):
         app,
         ["environments", "--features", str(tmp_path / "f.csv"), "--outcomes",
          str(tmp_path / "c.csv"), "--target", "grade", "--positive", "high", "--site", "hospital",
-         "--methods", "ridge,invariant", "--candidates", "4", "--out", str(tmp_path / "o")],
+         "--methods", "ridge,invariant", "--candidates", "2", "--out", str(tmp_path / "o")],
     )  # fmt: skip
     assert found.exit_code == 0, found.output
     assert "in left-out environments" in found.output

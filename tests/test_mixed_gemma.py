@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from radgen import genome
-from radgen.associate import gwas, heritability
+from radgen.associate import genetic_correlation, gwas, heritability
 from radgen.errors import FitError, InputError
 from radgen.stats.lmm import MixedModel, fit_variance, haseman_elston, heritability_limits
 from radgen.types import ArrayDosages, GenotypeMatrix, Kinship
@@ -58,8 +58,24 @@ def test_heritability_by_reml(mice):
     assert row["residual"] == pytest.approx(0.341097, abs=6e-7)
     assert row["log_likelihood"] == pytest.approx(-1584.34, abs=6e-3)
     assert row["p"] < 1e-50
+    assert row["ci_low"] < row["h2"] < row["ci_high"]
     assert "0.609" in result.statements()[0]
     assert "restricted maximum likelihood" in result.methods()
+
+
+def test_bivariate_reml_equals_gemma(mice):
+    folder, _, table, kinship = mice
+    traits = np.genfromtxt(folder / "mouse_hs1940.pheno.txt")
+    table = table.with_columns(MCH=pl.Series(traits[:, 5]))
+    result = genetic_correlation(table.with_columns(pl.col("CD8", "MCH").fill_nan(None)), kinship)
+    row = result.frame.row(0, named=True)
+    # gemma_demo_expected.txt: Vg and Ve, printed with six digits
+    want = {"genetic_1": 1.39398, "genetic_12": -0.226714, "genetic_2": 2.08168}
+    want |= {"residual_1": 0.348882, "residual_12": 0.0490525, "residual_2": 0.414433}
+    for name, value in want.items():
+        assert row[name] == pytest.approx(value, rel=2e-4), name
+    assert row["rg"] == pytest.approx(-0.226714 / np.sqrt(1.39398 * 2.08168), rel=2e-4)
+    assert row["n"] == 1197
 
 
 def test_scan(mice):

@@ -215,7 +215,7 @@ def test_missing_and_constant_genes_and_unusable_sets(scorer: type) -> None:
         for name in ("wide", "tail"):
             here = part.values[2, list(part.features).index(name)]
             assert whole.values[2, list(whole.features).index(name)] == pytest.approx(here)
-    with pytest.raises(InputError, match="same kind of gene name"):
+    with pytest.raises(InputError, match="Name both alike"):
         scorer({"alien": ["x", "y", "z"]}).fit(table)
 
 

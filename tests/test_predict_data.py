@@ -1,4 +1,7 @@
-"""Honest evaluation on public cohorts: signals that are there, and nulls that stay nulls."""
+"""Honest evaluation on public cohorts: signals that are there, and nulls that stay nulls.
+
+More cohorts, with more repeats, are evaluated in verification/public_cohorts.py.
+"""
 
 import numpy as np
 import polars as pl
@@ -62,7 +65,7 @@ def test_survival_of_idh_wildtype(gliomas):
     )  # fmt: skip
     clinical = wild.select(sample="ID", age=pl.col("Age at MRI").cast(pl.Float64), extent="EOR")
     found = predict.evaluate(
-        {"radiomics": images, "clinical": clinical}, outcome, seed=1, repeats=1
+        {"radiomics": images, "clinical": clinical}, outcome, seed=1, repeats=1, bootstrap=0
     )
     assert found.estimate("combined")["estimate"] == pytest.approx(0.66, abs=0.02)
 
@@ -84,13 +87,7 @@ def test_idh_hazard_ratio(gliomas):
 
 @pytest.mark.parametrize(
     ("name", "expected", "null"),
-    [
-        ("Arita2018__IDH_mutant", 0.76, False),
-        ("LGG1p19q__codeleted", 0.81, False),
-        ("Wang2024__EGFR_mutant", 0.72, False),
-        ("Sasaki2019__MGMT_methylated", 0.53, True),
-        ("Ahn2021__MGMT_methylated", 0.50, True),
-    ],
+    [("Arita2018__IDH_mutant", 0.76, False), ("Ahn2021__MGMT_methylated", 0.50, True)],
 )
 def test_genotype_benchmarks(data, name, expected, null):
     """Default model; the tolerance is the spread over seeds (3 repeats where n is small)."""
@@ -127,20 +124,15 @@ def _mutation(clinic, gene):
     return Outcome(gene, "binary", tuple(clinic["Patient ID"].to_list()), values)
 
 
-def test_egfr_survives_harmonisation_and_kras_is_null(lung):
+def test_egfr_survives_harmonisation(lung):
     images, clinic, maker = lung
     egfr = _mutation(clinic, "EGFR")
-    raw = predict.evaluate({"images": images}, egfr, seed=1, repeats=3)
     sites = {item: maker.get(item, "unknown") for item in images.samples}
+    options = {"seed": 1, "repeats": 3, "baselines": False, "bootstrap": 0}
+    raw = predict.evaluate({"images": images}, egfr, **options)
+    flat = predict.evaluate({"images": images}, egfr, harmonise="combat", sites=sites, **options)
     assert raw.estimate("imaging only")["estimate"] == pytest.approx(0.73, abs=0.04)
-    for method in ("combat", phenotype.ComBat()):
-        flat = predict.evaluate(
-            {"images": images}, egfr, seed=1, repeats=3, harmonise=method, sites=sites
-        )
-        assert flat.estimate("imaging only")["estimate"] > 0.69
-    kras = predict.evaluate({"images": images}, _mutation(clinic, "KRAS"), seed=1, repeats=2)
-    row = kras.estimate("imaging only")
-    assert row["ci_low"] < 0.5 < row["ci_high"]
+    assert flat.estimate("imaging only")["estimate"] > 0.69
 
 
 def test_scanner_maker_is_readable_before_combat_and_not_after(lung):
@@ -200,8 +192,7 @@ def test_breast_response_follows_the_diameter(data):
         assert found == pytest.approx(value, abs=0.015), visit
 
 
-@pytest.mark.parametrize("target", ["HR Pos", "PCR"])
-def test_breast_radiomics_before_treatment_is_a_null(data, target):
+def test_breast_radiomics_before_treatment_is_a_null(data):
     folder = data("ispy1")
     table = _csv(folder / "features_dce_captk_161.csv.gz").drop("HR_positive")
     table = table.with_columns(pl.exclude("SUBJECTID").cast(pl.Float64, strict=False))
@@ -209,14 +200,13 @@ def test_breast_radiomics_before_treatment_is_a_null(data, target):
         table.with_columns(pl.col("SUBJECTID").cast(pl.String)), sample="SUBJECTID"
     )
     images = images.take(columns=np.isfinite(images.values).mean(axis=0) > 0.8)
-    name = "clinical_mri_ld.csv" if target == "HR Pos" else "outcomes.csv"
-    known = _csv(folder / name).select("SUBJECTID", pl.col(target).cast(pl.Float64)).drop_nulls()
+    known = _csv(folder / "outcomes.csv").select("SUBJECTID", pl.col("PCR").cast(pl.Float64))
+    known = known.drop_nulls()
     ids = tuple(known["SUBJECTID"].cast(pl.String).to_list())
     found = predict.evaluate(
-        {"images": images}, Outcome(target, "binary", ids, known[target].to_numpy()), seed=1,
-        repeats=2, baselines=False, bootstrap=0,
+        {"images": images}, Outcome("PCR", "binary", ids, known["PCR"].to_numpy()), seed=1,
+        repeats=1, baselines=False, bootstrap=0,
     )  # fmt: skip
     row = found.estimate("imaging only")
-    assert row["ci_low"] < 0.5
-    assert row["ci_high"] > 0.5
+    assert row["ci_low"] < 0.5 < row["ci_high"]
     assert "no evidence" in found.verdict("imaging only")

@@ -91,7 +91,7 @@ def test_a_planted_combination_is_found_inside_the_validation():
 
 def test_the_best_combination_of_noise_has_a_uniform_p():
     naive, honest = [], []
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng([3, seed])
         traits = rng.random((60, 5)) < 0.5
         outcome = _survival(rng, np.zeros(60))
@@ -100,7 +100,7 @@ def test_the_best_combination_of_noise_has_a_uniform_p():
         )
         naive.append(found.frame["p_naive"][0] < 0.05)
         honest.append(found.frame["p_value"][0])
-    assert abs(np.mean(np.array(honest) <= 0.1) - 0.1) < 4 * np.sqrt(0.09 / 40)
+    assert abs(np.mean(np.array(honest) <= 0.1) - 0.1) < 4 * np.sqrt(0.09 / 20)
     assert np.mean(naive) > 0.4
 
 

@@ -108,7 +108,7 @@ def test_files_of_sets_and_masks(tmp_path):
 
 def test_few_cases_need_the_saddle_point():
     rng = np.random.default_rng(8)
-    n, draws = 1500, 120
+    n, draws = 1500, 80
     plain, saddle = [], []
     for _ in range(draws):
         x = np.column_stack([np.ones(n), rng.normal(size=n)])

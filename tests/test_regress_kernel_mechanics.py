@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,22 @@ def test_memory_is_given_out_again_when_nobody_holds_it() -> None:
     assert take((3, 2)).ctypes.data == place
     held = [take((2, 3)) for _ in range(3)]
     assert len({array.ctypes.data for array in held}) == 3
+
+
+def test_memory_fits_other_sizes_and_types() -> None:
+    take = Recycled(1)
+    first = take((100,))
+    place = first.ctypes.data
+    del first
+    singles = take((11, 13), np.float32)
+    assert (singles.ctypes.data, singles.shape, singles.dtype) == (place, (11, 13), np.float32)
+    assert singles.flags.c_contiguous
+    del singles
+    assert take((20,)).ctypes.data != place  # too little of it would be used
+    large = take((300,))
+    held = large.ctypes.data
+    del large
+    assert take((280,)).ctypes.data == held  # what was too small gave way
+    again = pickle.loads(pickle.dumps(take))
+    assert again.keep == 1
+    assert again((3,)).shape == (3,)

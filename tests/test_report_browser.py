@@ -21,8 +21,6 @@ from radgen.report import Section, Table, write_report
 from radgen.study import PatientSources, patient_pages
 from report_example import example
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 WIDTHS = (400, 1000, 1600)
 ROWS = 100_000
 

@@ -41,6 +41,7 @@ def reference(data: Find, configuration: str) -> dict[tuple[str, str, str], tupl
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("study", "configuration", "at_least"),
     [
@@ -67,6 +68,7 @@ def test_a_study_reproduces_the_ibsi_reference_values(
     assert compared >= at_least
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_real_scans_of_two_modalities_are_measured(data: Find, tmp_path: Path) -> None:
     data("pyradiomics_cases")
     done = run("real_scans/study.toml", tmp_path)
@@ -116,6 +118,7 @@ def test_gliomas_show_idh_and_no_mgmt(data: Find, tmp_path: Path) -> None:
     assert 0.12 < ratio < 0.19
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_breast_cancers_show_response_in_diameters_and_not_before(
     data: Find, tmp_path: Path
 ) -> None:
@@ -134,6 +137,7 @@ def test_breast_cancers_show_response_in_diameters_and_not_before(
     assert "abstains from the others" in words
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_lung_cancers_join_rna_and_scanner_by_id(data: Find, tmp_path: Path) -> None:
     data("nsclc_radiogenomics")
     names = ("EGFR from CT", "CT features and gene expression")

@@ -26,6 +26,7 @@ def undisturbed(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Study
 _SOME = [*REFUSED[::2], *STATUS[::5], *SAME[::4]]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("mutation", _SOME, ids=[item[0] for item in _SOME])
 def test_a_broken_study_is_explained(
     mutation: tuple, shared: Path, undisturbed: StudyRun, tmp_path: Path

@@ -199,6 +199,7 @@ def test_what_cannot_be_is_told_before_the_run(
     assert any(words in item for item in problems), problems
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("criteria", "size", "words"),
     [

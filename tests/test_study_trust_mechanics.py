@@ -104,6 +104,7 @@ repeat = "visit"
 """
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_unreliable_phenotypes_leave_associations_and_models(folder: Path) -> None:
     text = RETEST + PREDICT + 'freeze = true\n[[associate]]\nname = "Sex"\nvariables = ["sex"]\n'
     run = _study(folder, text).run(folder / "out")
@@ -152,6 +153,7 @@ def test_repeats_of_test_patients_take_no_part(folder: Path) -> None:
         assert len(filter_.repeats) == len(trained & set(tables["reader1.csv"].samples)) + 2
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
@@ -188,6 +190,7 @@ def test_every_variant_harmonises_in_the_folds_and_for_all_rows(
     assert score[truth].mean() > score[~truth].mean() + 0.2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sites_left_out_follow_the_stated_policy(folder: Path) -> None:
     text = '[harmonise]\nbatch = "maker"\n{}\n' + PREDICT + 'harmonise = true\nscheme = "{}"\n'
     scores = {}
@@ -268,6 +271,7 @@ def test_what_does_not_fit_is_said_before_anything_runs(folder: Path, text: str,
         Study.load(folder / "study.toml").run(folder / "out")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_reliable_fails_the_analysis_with_its_bounds(folder: Path) -> None:
     text = '[reliability]\ntable = "retest.csv"\nrepeat = "visit"\nthreshold = 0.999\n' + PREDICT
     text += '[[associate]]\nname = "Sex"\nvariables = ["sex"]\n'
@@ -277,6 +281,7 @@ def test_nothing_reliable_fails_the_analysis_with_its_bounds(folder: Path) -> No
     assert "No feature has a lower bound" in run.failures[1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_scans_of_a_study_are_perturbed_where_none_was_repeated(tmp_path: Path) -> None:
     from study_cohort import small_study
 

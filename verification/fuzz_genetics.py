@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fuzz_kernels import Fuzzer, main
 
+from fuzz_kernels import Fuzzer, main
 from radgen._native import _genotype, _regress, _saddle, _table
 
 HIST_BINS = 640

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.stats import kstest
+from scipy.stats import binom, kstest
 from sklearn.cross_decomposition import PLSSVD
 
 from radgen.multivariate import (
@@ -24,6 +24,7 @@ from radgen.multivariate import (
     SparsePLS,
     SparseReducedRank,
     cca_permutation,
+    compare,
     link_biclusters,
 )
 from radgen.sim import LinkedBlocks, simulate_linked_blocks
@@ -149,6 +150,23 @@ def biclusters(cohorts: int) -> tuple[float, float]:
     return float(np.mean(jaccard)), float(np.mean(false))
 
 
+def compared(cohorts: int) -> tuple[int, int]:
+    """Return how often `compare` claims a link of unlinked, confounded blocks, and of how many."""
+    claims = tests = 0
+    for number in range(cohorts):
+        null = simulate_linked_blocks(
+            N, 60, 15, rng=np.random.default_rng([47, number]), correlations=(0.0,),
+            n_x_active=5, ancestry=2.0,
+        )  # fmt: skip
+        found = compare(
+            null.x, null.y, seed=number, n_null=19, methods=["spls", "srrr"], repeats=1, folds=3,
+            inner=2, n_pairs=2, confounders=null.covariates["ancestry"].to_numpy(),
+        )  # fmt: skip
+        claims += int((found.table["p_adjusted"] <= 0.05).any())
+        tests += 1
+    return claims, tests
+
+
 def main(cohorts: int) -> int:
     """Run all checks and return the exit status."""
     warnings.simplefilter("ignore")
@@ -182,6 +200,10 @@ def main(cohorts: int) -> int:
     level = float((p <= 0.05).mean())
     say("permutation p, null", f"KS p {kstest(jitter, 'uniform').pvalue:.2f}, level {level:.3f}",
         bool(kstest(jitter, "uniform").pvalue > 1e-3))  # fmt: skip
+    claims, tests = compared(max(20, cohorts // 4))
+    most = int(binom.ppf(0.999, tests, 0.05))
+    say("nested comparison, unlinked", f"{claims} of {tests} claimed (at most {most})",
+        claims <= most)  # fmt: skip
     found, false = biclusters(max(20, cohorts // 4))
     limit = 0.05 + 4 * np.sqrt(0.05 * 0.95 / max(20, cohorts // 4))
     say("biclusters, planted: Jaccard", f"{found:.3f}", found >= 0.8)

@@ -17,10 +17,11 @@ import numpy as np
 import polars as pl
 
 from radgen import predict
+from radgen.phenotype import ComBat
 from radgen.types import Covariates, Outcome, PhenotypeTable
 
-Row = tuple[str, str, dict[str, Any], Outcome, str, bool]
-"""Cohort, what is known, blocks, outcome, model to look at, whether there is a signal."""
+Row = tuple[str, str, dict[str, Any], Outcome, str, bool, dict[str, Any]]
+"""Cohort, what is known, blocks, outcome, model to look at, whether there is a signal, options."""
 
 
 def _csv(path: Path) -> pl.DataFrame:
@@ -49,11 +50,11 @@ def gliomas(root: Path) -> Iterator[Row]:
         ("clinical only", "0.91"),
         ("combined", "0.956"),
     ):
-        yield "UCSF-PDGM IDH", known, both, idh, model, True
+        yield "UCSF-PDGM IDH", known, both, idh, model, True, {}
     code = {"positive": 1.0, "negative": 0.0}
     values = [code.get(item, np.nan) for item in clinic["MGMT status"].to_list()]
     mgmt = Outcome("MGMT", "binary", ids, values)
-    yield "UCSF-PDGM MGMT", "null", {"imaging": images}, mgmt, "imaging only", False
+    yield "UCSF-PDGM MGMT", "null", {"imaging": images}, mgmt, "imaging only", False, {}
     wild = clinic.filter((pl.col("IDH") == "wildtype") & pl.col("OS").is_not_null())
     survival = Outcome(
         "survival", "censored", tuple(wild["ID"].to_list()), wild["OS"].cast(float).to_numpy(),
@@ -61,7 +62,7 @@ def gliomas(root: Path) -> Iterator[Row]:
     )  # fmt: skip
     table = wild.select(sample="ID", age=pl.col("Age at MRI").cast(float), extent="EOR")
     blocks = {"imaging": images, "clinical": table}
-    yield "UCSF-PDGM survival, IDH wild type", "C 0.66", blocks, survival, "combined", True
+    yield "UCSF-PDGM survival, IDH wild type", "C 0.66", blocks, survival, "combined", True, {}
 
 
 def genotypes(root: Path) -> Iterator[Row]:
@@ -75,7 +76,7 @@ def genotypes(root: Path) -> Iterator[Row]:
         target = table["Target"].cast(float).to_numpy()
         images = _images(table.drop("Target"), "ID")
         outcome = Outcome(name, "binary", images.samples, target)
-        yield name, known, {"imaging": images}, outcome, "imaging only", signal
+        yield name, known, {"imaging": images}, outcome, "imaging only", signal, {}
 
 
 def breasts(root: Path) -> Iterator[Row]:
@@ -90,25 +91,36 @@ def breasts(root: Path) -> Iterator[Row]:
         change = both.select(sample="SUBJECTID", change=(pl.col(f"MRI LD {visit}") - base) / base)
         known_change = change.drop_nulls().filter(pl.col("change").is_finite())
         blocks = {"clinical": known_change}
-        yield f"I-SPY 1 pCR, diameter at {visit}", known, blocks, pcr, "clinical only", True
+        yield f"I-SPY 1 pCR, diameter at {visit}", known, blocks, pcr, "clinical only", True, {}
     table = _csv(folder / "features_dce_captk_161.csv.gz").drop("HR_positive")
     images = {"imaging": _images(table, "SUBJECTID")}
-    yield "I-SPY 1 pCR, radiomics before", "null", images, pcr, "imaging only", False
+    yield "I-SPY 1 pCR, radiomics before", "null", images, pcr, "imaging only", False, {}
     receptor = both["HR Pos"].cast(float).fill_null(np.nan).to_numpy()
     hormone = Outcome("HR", "binary", ids, receptor)
-    yield "I-SPY 1 HR, radiomics before", "null", images, hormone, "imaging only", False
+    yield "I-SPY 1 HR, radiomics before", "null", images, hormone, "imaging only", False, {}
 
 
 def lungs(root: Path) -> Iterator[Row]:
-    """Yield EGFR and KRAS of NSCLC-Radiogenomics."""
+    """Yield EGFR and KRAS of NSCLC-Radiogenomics, EGFR also without what the makers differ in."""
     folder = root / "nsclc_radiogenomics"
-    images = {"imaging": _images(_csv(folder / "features_captk.csv"), "SubjectID")}
+    images = _images(_csv(folder / "features_captk.csv"), "SubjectID")
     clinic = _csv(folder / "clinical.csv")
+    scans = _csv(folder / "ct_acquisition.csv")
+    maker = {a.rstrip("L"): b for a, b in zip(scans["clc"], scans["Manufacturer"], strict=True)}
+    sites = {item: maker.get(item, "unknown") for item in images.samples}
     code = {"Mutant": 1.0, "Wildtype": 0.0}
     for gene, known, signal in (("EGFR", "0.73", True), ("KRAS", "null", False)):
         values = [code.get(item, np.nan) for item in clinic[f"{gene} mutation status"].to_list()]
         outcome = Outcome(gene, "binary", tuple(clinic["Patient ID"].to_list()), values)
-        yield f"NSCLC {gene}", known, images, outcome, "imaging only", signal
+        ways: dict[str, dict[str, Any]] = {"": {}}
+        if signal:
+            ways |= {
+                ", combat": {"harmonise": "combat", "sites": sites},
+                ", ComBat": {"harmonise": ComBat(), "sites": sites},
+            }
+        for name, more in ways.items():
+            blocks = {"imaging": images}
+            yield f"NSCLC {gene}{name}", known, blocks, outcome, "imaging only", signal, more
 
 
 def main(repeats: int) -> int:
@@ -118,9 +130,9 @@ def main(repeats: int) -> int:
     failed = 0
     last: tuple[Any, Any, Any] = (None, None, None)
     for cohort in (gliomas, genotypes, breasts, lungs):
-        for name, known, blocks, outcome, model, signal in cohort(root):
+        for name, known, blocks, outcome, model, signal, more in cohort(root):
             if last[0] is not outcome or last[1] is not blocks:
-                options = {"seed": 1, "repeats": repeats, "bootstrap": 0}
+                options = {"seed": 1, "repeats": repeats, "bootstrap": 0, **more}
                 last = (outcome, blocks, predict.evaluate(blocks, outcome, **options))
             row = last[2].estimate(model)
             good = (row["ci_low"] > 0.5) == signal

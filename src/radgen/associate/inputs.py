@@ -131,6 +131,7 @@ def read_scan_inputs(
     id_rule: IdRule | None = None,
     sequenced: str | Path | None = None,
     panel: str | Path | None = None,
+    gene_map: str | Path | None = None,
     gene_sets: str | Path | None = None,
     counts: str = "tmm",
     tcga: bool = False,
@@ -168,6 +169,8 @@ def read_scan_inputs(
         Text file of the samples behind a mutation list, an id a line.
     panel : str, Path or None
         Text file of the genes that its assay covers, a gene a line.
+    gene_map : str, Path or None
+        File of gene symbols of Ensembl or Entrez ids or probes (`radgen.io.read_gene_map`).
     gene_sets : str, Path or None
         GMT file: scores of its sets take the place of the genes of expression layers.
     counts : {"tmm", "median_ratio", "cpm", "none"}, default "tmm"
@@ -215,7 +218,9 @@ def read_scan_inputs(
     known = {*table.samples, *(() if patients is None else patients.values())}
     layers = []
     for item in omics:
-        layer = _layer(item, known, id_rule, sequenced, panel, tcga=tcga, missing=missing)
+        layer = _layer(
+            item, known, id_rule, sequenced, panel, gene_map=gene_map, tcga=tcga, missing=missing
+        )
         layers.append(_ready(layer, gene_sets, counts))
     chosen = tuple(_chosen(layers, features))
     strata = None if by is None else _strata(frame, by, str(clinical))
@@ -258,7 +263,7 @@ def read_layer_file(
     FormatError, InputError
         If it cannot be read.
     """
-    layer = _layer(item, set(known), id_rule, None, None, tcga=tcga, missing=())
+    layer = _layer(item, set(known), id_rule, None, None, gene_map=None, tcga=tcga, missing=())
     return _ready(layer, None, counts)
 
 
@@ -308,6 +313,7 @@ def _layer(
     sequenced: str | Path | None,
     panel: str | Path | None,
     *,
+    gene_map: str | Path | None,
     tcga: bool,
     missing: Sequence[str],
 ) -> OmicsTable:
@@ -322,6 +328,7 @@ def _layer(
         panel=_lines(panel) if is_list else None,
         tumours=tcga,
         missing=missing if item.layer == "markers" else (),
+        gene_map=None if item.layer in ("markers", "pathway") else gene_map,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["associate", "link", "replicate"]
 
-_NAMES = ("by", "sequenced", "panel", "gene_sets", "counts", "tcga")
+_NAMES = ("by", "sequenced", "panel", "gene_map", "gene_sets", "counts", "tcga")
 _OPTIONS = ("test", "modifier", "transform", "standardise", "permutations", "min_n", "min_group",
             "jobs", "seed", "lock_by", "level", "at_most", "combine")  # fmt: skip
 _LISTS = ("adjust", "adjust_phenotypes", "traits", "features", "ordinal", "missing")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from radgen.cli._adjusting import chosen_covariates, other_traits, source_of
 from radgen.io.sample_table import read_sample_columns, read_sample_table
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def run_gwas(
     *,
     traits: str,
     event: str,
+    adjust: str,
     cluster: str,
     build: str,
     kinship: Path | None,
@@ -106,8 +108,11 @@ def run_gwas(
     found = one_spelling(_people_named(genotypes, ids, build), genotypes)
     people = one_spelling(_named(phenotypes, ids), phenotypes)
 
-    wanted = [*(parted(traits) or []), *(parted(event) or [])]
-    events = parted(event) or ()
+    columns, events = parted(adjust) or [], parted(event) or []
+    source = source_of(covariates, phenotypes, columns)
+    beside = None if source is None else chosen_covariates(_named(source, ids), columns, source)
+    named = parted(traits) or (other_traits(people, columns) if source == phenotypes else None)
+    wanted = [*(named or []), *events]
     table: Any = in_numbers(people, phenotypes, wanted, options["model"], events)
     if not isinstance(table, NumberTable):
         # The frame is not kept: a thousand traits would be held twice.
@@ -122,7 +127,6 @@ def run_gwas(
 
         kind = options["model"] if options["model"] in ("logistic", "cox") else "linear"
         background = read_background(loco, model=kind, ids=ids)
-    beside = None if covariates is None else _named(covariates, ids)
     sexes = _sexes(genotypes, found) if sex is None else _named(sex, ids)
 
     with ExitStack() as stack:
@@ -137,9 +141,9 @@ def run_gwas(
         return gwas(
             found,
             table,
-            one_spelling(beside, covariates),
+            one_spelling(beside, source),
             sex=one_spelling(sexes, sex or genotypes),
-            traits=parted(traits),
+            traits=named,
             event=parted(event),
             executor=executor,
             kinship=one_spelling(relations, kinship),

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from radgen.io import IdRule
 
-__all__ = ["CASE", "FIRST", "PATTERN", "respelt", "rule_of"]
+__all__ = ["CASE", "FIRST", "GENE_MAP", "PATTERN", "respelt", "rule_of"]
 
 CASE = "Ids of samples: keep, upper or lower."
+GENE_MAP = "GTF, GFF3 or table: gene symbols of Ensembl or Entrez ids or probes."
 FIRST = "Keep so many characters of ids (TCGA: 12)."
 PATTERN = "Regular expression; an id is its first group."
 

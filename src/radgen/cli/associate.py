@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from radgen.cli._ids import FIRST
+from radgen.cli._ids import FIRST, GENE_MAP
 
 __all__ = ["OPTIONS", "associate"]
 
@@ -73,6 +73,7 @@ def associate(
     standardise: Annotated[bool, typer.Option(help="Effects in standard deviations.")] = False,
     sequenced: Annotated[Path | None, typer.Option(help=_SEQUENCED)] = None,
     panel: Annotated[Path | None, typer.Option(help=_PANEL)] = None,
+    gene_map: Annotated[Path | None, typer.Option(help=GENE_MAP)] = None,
     gene_sets: Annotated[Path | None, typer.Option(help=_SETS)] = None,
     counts: Annotated[str, typer.Option(help=_COUNTS)] = "tmm",
     missing: Annotated[str, typer.Option(help=_MISSING)] = "",

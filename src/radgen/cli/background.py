@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._adjusting import ADJUST, chosen_covariates, other_traits, source_of
+
 __all__ = ["OPTIONS", "background"]
 
 OPTIONS = {
@@ -29,6 +31,7 @@ def background(
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     out: Annotated[Path, typer.Option(help="Predictions: .parquet, .tsv or .csv.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
+    adjust: Annotated[str, typer.Option(help=ADJUST)] = "",
     traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
     model: Annotated[str, typer.Option(help="linear, or logistic for binary traits.")] = "linear",
     variants: Annotated[Path | None, typer.Option(help="File of ids of variants to use.")] = None,
@@ -40,8 +43,14 @@ def background(
     from radgen.cli import _genetics
 
     names, calls = _genetics.parted(traits), _genetics.opened(genotypes, variants)
-    people = _genetics.in_numbers(_genetics.read_sample_table(phenotypes), phenotypes, names, model)
-    beside = _genetics.optional_table(covariates)
+    table, columns = _genetics.read_sample_table(phenotypes), _genetics.parted(adjust) or []
+    source = source_of(covariates, phenotypes, columns)
+    if names is None and source == phenotypes:
+        names = other_traits(table, columns)
+    people = _genetics.in_numbers(table, phenotypes, names, model)
+    beside = _genetics.optional_table(source)
+    if beside is not None and source is not None:
+        beside = chosen_covariates(beside, columns, source)
     result = associate.polygenic_background(
         calls, people, beside, model=model, traits=names, block_size=block_size, n_folds=folds
     )  # type: ignore[call-overload, arg-type]

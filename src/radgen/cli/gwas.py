@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._adjusting import ADJUST
 from radgen.cli._ids import CASE, FIRST, PATTERN
 
 __all__ = ["gwas"]
@@ -18,6 +19,7 @@ def gwas(
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     out: Annotated[Path, typer.Option(help="Results: a .parquet, or what --layout says.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,
+    adjust: Annotated[str, typer.Option(help=ADJUST)] = "",
     traits: Annotated[str, typer.Option(help="Names of traits, parted by commas.")] = "",
     model: Annotated[
         str, typer.Option(help="linear, logistic, ordinal, cox (times and events) or lmm.")
@@ -88,6 +90,8 @@ def gwas(
     \b
     Examples:
       radgen gwas --genotypes cohort.bed --phenotypes idps.tsv --covariates pcs.tsv --out a.parquet
+      radgen gwas --genotypes cohort.bed --phenotypes all.tsv --traits hippocampus,amygdala \\
+          --adjust age,sex,PC1,PC2 --out b.parquet
       radgen gwas --genotypes cohort.pgen --phenotypes cases.tsv --model logistic --test score \\
           --covariates pcs.tsv --threshold 1e-5 --out hits.parquet
       radgen gwas --genotypes trial.vcf.gz --phenotypes survival.tsv --model cox --traits months \\
@@ -98,7 +102,7 @@ def gwas(
 
     result = _genetics.run_gwas(
         genotypes, phenotypes, covariates,
-        traits=traits, event=event, model=model, test=test, kinship=kinship,
+        traits=traits, event=event, adjust=adjust, model=model, test=test, kinship=kinship,
         threshold=threshold, out=out,
         loco=loco, loco_kinship=loco_kinship, layout=layout,
         interaction=interaction or None, robust=robust, sex=sex, x_coding=x_coding,

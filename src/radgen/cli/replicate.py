@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from radgen.cli._ids import FIRST
+from radgen.cli._ids import FIRST, GENE_MAP
 
 __all__ = ["OPTIONS", "replicate"]
 
@@ -44,6 +44,7 @@ def replicate(
     patient: Annotated[str | None, typer.Option(help="Column with the patient.")] = None,
     sequenced: Annotated[Path | None, typer.Option(help="Of a MAF: sequenced ids.")] = None,
     panel: Annotated[Path | None, typer.Option(help="Of a MAF: covered genes.")] = None,
+    gene_map: Annotated[Path | None, typer.Option(help=GENE_MAP)] = None,
     gene_sets: Annotated[Path | None, typer.Option(help="GMT file, as in the first.")] = None,
     counts: Annotated[str, typer.Option(help="tmm, median_ratio, cpm, none.")] = "tmm",
     missing: Annotated[str, typer.Option(help=_MISSING)] = "",

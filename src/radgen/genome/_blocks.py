@@ -211,6 +211,7 @@ class BlockSource:
         totals: NDArray[np.float64],
         multiply: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
         whole: WholeWeights | None = None,
+        take: Callable[[tuple[int, int], Any], NDArray[Any]] = np.empty,
     ) -> BlockProduct:
         """Return the products of the centred dosages with weights, rare variants by carriers.
 
@@ -224,6 +225,8 @@ class BlockSource:
             Gives g @ weights for the variants that are not rare.
         whole : WholeWeights or None
             The same weights, where packed genotypes may be multiplied as whole numbers instead.
+        take : callable
+            Gives memory of a shape and a type, for decoded genotypes.
         """
         bed, raw = self.bed, self.raw
         if bed is None:
@@ -242,7 +245,7 @@ class BlockSource:
             digits = weights, whole.digits, whole.scale, whole.sums
             _genotype.bed_integer_products(*packed, rows, stats, *digits, left, out)
         elif len(rows):
-            g = np.empty((len(rows), n), np.float32)
+            g = take((len(rows), n), np.float32)
             _genotype.bed_rows(*packed, rows, stats, g)
             if len(rows) == len(raw):
                 out = multiply(g, weights)

@@ -26,6 +26,7 @@ _HOMES = {
     "read_feature_table": "feature_tables",
     "read_gct": "omics",
     "read_gdc_counts": "portals",
+    "read_gene_map": "gene_maps",
     "read_gene_masks": "gene_masks",
     "read_gene_sets": "gene_masks",
     "read_genes": "genes",

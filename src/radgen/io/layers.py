@@ -8,12 +8,13 @@ from typing import Literal
 
 from radgen.errors import InputError
 from radgen.io.cbioportal import read_cbioportal
+from radgen.io.gene_maps import read_gene_map
 from radgen.io.geo import read_series_matrix
 from radgen.io.ids import IdRule
 from radgen.io.maf import Panel, call_genes, read_maf
 from radgen.io.markers import read_markers
 from radgen.io.omics import Duplicates, read_omics
-from radgen.io.portals import tumours_only
+from radgen.io.portals import gene_names, tumours_only
 from radgen.io.somatic_vcf import read_somatic_vcf
 from radgen.types import OmicsTable
 
@@ -33,6 +34,7 @@ def read_layer(
     panel: Panel = None,
     tumours: bool = False,
     missing: Collection[str] = (),
+    gene_map: str | Path | None = None,
 ) -> OmicsTable:
     """Return a molecular layer of a mutation list, a matrix or a portal's folder.
 
@@ -63,6 +65,9 @@ def read_layer(
         Samples are TCGA barcodes: keep one tumour a patient, under 12 characters.
     missing : collection of str
         Of markers: cells to take for missing.
+    gene_map : str, Path or None
+        File of gene symbols (`radgen.io.read_gene_map`): features are renamed, those without a
+        symbol left out; of several of one gene that of highest mean is kept.
 
     Returns
     -------
@@ -110,6 +115,8 @@ def read_layer(
             id_rule=rule,
             duplicates=duplicates,
         )
+    if gene_map is not None:
+        table = gene_names(table, read_gene_map(gene_map))
     return tumours_only(table) if tumours else table
 
 

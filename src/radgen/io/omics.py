@@ -15,6 +15,7 @@ from radgen.io._delimited import decode
 from radgen.io._guard import existing, inflate
 from radgen.io.barcodes import is_barcode
 from radgen.io.calls import code_all
+from radgen.io.gene_maps import plain_symbols
 from radgen.io.ids import IdRule, normalise_ids
 from radgen.io.tables import is_spreadsheet_error, numeric_columns, read_table, text_of, to_numbers
 from radgen.types import OmicsTable
@@ -24,6 +25,7 @@ __all__ = ["merge_features", "read_gct", "read_gmt", "read_omics"]
 
 Duplicates = Literal["error", "mean", "maximum", "first"]
 
+_SECOND_HEADERS = ("gene_id", "composite element ref")
 _ANNOTATIONS = frozenset(
     {"entrezgeneid", "entrezid", "entrez", "description", "cytoband", "chrom", "chromosome"}
     | {"start", "end", "strand", "genelength", "length", "locusid", "geneid", "genesymbol"}
@@ -81,6 +83,8 @@ def read_omics(
     frame = read_table(path)
     if frame.width < 2:
         raise FormatError("The table has a single column; needed are names and values.", path=path)
+    if _second_header(frame):
+        frame = frame[1:]
     unknown = [name for name in drop if name not in frame.columns]
     if unknown:
         raise InputError(
@@ -106,6 +110,11 @@ def read_omics(
         raise FormatError(f"Most cells are no numbers: {shown(cells)}.", path=path)
     values = numbers.to_numpy().astype(np.float64)
     return _oriented(first, other, values, samples_in, layer, scale, rule, duplicates, path)
+
+
+def _second_header(frame: pl.DataFrame) -> bool:
+    """Return whether the first row is a second header, as Firehose writes it."""
+    return frame.height > 1 and str(frame[0, 0]).strip().lower() in _SECOND_HEADERS
 
 
 def _names(frame: pl.DataFrame) -> pl.Series:
@@ -159,7 +168,7 @@ def _table(  # noqa: PLR0917
     path: str | Path,
 ) -> OmicsTable:
     ids = normalise_ids(list(samples), rule, what=str(path))
-    names = [name.strip() for name in features]
+    names = plain_symbols([name.strip() for name in features])
     names, values = merge_features(names, values, duplicates, path)
     return OmicsTable(tuple(ids), tuple(names), values, layer, scale)
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from radgen._core.blocks import iter_units
 from radgen._core.id_names import FAMILY_NAMES, first_id_name
+from radgen._core.threads import n_threads
 from radgen._native import _table
 from radgen.errors import FormatError, InputError, RadgenWarning, shown
 from radgen.io.tables import BLANKS, is_spreadsheet_error, read_table, to_numbers
@@ -20,7 +26,7 @@ from radgen.types.number_table import NumberTable
 __all__ = ["read_sample_columns", "read_sample_table"]
 
 _MISSING = ["NA", "NaN", "nan", ".", "#N/A"]
-_PIECE = 16 << 20
+_PIECE = 8 << 20
 _LOOK = 1 << 15
 _NAME, _NUMBER, _WORDS = 0, 1, 2
 """Of a column: text that is never missing, a number, text that may be missing."""
@@ -134,7 +140,7 @@ def _plain(file: Path) -> NumberTable | None:
     try:
         with file.open("rb") as stream:
             head = stream.readline()
-            rows = sum(piece.count(b"\n") for piece in _pieces(stream)) + 1
+            counts = [piece.count(b"\n") + (piece[-1:] != b"\n") for piece in _pieces(stream)]
             names, mark = _header(head)
             odd = b'"' in head or not all(names) or len(set(names)) < len(names)
             if odd or mark is None:
@@ -144,29 +150,49 @@ def _plain(file: Path) -> NumberTable | None:
             n_numbers = kinds.count(_NUMBER)
             if not n_numbers:
                 return None
-            n_texts = len(names) - n_numbers
-            values = np.empty((rows, n_numbers))
-            texts: list[list[str | None]] = [[] for _ in range(n_texts)]
-            done = 0
             stream.seek(len(head))
-            for piece in _pieces(stream):
-                raw = piece.replace(b"\r\n", b"\n")
-                spans = np.empty((rows - done, n_texts, 2), np.int64)
-                count = _table.plain_lines(raw, ord(mark), kinds, values[done:], spans)
-                if count < 0:
-                    return None
-                for cells, places in zip(texts, spans[:count].transpose(1, 0, 2), strict=True):
-                    cells += [
-                        raw[low:high].decode() if low >= 0 else None
-                        for low, high in places.tolist()
-                    ]
-                done += count
+            values = np.empty((sum(counts), n_numbers))
+            texts = _lines(stream, counts, ord(mark), kinds, values)
     except (OSError, UnicodeDecodeError):
         return None  # the reader of all tables says why
-    values = values[:done]
+    if texts is None:
+        return None
     values.setflags(write=False)
     bare = [name for name, kind in zip(names, kinds, strict=True) if kind != _NUMBER]
     return NumberTable(tuple(names), dict(zip(bare, texts, strict=True)), values)
+
+
+def _lines(
+    stream: BinaryIO, counts: list[int], mark: int, kinds: bytes, values: NDArray[np.float64]
+) -> list[list[str | None]] | None:
+    """Fill in the numbers of the lines that follow, `counts` a piece; return the other columns.
+
+    None where a line is not plain. Large files are read in threads.
+    """
+    n_texts = len(kinds) - values.shape[1]
+    texts: list[list[str | None]] = [[] for _ in range(n_texts)]
+
+    def read(unit: tuple[bytes, tuple[int, int]]) -> list[list[str | None]] | None:
+        piece, (low, high) = unit
+        raw = piece.replace(b"\r\n", b"\n") if b"\r" in piece else piece
+        spans = np.empty((high - low, n_texts, 2), np.int64)
+        if _table.plain_lines(raw, mark, kinds, values[low:high], spans) != high - low:
+            return None
+        return [
+            [raw[at:end].decode() if at >= 0 else None for at, end in places.tolist()]
+            for places in spans.transpose(1, 0, 2)
+        ]
+
+    units = zip(_pieces(stream), pairwise(accumulate(counts, initial=0)), strict=True)
+    with ExitStack() as stack:
+        workers = min(n_threads(), len(counts))
+        pool = stack.enter_context(ThreadPoolExecutor(workers)) if workers > 1 else None
+        for found in iter_units(read, units, executor=pool, ahead=workers + 1):
+            if found is None:
+                return None
+            for column, cells in zip(texts, found, strict=True):
+                column += cells
+    return texts
 
 
 def _kinds(names: list[str], mark: str, first: bytes) -> bytes:

@@ -117,5 +117,5 @@ def _none_usable(
     return (
         f"No gene set shares {min_genes} genes with the layer. Its genes look like "
         f"{shown(features, 3)}; those of the set {first!r} like {shown(sets[first], 3)}. "
-        f"Set {first!r}: {left_out[first]}. Check that both use the same kind of gene name."
+        f"Set {first!r}: {left_out[first]}. Name both alike (gene_map, --gene-map)."
     )

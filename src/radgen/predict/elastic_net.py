@@ -84,6 +84,7 @@ def elastic_net_path(
     Friedman et al. 2010, doi:10.18637/jss.v033.i01. Simon et al. 2011,
     doi:10.18637/jss.v039.i05.
     """
+    from sklearn import config_context
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import ElasticNet
 
@@ -99,20 +100,24 @@ def elastic_net_path(
     largest = float(np.abs((x - x.mean(axis=0)).T @ gradient).max()) / n / max(l1_ratio, 1e-3)
     solver = ElasticNet(l1_ratio=l1_ratio, warm_start=True, max_iter=2000, tol=1e-5)
     beta, intercept = np.empty((len(fractions), x.shape[1])), np.empty(len(fractions))
-    with warnings.catch_warnings():
+    x = np.asfortranarray(x)
+    # Columns and settings are the same in each of hundreds of small fits: they are checked before.
+    checked = config_context(assume_finite=True, skip_parameter_validation=True)
+    with warnings.catch_warnings(), checked:
         warnings.simplefilter("ignore", ConvergenceWarning)
         for k, fraction in enumerate(fractions):
             for _ in range(_STEPS):
                 gradient, weight = _working(y, eta, kind, sets)
                 total = float(weight.sum())
                 solver.set_params(alpha=max(fraction * largest * n / total, 1e-12))
-                solver.fit(x, eta + gradient / weight, sample_weight=weight)
+                target = eta + gradient / weight
+                solver.fit(x, target, sample_weight=weight, check_input=False)
                 new = x @ solver.coef_ + solver.intercept_
                 moved = float(np.abs(new - eta).max())
                 eta = new
                 if moved < 1e-4 or kind == "continuous":
                     break
-                if moved > 1e3:
+                if not np.isfinite(moved) or moved > 1e3:
                     raise FitError("The elastic net diverged: a feature separates the outcome.")
             beta[k], intercept[k] = solver.coef_, solver.intercept_
             if kind == "censored":

@@ -245,7 +245,7 @@ def _read_layers(found: Gathered) -> None:
     for name, settings in found.settings.omics.items():
         at = ("omics", name)
         path = found.find(settings.path, *at, "path", folder=True)
-        extra: dict[str, Path | None] = dict.fromkeys(("assayed", "panel", "gene_sets"))
+        extra: dict[str, Path | None] = dict.fromkeys(("assayed", "panel", "gene_sets", "gene_map"))
         for key in tuple(extra):
             text = getattr(settings, key)
             if text is not None:

@@ -55,6 +55,7 @@ def read_layer(
     assayed: Path | None,
     panel: Path | None,
     gene_sets: Path | None,
+    gene_map: Path | None,
 ) -> OmicsTable:
     """Return a molecular layer; its samples are specimens where a specimen table is declared.
 
@@ -75,6 +76,7 @@ def read_layer(
         panel=None if panel is None else _lines(panel),
         tumours=settings.tcga,
         missing=settings.missing,
+        gene_map=gene_map,
     )
     if settings.features:
         table = table.take(columns=fit_names(settings.features, table.features, what="gene"))

@@ -93,6 +93,7 @@ class Recorder:
     steps: list[StepRecord] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     workers: str = "serial"
+    environment: dict[str, Any] = field(default_factory=environment)
 
     def add(self, record: StepRecord) -> None:
         """Add a step and write the file."""
@@ -122,7 +123,7 @@ class Recorder:
                 }
                 for item in self.steps
             ],
-            "environment": environment(),
+            "environment": self.environment,
         }
 
     def write(self, *, finished: bool = False) -> None:

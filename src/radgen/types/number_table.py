@@ -43,6 +43,14 @@ class NumberTable:
         ids = {first_id_name(self.columns), *FAMILY_NAMES}
         return [name for name in among or self.columns if name in self.texts and name not in ids]
 
+    def select(self, names: Collection[str]) -> NumberTable:
+        """Return the columns of ids and some others, in order."""
+        ids = {first_id_name(self.columns), *FAMILY_NAMES}
+        kept = tuple(name for name in self.columns if name in ids or name in names)
+        numbers = [at for at, name in enumerate(self.numbers) if name in kept]
+        texts = {name: cells for name, cells in self.texts.items() if name in kept}
+        return NumberTable(kept, texts, self.values[:, numbers])
+
     @property
     def height(self) -> int:
         """Number of rows."""

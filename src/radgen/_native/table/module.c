@@ -2,7 +2,8 @@
  *
  * A cell is an optional sign, digits with at most one point, and an optional exponent; or one of
  * the words that mean a missing value. Up to 2^53 and ten to the 22nd a quotient or product of two
- * whole numbers is the nearest double; longer ones go through Python's own reader. Anything else
+ * whole numbers is the nearest double; longer ones go through Python's own reader, which needs the
+ * interpreter's lock: everything else runs without it. Anything else
  * (quotes, other words, another number of cells) stops the pass, and a slower reader takes over.
  */
 
@@ -34,12 +35,12 @@ static int long_number(const char *text, Py_ssize_t size, double *value)
     if (size > LONGEST) return 0;
     memcpy(copy, text, (size_t)size);
     copy[size] = 0;
+    const PyGILState_STATE held = PyGILState_Ensure();
     *value = PyOS_string_to_double(copy, NULL, NULL);
-    if (*value == -1.0 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return 0;
-    }
-    return isfinite(*value);
+    const int failed = *value == -1.0 && PyErr_Occurred() != NULL;
+    if (failed) PyErr_Clear();
+    PyGILState_Release(held);
+    return !failed && isfinite(*value);
 }
 
 /* 1 = a number or a missing value, 0 = anything else. */
@@ -127,9 +128,14 @@ static PyObject *plain_lines(PyObject *self, PyObject *args)
     if (!columns || mark < 1 || mark > 127 || mark == '\n' || out.len != 8 * numbers * most ||
         spans.len != 16 * texts * most || (uintptr_t)out.buf % 8 || (uintptr_t)spans.buf % 8)
         PyErr_SetString(PyExc_ValueError, "plain_lines: columns, mark or sizes do not fit");
-    else
-        answer = PyLong_FromSsize_t(lines(raw.buf, raw.len, (char)mark, kinds.buf, columns, most,
-                                          numbers, out.buf, spans.buf));
+    else {
+        Py_ssize_t rows;
+        Py_BEGIN_ALLOW_THREADS
+        rows = lines(raw.buf, raw.len, (char)mark, kinds.buf, columns, most, numbers, out.buf,
+                     spans.buf);
+        Py_END_ALLOW_THREADS
+        answer = PyLong_FromSsize_t(rows);
+    }
     PyBuffer_Release(&raw);
     PyBuffer_Release(&kinds);
     PyBuffer_Release(&out);

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from radgen._core.threads import one_blas_thread
 
 __all__ = ["TOGETHER", "TraitGroup", "basis", "group_traits", "orthonormal"]
 
@@ -116,7 +119,11 @@ def basis(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def group_traits(
-    values: NDArray[np.float64], covariates: NDArray[np.float64], *, keep: bool = True
+    values: NDArray[np.float64],
+    covariates: NDArray[np.float64],
+    *,
+    keep: bool = True,
+    workers: int = 1,
 ) -> list[TraitGroup]:
     """Return the traits grouped by who misses them.
 
@@ -129,6 +136,8 @@ def group_traits(
     keep : bool, default True
         Hold the residuals of all traits in double precision; otherwise they are held in single
         precision, and computed again when asked for.
+    workers : int, default 1
+        Threads for many traits.
     """
     known = np.isfinite(values)
     patterns: dict[bytes, list[int]] = {}
@@ -138,9 +147,19 @@ def group_traits(
         for trait in range(values.shape[1]):
             patterns.setdefault(known[:, trait].tobytes(), []).append(trait)
     return [
-        _group(values, covariates, known[:, traits[0]], np.array(traits), keep)
+        _group(
+            values, covariates, known[:, traits[0]], np.array(traits), keep=keep, workers=workers
+        )
         for traits in patterns.values()
     ]
+
+
+def _columns(values: NDArray[np.float64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return a copy of some columns of a matrix, side by side."""
+    first, last = int(columns[0]), int(columns[-1]) + 1
+    if last - first == len(columns) and (columns == np.arange(first, last)).all():
+        return values[:, first:last].copy()
+    return np.ascontiguousarray(values[:, columns])
 
 
 def _group(
@@ -148,7 +167,9 @@ def _group(
     covariates: NDArray[np.float64],
     used: NDArray[np.bool_],
     traits: NDArray[np.int64],
+    *,
     keep: bool,
+    workers: int,
 ) -> TraitGroup:
     inside = basis(covariates[used])
     q = np.zeros((len(used), inside.shape[1]))
@@ -160,13 +181,22 @@ def _group(
     single = None if keep else np.empty((len(used), rank + len(traits)), np.float32)
     if single is not None:
         single[:, :rank] = q
-    # A few traits at a time: the temporaries of a million phenotypes would not fit.
-    for low in range(0, len(traits), TOGETHER):
+
+    def fill(low: int) -> None:
         some = slice(low, low + TOGETHER)
-        part, norm[some] = _residuals(np.ascontiguousarray(values[:, traits[some]]), off, q)
+        part, norm[some] = _residuals(_columns(values, traits[some]), off, q)
         if single is None:
             y[:, some] = part
         else:
             single[:, rank + low : rank + low + part.shape[1]] = part
+
+    # A few traits at a time: the temporaries of a million phenotypes would not fit.
+    lows = range(0, len(traits), TOGETHER)
+    if workers > 1 and len(lows) > workers:
+        with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
+            list(pool.map(fill, lows))
+    else:
+        for low in lows:
+            fill(low)
     held = None if keep else values
     return TraitGroup(traits, off, q, y, norm, int(used.sum()), held, single)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radgen._core.recycled import Recycled
+from radgen._core.threads import n_threads
 from radgen._native import _genotype
 from radgen.associate.genomewide._design import TOGETHER, TraitGroup, group_traits
 from radgen.associate.genomewide._rows import HIST_BINS, TestRows, join_rows
@@ -67,6 +69,7 @@ class Screen:
     leverage: tuple[Array, ...]
     columns: tuple[slice, ...]
     _most: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    _take: Recycled = field(default_factory=lambda: Recycled(n_threads() + 2), repr=False)
 
     @classmethod
     def build(cls, groups: Sequence[TraitGroup], *, whole: bool) -> Screen:
@@ -99,7 +102,8 @@ class Screen:
 
     def product(self, source: BlockSource, backend: Any) -> BlockProduct:
         """Return the products of a block with bases and traits."""
-        return source.product(self.weights, self.totals, backend.product, self.whole)
+        # Fresh pages for every block would cost as much as to decode it.
+        return source.product(self.weights, self.totals, backend.product, self.whole, self._take)
 
 
 def _level_sizes(n: int) -> NDArray[np.int64]:
@@ -158,7 +162,7 @@ class LinearScan:
     ) -> LinearScan:
         """Return the scan of traits (n_samples, n_traits), NaN = missing."""
         everything = not short and (threshold is None or threshold > SCREENED)
-        groups = tuple(group_traits(values, covariates, keep=everything))
+        groups = tuple(group_traits(values, covariates, keep=everything, workers=n_threads()))
         if everything:
             return cls(groups, values.shape[1], threshold, None, backend)
         screen = Screen.build(groups, whole=backend.here)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +14,13 @@ import numpy as np
 from radgen._core.blocks import block_ranges
 from radgen._core.later import load_beside
 from radgen._core.progress import progress
+from radgen._core.threads import n_threads
 from radgen.associate.genomewide._backend import one_thread_each
 from radgen.associate.genomewide._rows import TestRows
 from radgen.genome._blocks import BlockSource, is_sequential, read_source
 from radgen.types import GenotypeMatrix
 
-__all__ = ["Scan", "cut", "n_workers", "run_blocks"]
+__all__ = ["Scan", "cut", "run_blocks"]
 
 
 class Scan(Protocol):
@@ -29,15 +29,6 @@ class Scan(Protocol):
     def scan(self, source: BlockSource) -> TestRows:
         """Return the kept tests of one block."""
         ...
-
-
-def n_workers(jobs: int | None) -> int:
-    """Return the number of worker threads: `jobs`, or the processors at hand."""
-    if jobs is not None:
-        return max(1, int(jobs))
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def cut(
@@ -93,7 +84,7 @@ def run_blocks(
     runs : sequence of (str, int) or None
         What `scan_of` is asked for, with numbers of variants; None = the chromosomes.
     """
-    workers = n_workers(jobs)
+    workers = n_threads(jobs)
     runs = genotypes.chromosome_runs if runs is None else runs
     starts = [0, *accumulate(length for _, length in runs)]
     ahead = is_sequential(genotypes)

@@ -12,10 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen._core.naming import did_you_mean, require_choice
+from radgen._core.threads import n_threads
 from radgen.associate.genomewide._design import basis
 from radgen.associate.genomewide._input import to_covariates
 from radgen.associate.genomewide._logistic import binary
-from radgen.associate.genomewide._run import n_workers
 from radgen.associate.maps._inference import MapRules, orders_of, permute_maps
 from radgen.associate.maps._input import VoxelInput, prepare_images
 from radgen.associate.maps.voxelwise import point_columns, space_facts
@@ -270,7 +270,7 @@ def map_lesions(
     cut = None if cluster_p is None or near is None else float(log10p_to_z(np.log10(cluster_p)))
     rules = MapRules(near, space.extent, cut, tfce and near is not None, (0.5, 2.0), True)
     found = permute_maps(
-        observed, statistics, orders, n_orders, rules, together=False, jobs=n_workers(jobs)
+        observed, statistics, orders, n_orders, rules, together=False, jobs=n_threads(jobs)
     )[0]
 
     def spread(values: Array) -> Array:

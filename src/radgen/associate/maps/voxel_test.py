@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from radgen._core.blocks import block_ranges
 from radgen._core.naming import did_you_mean
+from radgen._core.threads import n_threads
 from radgen.associate.genomewide._design import basis
 from radgen.associate.genomewide._input import to_covariates
 from radgen.associate.genomewide._many import unit_dosages
-from radgen.associate.genomewide._run import n_workers
 from radgen.associate.maps._inference import Inference, MapRules, orders_of, permute_maps
 from radgen.associate.maps._input import Predictors, VoxelInput, prepare_images
 from radgen.associate.maps._scan import exact_pairs
@@ -278,7 +278,7 @@ def voxel_test(
         raise InputError(f"cluster_p is {cluster_p}; needed is a p in (0, 0.5).")
     data = _chosen(prepare_images(images, predictors, covariates), names)
     given = predictors.samples if isinstance(predictors, GenotypeMatrix) else None
-    space, workers = images.space, n_workers(jobs)
+    space, workers = images.space, n_threads(jobs)
     on_surface = isinstance(space, SurfaceSpace)
     powers = powers or ((1.0, 2.0) if on_surface else (0.5, 2.0))
     if strata is not None:

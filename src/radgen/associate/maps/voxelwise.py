@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radgen.associate.genomewide._run import n_workers
+from radgen._core.threads import n_threads
 from radgen.associate.genomewide.result import median_inflation
 from radgen.associate.maps._input import VoxelInput, prepare_images
 from radgen.associate.maps._scan import exact_pairs, screen_points
@@ -205,7 +205,7 @@ def voxelwise(
         raise InputError(f"block_size is {block_size}; needed is at least 1.")
     data = prepare_images(images, predictors, covariates)
     block = block_size or int(np.clip((8 << 20) // data.n_samples, 16, 4096))
-    workers = n_workers(jobs)
+    workers = n_threads(jobs)
     # Some more than asked for: the screen may rank near ties another way than exact tests.
     spare = min(n_top + _SPARE, images.n_points)
     found = screen_points(data, threshold=threshold, n_top=spare, block=block, jobs=workers)

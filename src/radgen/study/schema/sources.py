@@ -398,6 +398,10 @@ class OmicsSettings(Section):
     min_carriers: int = Field(
         default=0, ge=0, description="Leave out genes mutated in fewer samples (mutation layers)."
     )
+    gene_map: str | None = Field(
+        default=None,
+        description="GTF, GFF3 or table of ids and symbols: renames Ensembl or Entrez ids.",
+    )
     gene_sets: str | None = Field(
         default=None,
         description="GMT file: test scores of these gene sets instead of single genes.",
