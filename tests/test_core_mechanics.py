@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +38,16 @@ def test_digest_sees_content_and_not_order_of_keys() -> None:
     assert digest(["ab", "c"]) != digest(["a", "bc"])
     with pytest.raises(InputError, match="no stable digest"):
         digest(object())
+
+
+def test_digest_of_texts_is_that_of_their_json_one_by_one() -> None:
+    texts = ['a"b', None, "\u00fc\u2028", "", "\n"] * 20_000
+    tokens = "".join(
+        "NoneType:null;" if text is None else f"str:{json.dumps(text)};" for text in texts
+    )
+    want = hashlib.sha256(f"seq:{len(texts)}[{tokens}]".encode()).hexdigest()
+    assert digest(texts) == digest(tuple(texts)) == want
+    assert digest(["1", None]) != digest(["1", "None"]) != digest(["1", 1])
 
 
 def test_digest_file_sees_bytes_and_names(tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def test_nothing_loads_pytorch_before_a_network_is_fitted():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_takes_crops_and_bags_and_names_what_is_wrong_with_them(tmp_path):
     from radgen.errors import ConfigError
     from radgen.predict.learners import installed_models

@@ -183,7 +183,12 @@ def test_gauge_tells_what_is_left_from_what_estimation_errors_write():
     )
     batch = {f"s{k}": f"site{v}" for k, v in enumerate(site)}
     found = phenotype.batch_gauge(
-        PhenotypeTable.from_frame(frame), batch, seed=1, harmoniser=ComBat(eb=False), shuffles=1
+        PhenotypeTable.from_frame(frame),
+        batch,
+        seed=1,
+        harmoniser=ComBat(eb=False),
+        shuffles=1,
+        folds=3,
     )
     for reader in ("linear", "forest"):
         assert found.mean("before", reader) > 0.95

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import polars as pl
 import pytest
 
@@ -240,7 +241,7 @@ def test_feature_headers_are_understood(tmp_path: Path) -> None:
 
 def test_regions_become_columns(tmp_path: Path) -> None:
     path = put(tmp_path / "f.csv", "ID,roi,stat_mean\na,core,1\na,rim,2\nb,core,3\n")
-    with pytest.raises(AlignmentError, match="region="):
+    with pytest.raises(AlignmentError, match="region or where"):
         read_feature_table(path)
     table = read_feature_table(path, region="roi")
     assert table.names == ("core|stat_mean", "rim|stat_mean")
@@ -283,7 +284,7 @@ def test_published_feature_tables(data, name: str, shape: tuple[int, ...], exclu
 
 def test_visits_and_regions_of_a_published_table(data) -> None:
     path = data("prostate_test_retest/features_t2_raw_bin10.csv.gz")
-    with pytest.raises(AlignmentError, match="region= or where="):
+    with pytest.raises(AlignmentError, match="region or where"):
         read_feature_table(path, id_column="patient")
     table = read_feature_table(path, region="segmentedStructure", where={"visit": 1})
     assert table.samples[0].startswith("00")
@@ -315,3 +316,50 @@ def test_sample_tables_of_genetics_may_be_workbooks(tmp_path: Path) -> None:
         table = read_sample_table(workbook(tmp_path / "t.xlsx", {"one": rows}))
     assert table["Subject"].to_list() == ["007", "008", "9"]
     assert table["y"].to_list() == [1.5, None, None]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_titles_and_blank_rows_are_no_data(tmp_path, delimiter):
+    rows = [["Table 1. Patients"], [], ["ID", "age", "IDH"], ["P1", "50", "mut"], ["", "", ""],
+            ["P2", "61", "wt"], ["", "", ""]]  # fmt: skip
+    for padded in (False, True):
+        lines = [row + [""] * (3 - len(row)) if padded else row for row in rows]
+        path = tmp_path / f"t{padded}.csv"
+        path.write_text("".join(delimiter.join(row) + "\n" for row in lines))
+        found = read_table(path)
+        assert found.columns == ["ID", "age", "IDH"]
+        assert found.rows() == [("P1", "50", "mut"), ("P2", "61", "wt")]
+
+
+def test_headers_with_one_name_are_headers(tmp_path):
+    """A table that pandas wrote with its index, and a column without a name."""
+    (tmp_path / "index.csv").write_text(",volume\nP1,5\nP2,6\n")
+    assert read_table(tmp_path / "index.csv").columns == ["column_1", "volume"]
+    (tmp_path / "unnamed.csv").write_text("ID,\nP1,5\nP2,6\n")
+    assert read_table(tmp_path / "unnamed.csv").columns == ["ID", "column_2"]
+    (tmp_path / "ids.csv").write_text("ID\nP1\nP2\n")
+    assert read_table(tmp_path / "ids.csv")["ID"].to_list() == ["P1", "P2"]
+
+
+def test_the_line_of_a_broken_row_counts_the_titles(tmp_path):
+    (tmp_path / "t.csv").write_text("Table 1\nID,age\nP1,50\nP2\n")
+    with pytest.raises(FormatError, match="1 cells, the header 2") as caught:
+        read_table(tmp_path / "t.csv")
+    assert ":4" in str(caught.value)
+
+
+def test_the_only_sheet_with_a_table_is_read(tmp_path):
+    book = openpyxl.Workbook()
+    book.active["A1"] = "Read me first"
+    sheet = book.create_sheet("Patients")
+    for row in (["Clinical data"], [], ["ID", "age"], ["P1", 50], ["P2", 61]):
+        sheet.append(row)
+    book.save(tmp_path / "c.xlsx")
+    assert read_table(tmp_path / "c.xlsx").rows() == [("P1", "50"), ("P2", "61")]
+    more = book.create_sheet("Scans")
+    for row in (["ID", "scan"], ["P1", "a.nii"]):
+        more.append(row)
+    book.save(tmp_path / "d.xlsx")
+    with pytest.raises(InputError, match="Patients, Scans"):
+        read_table(tmp_path / "d.xlsx")
+    assert read_table(tmp_path / "d.xlsx", sheet="Scans").height == 1

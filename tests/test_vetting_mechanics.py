@@ -1,4 +1,7 @@
-"""`vetting.csv` names tests that exist, and the README states the number it holds."""
+"""`vetting.csv` names tests that exist, and the README states the number it holds.
+
+A row is a quantity, its reference and the test; configurations stand side by side: "a | b".
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,13 @@ KINDS = {"exact", "oracle", "simulation", "invariant"}
 
 
 def _rows() -> list[dict[str, str]]:
+    """Return a row a configuration."""
     with (ROOT / "tests" / "vetting.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
+        return [
+            row | {"configuration": one}
+            for row in csv.DictReader(stream)
+            for one in row["configuration"].split(" | ")
+        ]
 
 
 @cache

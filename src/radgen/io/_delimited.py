@@ -51,10 +51,12 @@ def sniff(text: str) -> str:
             widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
         except csv.Error:
             continue
-        if not widths or widths[0] < 2:
+        # Lines with a single cell above the others are titles.
+        first = next((width for width in widths if width > 1), 0)
+        if not first:
             continue
-        agreed = sum(width == widths[0] for width in widths)
-        score = (agreed, widths[0])
+        agreed = sum(width == first for width in widths)
+        score = (agreed, first)
         if score > best_score:
             best, best_score = delimiter, score
     return best

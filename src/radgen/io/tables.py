@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,15 +59,16 @@ def read_table(path: str | Path, *, sheet: str | None = None, comment: str = "")
         where the header begins with FID or IID, as PLINK writes it) and the encoding (UTF-8,
         UTF-16, else Latin-1) are recognised. Parquet keeps its types.
     sheet : str or None
-        Sheet of an Excel file; None = the only one.
+        Sheet of an Excel file; None = the only one that holds a table.
     comment : str, default ""
         Lines of a text table that begin so are passed over; "" = none.
 
     Returns
     -------
     polars.DataFrame
-        Text columns (ids keep their leading zeros); blank cells are null. Turn columns into
-        numbers with `to_numbers`, which lists what is no number.
+        Text columns (ids keep their leading zeros); blank cells are null. Titles above the header
+        (rows with a single cell) and blank rows are passed over. Turn columns into numbers with
+        `to_numbers`, which lists what is no number.
 
     Raises
     ------
@@ -101,15 +103,41 @@ def _read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
     names = book.sheet_names
     if sheet is not None and sheet not in names:
         raise InputError(f"{path}: no sheet {sheet!r}. Sheets: {shown(names, 20)}.")
-    if sheet is None and len(names) > 1:
-        raise InputError(f"{path} has several sheets; name one. Sheets: {shown(names, 20)}.")
+    errors = _has_error_cells(path)
     try:
-        loaded = book.load_sheet(sheet or names[0], header_row=None, dtypes="string")
-        table = _error_cells(loaded) if _has_error_cells(path) else loaded.to_polars()
+        found = {
+            name: _sheet_rows(book.load_sheet(name, header_row=None, dtypes="string"), errors)
+            for name in ([sheet] if sheet is not None else names)
+        }
     except fastexcel.FastExcelError as error:
         raise FormatError("The sheet cannot be read. Save it again.", path=path) from error
-    rows = [["" if cell is None else str(cell) for cell in row] for row in table.iter_rows()]
-    return _frame(rows, path)
+    tables = [name for name, rows in found.items() if _title_rows(rows) + 2 <= len(rows)]
+    if sheet is None and len(names) > 1 and len(tables) != 1:
+        raise InputError(
+            f"{path} has several sheets with tables; name one (sheet = … of a study file) or save "
+            f"it as a file of its own. Sheets: {shown(tables or names, 20)}."
+        )
+    return _frame(found[tables[0] if len(names) > 1 and tables else next(iter(found))], path)
+
+
+def _sheet_rows(sheet: Any, errors: bool) -> list[list[str]]:
+    table = _error_cells(sheet) if errors else sheet.to_polars()
+    return [["" if cell is None else str(cell) for cell in row] for row in table.iter_rows()]
+
+
+def _title_rows(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many titles and blank rows stand above the header; all if there is none.
+
+    A title is a cell beside which nothing stands. In a table of two columns that may be a header
+    whose second column has no name, and is one unless a blank row follows.
+    """
+    for k, row in enumerate(rows):
+        filled = [bool(cell.strip()) for cell in row]
+        alone = any(filled) and filled[0] and sum(filled) == 1
+        apart = k + 1 < len(rows) and not any(cell.strip() for cell in rows[k + 1])
+        if any(filled) and not (alone and (len(row) != 2 or apart)):
+            return k
+    return len(rows)
 
 
 def _has_error_cells(path: Path) -> bool:
@@ -179,6 +207,10 @@ def _delimiter(text: str, path: Path) -> str:
 
 
 def _frame(rows: list[list[str]], path: Path) -> pl.DataFrame:
+    above = _title_rows(rows)
+    above = above if above < len(rows) else 0
+    rows = rows[above:]
+    rows = [*rows[:1], *(row for row in rows[1:] if any(cell.strip() for cell in row))]
     if not rows:
         raise FormatError("The table is empty.", path=path)
     header = [cell.strip() for cell in rows[0]]
@@ -195,9 +227,10 @@ def _frame(rows: list[list[str]], path: Path) -> pl.DataFrame:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise FormatError(
-            f"Columns of the same name: {shown(twice)}. Rename one of each.", path=path, line=1
-        )
-    for line, row in enumerate(rows[1:], 2):
+            f"Columns of the same name: {shown(twice)}. Rename one of each.", path=path,
+            line=above + 1,
+        )  # fmt: skip
+    for line, row in enumerate(rows[1:], above + 2):
         if len(row) != len(header):
             raise FormatError(
                 f"The row has {len(row)} cells, the header {len(header)} "

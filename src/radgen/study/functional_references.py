@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from radgen._core.naming import did_you_mean
 from radgen.errors import RadgenError
-from radgen.study.measure import map_settings
+from radgen.study.scan_settings import map_settings
 
 if TYPE_CHECKING:
     from radgen.study.gather import Gathered

@@ -20,23 +20,17 @@ from radgen.study.context import Context
 from radgen.study.gather import Gathered
 from radgen.study.mapped_scans import MapsMade, map_pictures, mapped_scans
 from radgen.study.measure import (
-    DRAW,
-    MAP,
     MEASURE,
     Measured,
     Unit,
     as_measured,
-    draw,
-    draw_map,
-    drawn,
     lost_unit,
-    map_names,
     measure,
     measured_codec,
     phenotypes_of,
-    picture_codec,
-    unit_settings,
 )
+from radgen.study.scan_pictures import DRAW, MAP, draw, draw_map, drawn, map_names, picture_codec
+from radgen.study.scan_settings import unit_settings
 from radgen.study.schema.analyses import ReportSettings
 from radgen.study.select import choose_phenotypes, volume_name
 from radgen.study.unit_work import stored_or_computed, unit_key

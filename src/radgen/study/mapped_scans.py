@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +29,9 @@ from radgen.study.functional_maps import (
     write,
 )
 from radgen.study.gather import Gathered
-from radgen.study.measure import BAD_SCAN, Unit, map_settings, picture_codec
+from radgen.study.measure import BAD_SCAN, Unit
+from radgen.study.scan_pictures import map_text, picture_codec
+from radgen.study.scan_settings import map_settings
 from radgen.study.unit_work import stored_or_computed
 
 __all__ = ["MapsMade", "map_pictures", "mapped_scans"]
@@ -238,17 +239,8 @@ def _label(unit: Unit, step: str) -> str:
 def draw_over(unit: Unit) -> str:
     """Return a map over its scan as base64 text; "" for none. The unit's mask is the scan."""
     from radgen.io import read_image
-    from radgen.plot.images import feature_map
 
     try:
-        values, scan = read_image(unit.image).array, read_image(unit.mask)
-        if not np.isfinite(values).any():
-            return ""
-        axes = feature_map(scan, values, label=unit.map)
-        whole = axes.get_figure(root=True)
-        assert whole is not None
-        stream = io.BytesIO()
-        whole.savefig(stream, format="png", dpi=100, metadata={"Software": None})
-        return base64.b64encode(stream.getvalue()).decode()
+        return map_text(read_image(unit.mask), read_image(unit.image).array, unit.map)
     except BAD_SCAN:
         return ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,42 +12,26 @@ import polars as pl
 
 from radgen.errors import RadgenError
 from radgen.study.cache import Codec
-from radgen.study.schema import StudySettings
-from radgen.study.schema.preprocess import PreprocessChanges, PreprocessSettings
 from radgen.types import SPEC_COLUMNS, STATUS_COLUMNS, ImageVolume, Mask, PhenotypeTable
 
 __all__ = [
     "BAD_SCAN",
-    "DRAW",
-    "MAP",
     "MEASURE",
     "Measured",
     "Unit",
     "as_measured",
-    "draw",
-    "draw_map",
-    "drawn",
     "lost_unit",
-    "map_names",
-    "map_settings",
     "measure",
     "measured_codec",
     "normalised",
     "phenotypes_of",
-    "picture_codec",
+    "prepared_scan",
     "reason_of",
     "scan_of",
-    "unit_settings",
 ]
 
 MEASURE = ("measure", 1)
 """Name and version of the step."""
-
-DRAW = ("picture", 1)
-"""Name and version of the step that draws scans for quality control."""
-
-MAP = ("map", 1)
-"""Name and version of the step that draws voxel maps over scans."""
 
 BAD_SCAN = (RadgenError, OSError, ValueError, RuntimeError, MemoryError)
 """What a scan that cannot be read or measured raises, the readers' own errors included."""
@@ -143,86 +125,6 @@ def measured_codec() -> Codec[Measured]:
     )
 
 
-def unit_settings(settings: StudySettings, modality: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return extraction and normalisation of one modality as plain values.
-
-    Raises
-    ------
-    ConfigError
-        If the settings do not fit together.
-    """
-    from radgen.features import ExtractionSettings
-
-    changes = settings.preprocess.by_modality.get(modality)  # type: ignore[call-overload]
-    steps, normalise = _steps(settings.preprocess, changes)
-    chosen = settings.features
-    mapping: dict[str, Any] = {} if chosen.preset is None else {"preset": chosen.preset}
-    mapping |= steps
-    wanted = ("families", "aggregations", "distance", "spatial_autocorrelation", "enclosing_shapes")
-    given = {key: getattr(chosen, key) for key in wanted}
-    mapping |= {key: value for key, value in given.items() if value is not None}
-    if chosen.filters:
-        mapping["filters"] = [dict(item) for item in chosen.filters]
-    return ExtractionSettings.from_mapping(mapping).to_mapping(), normalise
-
-
-_GRID = ("spacing_mm", "by_slice", "interpolation", "mask_interpolation", "mask_threshold")
-_INTENSITIES = (
-    "round_input", "round_resampled", "resegment_range", "outlier_sigma", "discretisation",
-    "filter_discretisation",
-)  # fmt: skip
-
-
-def map_settings(
-    settings: StudySettings, own: PreprocessChanges
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return extraction and normalisation of a functional map as plain values.
-
-    Parameters
-    ----------
-    settings : StudySettings
-        Voxel size and interpolation of scans hold for maps, too.
-    own : PreprocessChanges
-        What is set for the maps. Without it intensities keep their unit, and textures see 32 grey
-        levels: steps for the intensities of scans say nothing of a map in 1/min.
-
-    Raises
-    ------
-    ConfigError
-        If the settings do not fit together.
-    """
-    from radgen.features import ExtractionSettings
-
-    shared = {name: getattr(settings.preprocess, name) for name in _GRID}
-    grid = PreprocessSettings(**{k: v for k, v in shared.items() if v is not None})
-    plain, _ = unit_settings(settings.model_copy(update={"preprocess": grid}), "")
-    plain = {key: value for key, value in plain.items() if key not in _INTENSITIES}
-    plain["discretisation"] = {"method": "number", "value": 32}
-    changes, normalise = _steps(own)
-    return ExtractionSettings.from_mapping(plain | changes).to_mapping(), normalise
-
-
-def _steps(
-    section: PreprocessChanges, changes: PreprocessChanges | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the steps that are set, by the names of the extraction, and the normalisation."""
-    steps = _set_keys(section) | ({} if changes is None else _set_keys(changes))
-    steps.pop("by_modality", None)
-    method = steps.pop("normalise", "none")
-    within, scale = steps.pop("normalise_within", "image"), steps.pop("normalise_scale", 1.0)
-    normalise = {} if method == "none" else {"method": method, "within": within, "scale": scale}
-    names = {"interpolation": "image_interpolation", "discretise": "discretisation"}
-    return {names.get(key, key): value for key, value in steps.items()}, normalise
-
-
-def _set_keys(section: PreprocessChanges) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in section.model_dump(exclude_unset=True).items()
-        if value is not None
-    }
-
-
 def measure(unit: Unit) -> dict[str, Any]:
     """Return the features of one scan as plain values; a bad scan gives its reason.
 
@@ -270,7 +172,7 @@ def scan_of(unit: Unit) -> ImageVolume:
     return raw.with_array(raw.array, unit=unit.value_unit) if unit.value_unit else raw
 
 
-def _scan_of(unit: Unit) -> tuple[ImageVolume, ImageVolume, dict[str, Mask]]:
+def prepared_scan(unit: Unit) -> tuple[ImageVolume, ImageVolume, dict[str, Mask]]:
     """Return the image as read and normalised, and the masks on its grid."""
     from radgen.io import read_masks
 
@@ -284,72 +186,10 @@ def _scan_of(unit: Unit) -> tuple[ImageVolume, ImageVolume, dict[str, Mask]]:
 def _measured(unit: Unit) -> dict[str, Any]:
     from radgen.features import ExtractionSettings, extract
 
-    raw, image, masks = _scan_of(unit)
+    raw, image, masks = prepared_scan(unit)
     settings = ExtractionSettings.from_mapping(unit.extraction)
     long = extract(image, masks, settings=settings, threads=unit.threads)
     return {"long": long.to_dict(as_series=False), "caption": _caption(raw, masks)}
-
-
-def draw(unit: Unit) -> str:
-    """Return a picture for quality control as base64 text; "" where the scan cannot be read."""
-    from radgen.io import read_image, read_masks
-    from radgen.report import thumbnail
-
-    try:
-        image = read_image(unit.image, modality=unit.modality)
-        masks = read_masks(unit.mask, labels=unit.regions, reference=image)
-        return base64.b64encode(thumbnail(image, masks)).decode()
-    except BAD_SCAN:
-        return ""
-
-
-def map_names(asked: Sequence[str]) -> list[str]:
-    """Return each map asked for as ``family:feature``."""
-    from radgen.features import chosen_maps
-    from radgen.features.maps import MAP_FAMILIES
-
-    if not asked:
-        return []
-    found = chosen_maps(asked).items()
-    return [f"{family}:{name}" for family, names in found for name in names or MAP_FAMILIES[family]]
-
-
-def draw_map(unit: Unit) -> str:
-    """Return a voxel map of all regions over their scan, as base64 text; "" for none.
-
-    Where regions overlap, the smaller one is seen.
-    """
-    from radgen.features import ExtractionSettings, chosen_maps, iter_feature_maps
-    from radgen.plot.images import feature_map
-
-    wanted = chosen_maps([unit.map])
-    try:
-        raw, image, masks = _scan_of(unit)
-        settings = ExtractionSettings.from_mapping(unit.extraction)
-        values = np.full(raw.array.shape, np.nan, np.float32)
-        for mask in sorted(masks.values(), key=lambda mask: -mask.n_voxels):
-            if not mask.n_voxels:
-                continue
-            found = iter_feature_maps(
-                image, mask, features=wanted, settings=settings, threads=unit.threads
-            )
-            _, volume = next(found)
-            np.copyto(values, volume.array, where=np.isfinite(volume.array))
-        if not np.isfinite(values).any():
-            return ""
-        axes = feature_map(raw, values, label=unit.map.partition(":")[2])
-        stream = io.BytesIO()
-        whole = axes.get_figure(root=True)
-        assert whole is not None
-        whole.savefig(stream, format="png", dpi=100, metadata={"Software": None})
-        return base64.b64encode(stream.getvalue()).decode()
-    except BAD_SCAN:
-        return ""
-
-
-def picture_codec() -> Codec[str]:
-    """Return how pictures are stored."""
-    return Codec("picture", 1, lambda text: ({}, {"png": text}), lambda _, plain: str(plain["png"]))
 
 
 def normalised(
@@ -450,10 +290,3 @@ def _one_sequence(
             .alias("phenotype")
         )
     return PhenotypeTable(tuple(samples), values, specs, pl.concat([status, more]))
-
-
-def drawn(units: Sequence[Unit], at_most: int) -> list[Unit]:
-    """Return at most so many units, spread evenly over the cohort, for pictures."""
-    if at_most <= 0:
-        return []
-    return list(units[:: max(1, -(-len(units) // at_most))])

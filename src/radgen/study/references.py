@@ -12,7 +12,7 @@ from radgen.study._toml import Location
 from radgen.study.functional_references import check_functional
 from radgen.study.gather import Gathered
 from radgen.study.gene_references import check_gene_sides, survival_names
-from radgen.study.measure import unit_settings
+from radgen.study.scan_settings import unit_settings
 from radgen.study.schema.analyses import PredictSettings
 from radgen.study.schema.treatment import RESPONSE_COLUMNS, RESPONSE_TIME, TreatmentSettings
 from radgen.study.schema.trust import HarmoniseSettings

@@ -332,6 +332,9 @@ def frame_digest(frame: pl.DataFrame) -> str:
         elif column.dtype.is_nested():
             raise ConfigError(f"Column {column.name!r} is nested.")
         else:
-            texts = [None if item is None else str(item) for item in column.to_list()]
+            if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+                texts: list[str | None] = column.cast(pl.String).to_list()
+            else:
+                texts = [None if item is None else str(item) for item in column.to_list()]
             parts += [column.name, str(column.dtype), texts]
     return digest(*parts)

@@ -12,11 +12,8 @@ from radgen.phenotype.response.glioma import (
     assess_glioma_response,
     glioma_response,
 )
-from radgen.phenotype.response.glioma2 import (
-    GliomaResponse2,
-    assess_glioma_response_2,
-    joint_response,
-)
+from radgen.phenotype.response.glioma2 import GliomaResponse2, assess_glioma_response_2
+from radgen.phenotype.response.glioma2_visits import joint_response
 from radgen.phenotype.response.measured import (
     MEASURED_COLUMNS,
     MeasuredLesions,

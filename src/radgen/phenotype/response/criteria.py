@@ -8,7 +8,8 @@ from radgen._core.naming import require_choice
 from radgen.errors import InputError
 from radgen.phenotype.response.assess import ResponseResult, assess_response
 from radgen.phenotype.response.glioma import assess_glioma_response
-from radgen.phenotype.response.glioma2 import Confirmation, assess_glioma_response_2
+from radgen.phenotype.response.glioma2 import assess_glioma_response_2
+from radgen.phenotype.response.glioma2_visits import Confirmation
 from radgen.phenotype.response.metabolic import assess_metabolic_response
 from radgen.types._frame import FrameLike
 
