@@ -114,11 +114,26 @@ def test_results_are_written_as_their_name_says(tmp_path: Path) -> None:
 
 
 def test_few_variants_are_checked_without_relatedness(tmp_path: Path) -> None:
-    rows = "".join(f"P{i},{i % 3},{(i * 7) % 3}\n" for i in range(60))
+    rows = "P0,NA,1\n" + "".join(f"P{i},{i % 3},{i * 5 % 7 % 3}\n" for i in range(1, 60))
     _write(tmp_path / "snps.csv", "id,rs1,rs2\n" + rows)
     done = CliRunner().invoke(
         app, ["genotypes", "qc", "--genotypes", str(tmp_path / "snps.csv"), "--out",
               str(tmp_path / "qc")],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "Heterozygosity and relatedness were not checked" in done.output
+    assert "Sample call rate, heterozygosity and relatedness were not checked" in done.output
+    assert "60 of 60 samples and 2 of 2 variants passed" in done.output
+
+
+def test_candidates_are_judged_at_their_own_level(tmp_path: Path) -> None:
+    """Three variants and two traits are six tests; what was not kept is not called absent."""
+    rng = np.random.default_rng(9)
+    g = rng.binomial(2, 0.4, (150, 3))
+    ids = [f"P{i}" for i in range(150)]
+    pl.DataFrame({"id": ids} | {f"rs{j}": g[:, j] for j in range(3)}).write_csv(tmp_path / "g.csv")
+    y = {"sample": ids, "fd": 0.5 * g[:, 0] + rng.normal(size=150), "laws": rng.normal(size=150)}
+    genotypes = open_genotypes(tmp_path / "g.csv")
+    said = gwas(genotypes, y).findings()
+    assert "1 variant at p < 0.0083 (0.05 over 3 variants and 2 traits); lead rs0, p = " in said[1]
+    weak = gwas(genotypes, y, threshold=1e-30).findings()
+    assert "p < 1e-30 (of weaker ones nothing was kept)" in weak[1]

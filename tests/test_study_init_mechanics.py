@@ -170,3 +170,23 @@ def test_the_id_in_a_path_is_that_of_the_table(tmp_path: Path) -> None:
     (tmp_path / "study.toml").unlink()
     (tmp_path / "clinical.csv").write_text("patient,age\n001,50\n002,60\n003,70\n")
     assert _init(tmp_path)["images"]["mask"] == "LUNG_{id}_gtv.nii.gz"
+
+
+def test_candidate_genes_are_genotypes_and_few_features_are_features(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    ids = [f"P{i}" for i in range(60)]
+    pairs = np.array(["GG", "GA", "AA"])
+    pl.DataFrame(
+        {"Patient ID": ids, "rs4963062": pairs[rng.binomial(2, 0.3, 60)],
+         "MUC5B_rs35705950": rng.binomial(2, 0.2, 60)}
+    ).write_csv(tmp_path / "snps.csv")  # fmt: skip
+    pl.DataFrame(
+        {"Patient ID": ids, "fd": rng.normal(size=60), "laws": rng.normal(size=60)}
+    ).write_csv(tmp_path / "imaging_features.csv")
+    pl.DataFrame({"Patient ID": ids, "age": rng.normal(60, 8, 60)}).write_csv(tmp_path / "c.csv")
+    written = _init(tmp_path)
+    assert written["genotypes"]["path"] == "snps.csv"
+    assert written["features"]["table"]["path"] == "imaging_features.csv"
+    assert written["gwas"][0]["principal_components"] == 0
+    study = Study.load(tmp_path / "study.toml")
+    assert study.check() == []

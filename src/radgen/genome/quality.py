@@ -122,8 +122,8 @@ def genotype_qc(
     Returns
     -------
     GenotypeQC
-        Use ``apply`` to take the subset. Heterozygosity and relatedness are left out, and that is
-        said, where fewer than 30 variants are left (candidate genes).
+        Use ``apply`` to take the subset. Of fewer than 30 variants (candidate genes) call rates of
+        samples, heterozygosity and relatedness are left out, and that is said.
 
     Raises
     ------
@@ -135,11 +135,13 @@ def genotype_qc(
             raise InputError(f"{name} is {value}; needed is a number in [0, 1].")
     run = _Run(genotypes)
     people = sample_statistics(genotypes)
-    run.drop_samples(
-        "sample call rate",
-        f"at least {sample_call_rate:g}",
-        people["call_rate"].to_numpy() < sample_call_rate,
-    )
+    few = genotypes.n_variants < _FEW_VARIANTS
+    if not few:
+        run.drop_samples(
+            "sample call rate",
+            f"at least {sample_call_rate:g}",
+            people["call_rate"].to_numpy() < sample_call_rate,
+        )
     counts = variant_statistics(run.view())
     rate, maf = counts["call_rate"].to_numpy(), counts["maf"].fill_nan(0.0).to_numpy()
     hwe = counts["hwe_p"].fill_null(1.0).to_numpy()
@@ -155,10 +157,11 @@ def genotype_qc(
             _sex_conflicts(sample_statistics(run.view(all_samples=True)), sex),
         )
     notes = []
-    if int(run.variants_left.sum()) < _FEW_VARIANTS and (heterozygosity_sd or max_kinship):
+    if int(run.variants_left.sum()) < _FEW_VARIANTS and (few or heterozygosity_sd or max_kinship):
+        steps = "Sample call rate, heterozygosity" if few else "Heterozygosity"
         notes.append(
-            f"Heterozygosity and relatedness were not checked: {int(run.variants_left.sum())} "
-            f"variants are left, and these steps need {_FEW_VARIANTS}."
+            f"{steps} and relatedness were not checked: {int(run.variants_left.sum())} variants "
+            f"are left, and these steps need {_FEW_VARIANTS}."
         )
         heterozygosity_sd = max_kinship = None
     if heterozygosity_sd is not None:

@@ -19,7 +19,7 @@ from radgen.io.feature_tables import find_id_column
 from radgen.io.tables import BLANKS, read_table, text_of, to_numbers
 from radgen.types.genotype import ArrayDosages, GenotypeMatrix
 
-__all__ = ["read_genotype_table"]
+__all__ = ["names_variant", "read_genotype_table"]
 
 _RAW = ("PAT", "MAT", "SEX", "PHENOTYPE")
 _CALL = re.compile(r"([ACGTDI]+|-)[/|: ]([ACGTDI]+|-)|([ACGTDI])([ACGTDI])", re.I)
@@ -88,7 +88,7 @@ def read_genotype_table(path: str | Path, *, build: str = "", ids: str = "iid") 
     pure = all(_is_count(table[name]) for name in rest)
     found, left = [], []
     for name in rest:
-        variant = _variant(table[name], file, counts=pure or _names_variant(name))
+        variant = _variant(table[name], file, counts=pure or names_variant(name))
         if variant is None:
             left.append(name)
         else:
@@ -127,7 +127,8 @@ def _split_raw(file: Path) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
-def _names_variant(header: str) -> bool:
+def names_variant(header: str) -> bool:
+    """Return whether a header is that of a variant: "rs7", "rs7_A", "MUC5B_rs7", "19:45411941"."""
     counted = _COUNTED.fullmatch(header)
     name = counted[1] if counted else header
     return bool(_RS.fullmatch(name) or _PLACED.fullmatch(name))

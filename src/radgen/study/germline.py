@@ -90,7 +90,7 @@ def germline(
     with collected_warnings(context.limits):
         quality, key = context.step(
             "genotype-qc",
-            1,
+            2,
             params=params,
             inputs=files,
             compute=lambda: genotype_qc(

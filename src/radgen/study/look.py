@@ -212,7 +212,9 @@ def _sort(tables: Sequence[Seen], found: Found) -> None:
         else:
             _take_patients(item, found)
     for item in tables:
-        if kinds[item.name] == "matrix":
+        if kinds[item.name] == "genotypes":
+            found.genotypes.append(item.name)
+        elif kinds[item.name] == "matrix":
             _take_matrix(item, scans or people, found)
         elif not kinds[item.name]:
             found.notes.append(f"{item.name}: passed over (no column of sample ids was recognised)")

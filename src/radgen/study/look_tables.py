@@ -14,6 +14,7 @@ from radgen._core.id_names import is_id_name
 from radgen.errors import RadgenError
 from radgen.io import to_numbers
 from radgen.io._feature_names import is_diagnostic, name_spec
+from radgen.io.genotype_tables import names_variant
 from radgen.types.align import longer_barcodes
 
 __all__ = ["Matrix", "Seen", "is_of_lesions", "matrix_of", "see"]
@@ -118,11 +119,17 @@ class Seen:
 
     @property
     def kind(self) -> str:
-        """Return "features", "both" (features and patients), "matrix", "patients" or ""."""
+        """Return "features", "both" (features and patients), "matrix", "patients" …
+
+        Also "genotypes" (a table of variants), or "" where there is no id.
+        """
+        variants = sum(map(names_variant, self.table.columns))
+        if self.key and variants >= max(1, len(self.table.columns) / 2):
+            return "genotypes"
         width = self.table.width - bool(self.key)
         numeric = len(self.numbers) >= _MOSTLY * width
         unique = bool(self.key) and self.table[self.key].n_unique() == self.table.height
-        if len(self.features) >= 3:
+        if self.features:
             return "both" if unique and len(self.others) >= 3 else "features"
         if numeric and (width >= _WIDE or _GENE_FILE.search(self.name)) and width >= 3:
             return "matrix"
@@ -139,11 +146,14 @@ def see(name: str, table: pl.DataFrame) -> Seen:
     named = len(features) >= 3
     file = Path(name).name
     wide = len(numbers) >= max(_WIDE, _MOSTLY * len(rest))
+    alone = len(numbers) >= max(1, _MOSTLY * len(rest))
     if not named and (
-        (_FEATURE_FILE.search(file) and len(numbers) >= 8) or (_IMAGE_FILE.search(file) and wide)
+        (_FEATURE_FILE.search(file) and (len(numbers) >= 8 or alone))
+        or (_IMAGE_FILE.search(file) and wide)
     ):
         features = tuple(c for c in numbers if not is_diagnostic(c))
-    return Seen(name, table, key, features if len(features) >= 3 else (), numbers, named)
+        return Seen(name, table, key, features, numbers, named)
+    return Seen(name, table, key, features if named else (), numbers, named)
 
 
 def matrix_of(seen: Seen, known: Collection[str]) -> Matrix | None:

@@ -308,6 +308,10 @@ def _response(found: Found) -> str:
     )
 
 
+def _is_genotype_table(path: str) -> bool:
+    return path.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt", ".xlsx", ".raw"))
+
+
 def _outcomes(found: Found) -> list[Column]:
     """Return columns of two values that may be predicted, molecular markers first."""
     binary = [
@@ -363,8 +367,10 @@ def _analyses(found: Found) -> str:
     for layer in layers:
         lines += ["[[associate]]", f'name = "Image features and {layer}"', f'layer = "{layer}"', ""]
     if found.genotypes:
-        lines += ["[[gwas]]", 'name = "Genome-wide scan of image features"',
-                  'phenotypes = ["*"]', "principal_components = 10", ""]  # fmt: skip
+        few = _is_genotype_table(found.genotypes[0])
+        name = "Variants and image features" if few else "Genome-wide scan of image features"
+        lines += ["[[gwas]]", f"name = {_q(name)}", 'phenotypes = ["*"]',
+                  f"principal_components = {0 if few else 10}", ""]  # fmt: skip
     binary = _outcomes(found)
     for column in binary[:1]:
         lines += [

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from radgen._core.files import atomic_path
 from radgen.associate.genomewide._layouts import ScanKind, write_layout
 from radgen.associate.genomewide._rows import HIST_BINS, KEPT_P, TestRows, to_frame
+from radgen.associate.genomewide.levels import CANDIDATES
 from radgen.types import GenotypeMatrix
 
 __all__ = ["TABLE_MARKS", "Store"]
@@ -119,7 +120,7 @@ class Store:
         lead = frame.filter(pl.col("log10p").is_not_nan()).sort("log10p", maintain_order=True)
         lead = lead.group_by("phenotype", maintain_order=True).first()
         self._best.append(lead)
-        if self._folder is not None:
+        if self._folder is not None and self.genotypes.n_variants >= CANDIDATES:
             frame = frame.filter(pl.col("log10p") <= np.log10(KEPT_P))
         self._frames.append(frame)
 

@@ -111,7 +111,10 @@ def pool_bundles(
     n, df = pool.sizes()
     lead = frame.filter(pl.col("log10p").is_not_nan()).sort("log10p", maintain_order=True)
     best = lead.group_by("phenotype", maintain_order=True).first()
-    summary, qq = summarise(pool.traits, n_tests, frame, best, n=n, df=df)
+    summary, qq = summarise(
+        pool.traits, n_tests, frame, best, n=n, df=df,
+        n_variants=pool.variants.height, kept=threshold,
+    )  # fmt: skip
     params = {
         "model": "linear", "test": "t", "traits": pool.traits, "covariates": pool.covariates,
         "n_variants": pool.variants.height, "build": pool.build, "threshold": threshold,

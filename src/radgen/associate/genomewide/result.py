@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from radgen._core.naming import counted
 from radgen.associate.genomewide._rows import bin_edges
+from radgen.associate.genomewide.levels import GENOME_WIDE, level_of, level_rule
 from radgen.types import GenotypeMatrix, Result
 
 __all__ = ["GENOME_WIDE", "GwasResult", "median_inflation"]
 
-GENOME_WIDE = 5e-8
-"""The usual p of genome-wide significance, before counting traits."""
 
 _TESTS = {
     "lmm": "The ratio of the variances was fitted by REML anew for each variant, with Wald tests.",
@@ -177,7 +176,7 @@ class GwasResult(Result):
         """Return the findings in plain words."""
         p = self.params
         n_traits = self.summary.height
-        limit = GENOME_WIDE / max(n_traits, 1)
+        limit, rule = level_rule(p, n_traits)
         tests = int(self.summary["n_tests"].sum()) if n_traits else 0
         words = [
             f"{p['n_variants']:,} variants were tested against {counted(n_traits, 'trait')} in "
@@ -187,7 +186,7 @@ class GwasResult(Result):
         if not found.height:
             lead = self.summary.filter(pl.col("lead_log10p").is_not_null()).sort("lead_log10p")
             words.append(
-                f"No association reached p < {limit:.2g} (5e-8 over {counted(n_traits, 'trait')})"
+                f"No association reached p < {limit:.2g} ({rule})"
                 + (
                     f"; the smallest p was {_power(lead['lead_log10p'][0])}."
                     if lead.height
@@ -197,8 +196,8 @@ class GwasResult(Result):
         for row in found.sort("lead_log10p").head(5).iter_rows(named=True):
             words.append(
                 f"{row['phenotype']}: {row['n_corrected']} variant"
-                f"{'s' if row['n_corrected'] != 1 else ''} at p < {limit:.2g}; lead "
-                f"{row['lead_id']} (chr{row['lead_chrom']}:{row['lead_pos']}), "
+                f"{'s' if row['n_corrected'] != 1 else ''} at p < {limit:.2g} ({rule}); lead "
+                f"{row['lead_id']}{_place(row['lead_chrom'], row['lead_pos'])}, "
                 f"p = {_power(row['lead_log10p'])}."
             )
         inflation = self.summary["lambda_gc"].drop_nulls().drop_nans()
@@ -244,6 +243,10 @@ class GwasResult(Result):
         return " ".join(text)
 
 
+def _place(chrom: str, pos: int) -> str:
+    return "" if chrom == "0" else f" (chr{chrom}:{pos})"
+
+
 def summarise(
     names: tuple[str, ...],
     hist: NDArray[np.int64],
@@ -252,18 +255,16 @@ def summarise(
     *,
     n: NDArray[np.int64],
     df: NDArray[np.float64],
+    n_variants: int,
+    kept: float | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the summary and the QQ counts of a scan."""
     from radgen.stats.tail import t_log10p
 
-    limit = GENOME_WIDE / max(len(names), 1)
-    counts = (
-        frame.filter(pl.col("log10p") <= np.log10(GENOME_WIDE))
-        .group_by("phenotype")
-        .agg(
-            pl.len().alias("n_genome_wide"),
-            (pl.col("log10p") <= np.log10(limit)).sum().alias("n_corrected"),
-        )
+    limit = level_of(n_variants, len(names), kept)
+    counts = frame.group_by("phenotype").agg(
+        (pl.col("log10p") <= np.log10(GENOME_WIDE)).sum().alias("n_genome_wide"),
+        (pl.col("log10p") <= np.log10(limit)).sum().alias("n_corrected"),
     )
     base = pl.DataFrame(
         {

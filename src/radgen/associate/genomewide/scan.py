@@ -24,6 +24,7 @@ from radgen.associate.genomewide._plan import (
     linear_notes,
     make_plan,
 )
+from radgen.associate.genomewide._rows import KEPT_P
 from radgen.associate.genomewide._run import Scan, cut, run_blocks
 from radgen.associate.genomewide._sex import (
     HAPLOID,
@@ -384,7 +385,11 @@ def _run(
         store.add(rows)
     frame = store.finish()
     n, df = scan.dof()
-    summary, qq = summarise(data.names, store.hist, frame, store.best, n=n, df=df)
+    kept = params["threshold"] or (KEPT_P if params["layout"] == "compact" else None)
+    summary, qq = summarise(
+        data.names, store.hist, frame, store.best, n=n, df=df,
+        n_variants=genotypes.n_variants, kept=kept,
+    )  # fmt: skip
     return GwasResult(
         frame, params, genotypes.n_samples, data.dropped, notes, summary=summary, qq=qq
     )
