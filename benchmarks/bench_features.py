@@ -2,6 +2,7 @@
 
     python benchmarks/bench_features.py --peer PYTHON     # an interpreter that has PyRadiomics
     python benchmarks/bench_features.py --scaling         # 10^3 … 10^7 voxels, 8 … 256 levels
+    python benchmarks/bench_features.py --parts           # each part of 2.1 million voxels
 
 The peer builds in an environment of its own with numpy < 2:
 ``pip install "numpy<2" "setuptools<70" cython versioneer SimpleITK PyWavelets pykwalify`` and
@@ -27,9 +28,12 @@ from typing import Any
 import numpy as np
 
 from radgen.features import ExtractionSettings, extract, feature_maps
+from radgen.features._splitting import choose
+from radgen.features.local_intensity import _ball_rows
 from radgen.features.maps import MAP_FAMILIES
 from radgen.features.pyradiomics import RadiomicsFeatureExtractor
 from radgen.features.settings import Discretisation
+from radgen.image import bounding_box
 from radgen.types import Geometry, ImageVolume, Mask
 
 LOG_SIGMA = [1.0, 2.0, 3.0, 4.0, 5.0]
@@ -183,6 +187,62 @@ def scaling() -> None:
     print("Count updates a voxel: 13 + 13 + 13 + 52 = 91")
 
 
+def machine() -> tuple[float, float]:
+    """Return bytes that one processor reads and single-precision products it adds, a second."""
+    block = np.ones(1 << 26, np.float32)
+    reading = block.nbytes / best_of(block.max, 5)[1]
+    square = np.ones((1500, 1500), np.float32)
+    return reading, 1500**3 / best_of(lambda: square @ square, 5)[1]
+
+
+def parts() -> None:
+    """Print what each part costs in a large region, and how fast it counts or computes."""
+    image, mask = synthetic(2.1e6)
+
+    def cost(*families: str, **chosen: bool) -> float:
+        settings = ExtractionSettings(families=families, **chosen)
+        return best_of(lambda: extract(image, mask, settings=settings, threads=1), 12)[1]
+
+    off = {"spatial_autocorrelation": False, "enclosing_shapes": False}
+    n, box = mask.n_voxels, [part.stop - part.start for part in bounding_box(mask)]
+    gathered, levels = cost("intensity_statistics"), cost("intensity_histogram")
+    bare, glcm = cost("morphology", **off), cost("glcm")
+    split = choose(box, mask.geometry.spacing_mm)
+    grids = [] if split is None else [np.prod(split.near), np.prod(split.far)]
+    rows = {
+        "masks, intensities": (gathered, 0, ""),
+        "grey levels, histogram": (levels - gathered, 0, ""),
+        "intensity peaks": (
+            cost("local_intensity") - gathered,
+            len(_ball_rows(mask.geometry.spacing_mm)) * n,
+            "rows of the ball added",
+        ),
+        "sums over pairs": (
+            cost("morphology", **{**off, "spatial_autocorrelation": True}) - bare,
+            # The usual count of a transform of N real numbers; three fields on either grid.
+            3 * sum(2.5 * size * np.log2(size) for size in grids),
+            "operations of transforms",
+        ),
+        "boxes, ellipsoid": (cost("morphology", **{**off, "enclosing_shapes": True}) - bare, 0, ""),
+        "the rest of shape": (bare - gathered, 0, ""),
+        "glcm": (glcm - levels, 13 * n, "pairs counted"),
+        "glrlm, after glcm": (cost("glcm", "glrlm") - glcm, 13 * n, "steps of runs"),
+        "glszm": (cost("glszm") - levels, 13 * n, "neighbours compared"),
+        "ngtdm": (cost("ngtdm") - levels, 27 * n, "neighbours added"),
+        "ngldm": (cost("ngldm") - levels, 27 * n, "neighbours compared"),
+    }
+    reading, product = machine()
+    print(f"{n} voxels, one thread: processor ms, and work in a nanosecond")
+    for what, (took, work, unit) in rows.items():
+        print(
+            f"  {what:26}{1e3 * took:8.1f}" + (f"{work / took * 1e-9:8.1f} {unit}" if work else "")
+        )
+    print(
+        f"One processor reads {reading * 1e-9:.0f} bytes, and makes {product * 2e-9:.0f} operations"
+    )
+    print("of a single-precision matrix product, in a nanosecond.")
+
+
 def voxel_maps() -> None:
     """Print the cost of all co-occurrence maps."""
     image, mask = synthetic(6e4)
@@ -202,6 +262,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", help="a Python interpreter that has PyRadiomics")
     parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--parts", action="store_true", help="what each part of a region costs")
     parser.add_argument("--large", action="store_true", help="also a region of 2.1 million voxels")
     chosen = parser.parse_args()
     good = True
@@ -209,6 +270,9 @@ def main() -> int:
         good = compare(chosen.peer, 199_725, FULL, "synth full: original, 5 LoG, 8 wavelet bands")
         if chosen.large:
             good &= compare(chosen.peer, 2.1e6, ORIGINAL, "large: original image")
+    if chosen.parts:
+        parts()
+        return 0
     voxel_maps()
     if chosen.scaling:
         scaling()

@@ -1,25 +1,31 @@
 """Wall time and memory of scans as a ratio to PLINK 2, on the same files.
 
 Run: python benchmarks/bench_gwas.py [--samples 10000] [--variants 100000] [--traits 1,10,100,1000]
-    [--parts scan,store,binary,rare]
+    [--parts scan,cold,store,binary,rare]
 Each side is a whole process, hits at p < 1e-5 written to disk. In `scan` both must name the same
 hits with the same p within PLINK 2's printed digits; with 1,000 traits PLINK 2 runs a twentieth of
 the variants, a binary trait a tenth, and its time is scaled. `gaps` has up to 4 % missing calls a
-variant. The rate of a scan is 2 x people x variants x (traits + covariates) over its wall time,
-as a share of this machine's own single-precision matrix product; it may exceed 100 where the
-processor multiplies genotypes as whole numbers. Needs ``plink2`` on the path.
+variant; it and the complete fileset are scanned in turn, and the processors' time is compared
+(`busy`) beside the wall, which other processes stretch. `cold` repeats that with the files out of
+the memory of the system. Files are written through to the disk before anything is timed. `start`
+stands beside the time that Python takes to load NumPy alone. The rate of a scan is 2 x people x
+variants x (traits + covariates) over its wall time, as a share of this machine's own product in
+single precision; it may exceed 100 where the processor multiplies genotypes as whole numbers. Needs
+``plink2`` on the path.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,18 +116,57 @@ def timed(command: list[str], repeats: int) -> tuple[float, str]:
     return float(best), text
 
 
-def radgen(folder: Path, repeats: int, **options: str | Path) -> tuple[float, float, float]:
-    """Return wall time, seconds until the first block, and peak memory in MB of a scan."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Least wall, processor and starting seconds of some runs, and the peak memory in MB."""
+
+    wall: float = np.inf
+    busy: float = np.inf
+    start: float = np.inf
+    peak: float = np.inf
+
+    def least(self, other: Cost) -> Cost:
+        """Return the least of both."""
+        return Cost(*map(min, astuple(self), astuple(other)))
+
+
+def radgen(folder: Path, repeats: int, **options: str | Path) -> Cost:
+    """Return what a scan costs at least."""
     arguments = [item for name, value in options.items() for item in (f"--{name}", str(value))]
-    best = (np.inf, np.inf, np.inf)
+    best = Cost()
     for _ in range(repeats):
         shutil.rmtree(folder / "store", ignore_errors=True)
         command = [sys.executable, "-c", WORKER, str(time.time()), *arguments]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         wall, text = timed(command, 1)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         words = text.split()
-        found = (float(words[words.index(name) + 1]) for name in ("start", "peak"))
-        best = min(best, (wall, *found))
+        start, peak = (float(words[words.index(name) + 1]) for name in ("start", "peak"))
+        best = best.least(Cost(wall, busy, start, peak))
     return best
+
+
+def both(folder: Path, size: int, repeats: int, *, cold: bool = False) -> dict[str, Cost]:
+    """Return what scans of the fileset with gaps and of the whole one cost, run in turn."""
+    found = {"gaps": Cost(), "whole": Cost()}
+    for _ in range(repeats):
+        for name, cost in found.items():
+            if cold:
+                forget(folder / f"{name}.bed")
+            files = {"genotypes": folder / f"{name}.bed", "out": folder / f"{name}.parquet"}
+            files |= {"phenotypes": folder / f"traits{size}.txt"}
+            files |= {"covariates": folder / "covariates.txt"}
+            found[name] = cost.least(radgen(folder, 1, threshold="1e-5", **files))
+    return found
+
+
+def forget(path: Path) -> None:
+    """Take a file out of the system's memory, so that it is read from the disk again."""
+    os.sync()
+    place = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(place, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(place)
 
 
 def plink(folder: Path, traits: Path, repeats: int, *more: str) -> float:
@@ -160,34 +205,38 @@ def check(folder: Path, found: Path, names: list[str]) -> tuple[int, float]:
 
 def scans(folder: Path, sizes: list[int], options: argparse.Namespace) -> None:
     """Print a line a number of traits."""
-    print("traits  plink2_s  radgen_s  ratio  gaps/whole  start_s  peak_MB  gemm_%  hits  max_dp")
+    alone = timed([sys.executable, "-c", "import numpy"], 8)[0]
+    print(f"Python loads NumPy in {alone:.2f} s")
+    print("traits  plink2_s  radgen_s  ratio  gaps/whole  busy  start_s", end="")
+    print("  peak_MB  gemm_%  hits  max_dp")
     n, m = options.samples, options.variants
     for size in sizes:
         table = folder / f"traits{size}.txt"
-        files = {"phenotypes": table, "covariates": folder / "covariates.txt"}
-        ours = {
-            name: radgen(
-                folder,
-                options.repeats,
-                genotypes=folder / f"{name}.bed",
-                threshold="1e-5",
-                out=folder / f"{name}.parquet",
-                **files,
-            )
-            for name in ("gaps", "whole")
-        }
+        ours = both(folder, size, options.repeats)
         share = 20 if size >= 1000 else 1
         few = [] if share == 1 else ["--extract", str(folder / "few20.txt")]
         glm = ["--glm", "hide-covar", "--pfilter", "1e-5"]
         theirs = plink(folder, table, options.repeats, *few, *glm) * share
         names = [f"Y{j}" for j in range(size)]
         same = check(folder, folder / "whole.parquet", names) if share == 1 else (-1, np.nan)
-        wall, start, peak = ours["whole"]
-        rate = 100 * 2.0 * n * m * (size + 11) / wall / gemm_rate()
+        gaps, whole = ours["gaps"], ours["whole"]
+        rate = 100 * 2.0 * n * m * (size + 11) / whole.wall / gemm_rate()
         print(
-            f"{size:6d}  {theirs:8.2f}  {wall:8.2f}  {theirs / wall:5.1f}"
-            f"  {ours['gaps'][0] / wall:10.2f}  {start:7.2f}  {peak:7.0f}  {rate:6.0f}"
-            f"  {same[0]:4d}  {same[1]:.0e}"
+            f"{size:6d}  {theirs:8.2f}  {whole.wall:8.2f}  {theirs / whole.wall:5.1f}"
+            f"  {gaps.wall / whole.wall:10.2f}  {gaps.busy / whole.busy:4.2f}  {whole.start:7.2f}"
+            f"  {whole.peak:7.0f}  {rate:6.0f}  {same[0]:4d}  {same[1]:.0e}"
+        )
+
+
+def cold_scans(folder: Path, sizes: list[int], options: argparse.Namespace) -> None:
+    """Print a line a number of traits: what missing calls cost when files come from the disk."""
+    print("\nread from the disk   traits  whole_s  gaps/whole  busy")
+    for size in sizes:
+        ours = both(folder, size, options.repeats, cold=True)
+        gaps, whole = ours["gaps"], ours["whole"]
+        print(
+            f"{size:27d}  {whole.wall:7.2f}  {gaps.wall / whole.wall:10.2f}"
+            f"  {gaps.busy / whole.busy:4.2f}"
         )
 
 
@@ -203,9 +252,9 @@ def stores(folder: Path, size: int, options: argparse.Namespace) -> None:
     kept = radgen(folder, options.repeats, layout="compact", out=out, **files)
     tests = options.variants * size
     bytes_each = sum(item.stat().st_size for item in out.iterdir()) / tests
-    print(f"\nall {tests:,} tests stored: {kept[0]:.2f} s, {kept[2]:.0f} MB peak", end="")
-    print(f", {bytes_each:.2f} bytes a test, {tests / kept[0] / 1e6:.1f} M tests/s", end="")
-    print(f" ({kept[0] / bare[0]:.2f} times the scan that keeps hits)")
+    print(f"\nall {tests:,} tests stored: {kept.wall:.2f} s, {kept.peak:.0f} MB peak", end="")
+    print(f", {bytes_each:.2f} bytes a test, {tests / kept.wall / 1e6:.1f} M tests/s", end="")
+    print(f" ({kept.wall / bare.wall:.2f} times the scan that keeps hits)")
 
 
 def binary(folder: Path, options: argparse.Namespace) -> None:
@@ -227,8 +276,8 @@ def binary(folder: Path, options: argparse.Namespace) -> None:
         threshold="1e-5",
         out=folder / "cases.parquet",
     )
-    print(f"\nbinary trait: plink2 {theirs:.1f} s, radgen {ours[0]:.2f} s", end="")
-    print(f" ({options.variants / ours[0]:,.0f} tests/s), ratio {theirs / ours[0]:.0f}")
+    print(f"\nbinary trait: plink2 {theirs:.1f} s, radgen {ours.wall:.2f} s", end="")
+    print(f" ({options.variants / ours.wall:,.0f} tests/s), ratio {theirs / ours.wall:.0f}")
 
 
 def best_of(task: Callable[[], np.ndarray], repeats: int = 10) -> tuple[np.ndarray, float]:
@@ -299,10 +348,13 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "few20.txt").exists():
             prepare(folder, sizes, options)
+            os.sync()
         print(f"{options.samples} people x {options.variants} variants, 10 covariates, p < 1e-5")
         parts = options.parts.split(",")
         if "scan" in parts:
             scans(folder, sizes, options)
+        if "cold" in parts:
+            cold_scans(folder, sizes, options)
         if "store" in parts:
             stores(folder, max(sizes), options)
         if "binary" in parts:

@@ -200,7 +200,7 @@ def test_build_and_options_are_checked(tmp_path):
         with pytest.raises(InputError):
             open_genotypes(path, **options)
     with pytest.raises(InputError, match="known suffixes"):
-        open_genotypes(tmp_path / "nothing.txt")
+        open_genotypes(tmp_path / "nothing.doc")
     with pytest.raises(FormatError, match="does not exist"):
         open_genotypes(tmp_path / "nothing.bed")
 

@@ -117,3 +117,56 @@ def test_a_table_of_variants_is_no_table_of_patients(tmp_path: Path) -> None:
         tmp_path / "snps.csv"
     )
     assert "clinical" not in _init(tmp_path)
+
+
+LAYOUTS = {
+    "brats": (["BraTS20_Training_{0}/BraTS20_Training_{0}_" + s + ".nii.gz"
+               for s in ("flair", "t1", "t1ce", "t2", "seg")],
+              "{id}/{id}_seg.nii.gz", {"flair", "t1", "t1ce", "t2"}, "MR"),
+    "bids": (["sub-{0}/anat/sub-{0}_T1w.nii.gz", "sub-{0}/anat/sub-{0}_FLAIR.nii.gz",
+              "derivatives/lesions/sub-{0}/anat/sub-{0}_label-lesion_mask.nii.gz"],
+             "derivatives/lesions/{id}/anat/{id}_label-lesion_mask.nii.gz", {"FLAIR", "T1w"}, "MR"),
+    "two masks": (["UCSF-PDGM-{0}_nifti/UCSF-PDGM-{0}_" + s + ".nii.gz"
+                   for s in ("FLAIR", "brain_segmentation", "tumor_segmentation")],
+                  "{id}_nifti/{id}_tumor_segmentation.nii.gz", set(), "MR"),
+    "channels": (["imagesTr/case_{0}_0000.nii.gz", "imagesTr/case_{0}_0001.nii.gz",
+                  "labelsTr/case_{0}.nii.gz"],
+                 "labelsTr/{id}.nii.gz", {"0000", "0001"}, ""),
+    "flat": (["P{0}_CT.nrrd", "P{0}_CT-label.nrrd"], "{id}_CT-label.nrrd", set(), "CT"),
+    "slicer": (["{0}/PET.nrrd", "{0}/Segmentation.seg.nrrd"], "{id}/Segmentation.seg.nrrd",
+               set(), "PT"),
+    "hospitals": (["A/pat{0}/image.nii.gz", "A/pat{0}/mask_GTV.nii.gz"],
+                  "A/{id}/mask_GTV.nii.gz", set(), ""),
+    "dates": (["P{0}/2020-01-{0}/CT/image.nii.gz", "P{0}/2020-01-{0}/CT/tumor.nii.gz"],
+              "{id}/*/CT/tumor.nii.gz", set(), "CT"),
+}  # fmt: skip
+"""Paths of a patient, and the pattern of masks, sequences and modality that they mean."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layout_of_scans_is_found(tmp_path: Path, layout: str) -> None:
+    paths, mask, sequences, modality = LAYOUTS[layout]
+    for patient in ("001", "002", "003", "014"):
+        for name in paths:
+            path = tmp_path / name.format(patient)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    written = _init(tmp_path)["images"]
+    assert written["mask"] == mask
+    assert set(written.get("sequences", {})) == sequences
+    assert written["modality"] == (modality or "MR")
+    study = Study.load(tmp_path / "study.toml")
+    assert study.check() == []
+    assert len({scan.sample for scan in study._gather().scans}) == 4
+
+
+def test_the_id_in_a_path_is_that_of_the_table(tmp_path: Path) -> None:
+    """The longest run of words is the id, unless a table knows a shorter one."""
+    for number in ("001", "002", "003"):
+        for name in ("ct", "gtv"):
+            path = tmp_path / f"LUNG_{number}_{name}.nii.gz"
+            path.touch()
+    assert _init(tmp_path)["images"]["mask"] == "{id}_gtv.nii.gz"
+    (tmp_path / "study.toml").unlink()
+    (tmp_path / "clinical.csv").write_text("patient,age\n001,50\n002,60\n003,70\n")
+    assert _init(tmp_path)["images"]["mask"] == "LUNG_{id}_gtv.nii.gz"

@@ -1,4 +1,4 @@
-"""Sample ids of any input brought to one spelling by the options of a command."""
+"""What options of several commands say, and ids brought to one spelling by them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from radgen.io import IdRule
 
-__all__ = ["CASE", "FIRST", "GENE_MAP", "PATTERN", "respelt", "rule_of"]
+__all__ = ["CASE", "FIRST", "GENE_MAP", "GENOTYPES", "PATTERN", "respelt", "rule_of"]
 
 CASE = "Ids of samples: keep, upper or lower."
+GENOTYPES = "Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen, or a table of a few variants."
 GENE_MAP = "GTF, GFF3 or table: gene symbols of Ensembl or Entrez ids or probes."
 FIRST = "Keep so many characters of ids (TCGA: 12)."
 PATTERN = "Regular expression; an id is its first group."

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from radgen.cli._adjusting import ADJUST, chosen_covariates, other_traits, source_of
+from radgen.cli._ids import GENOTYPES
 
 __all__ = ["OPTIONS", "background"]
 
@@ -27,7 +28,7 @@ the same covariates in both.
 
 def background(
     *,
-    genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
+    genotypes: Annotated[Path, typer.Option(help=GENOTYPES)],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     out: Annotated[Path, typer.Option(help="Predictions: .parquet, .tsv or .csv.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,

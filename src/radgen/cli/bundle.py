@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import GENOTYPES
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -20,7 +22,7 @@ app = typer.Typer(
 @app.command()
 def make(
     *,
-    genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
+    genotypes: Annotated[Path, typer.Option(help=GENOTYPES)],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     site: Annotated[str, typer.Option(help="Name of this site.")],
     out: Annotated[Path, typer.Option(help="Folder to make: the bundle, to be sent.")],

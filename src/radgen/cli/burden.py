@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import GENOTYPES
+
 __all__ = ["burden"]
 
 _SETS = "Set and variant a line, or REGENIE's set list (set, chromosome, position, variants)."
@@ -17,7 +19,7 @@ _MAX_MAF = "Largest frequency; several, parted by commas, give a row each."
 
 def burden(
     *,
-    genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
+    genotypes: Annotated[Path, typer.Option(help=GENOTYPES)],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     sets: Annotated[Path, typer.Option(help=_SETS)],
     out: Annotated[Path, typer.Option(help="Results: .parquet, .tsv or .csv.")],

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import GENOTYPES
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -16,7 +18,7 @@ app = typer.Typer(
     help="Control quality and describe the structure of genotypes.",
 )
 
-_Genotypes = Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")]
+_Genotypes = Annotated[Path, typer.Option(help=GENOTYPES)]
 _Out = Annotated[Path, typer.Option(help="Table: .parquet, .tsv or .csv.")]
 _Variants = Annotated[Path | None, typer.Option(help="Ids of the variants to use, one a line.")]
 

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from radgen.cli._adjusting import ADJUST
-from radgen.cli._ids import CASE, FIRST, PATTERN
+from radgen.cli._ids import CASE, FIRST, GENOTYPES, PATTERN
 
 __all__ = ["gwas"]
 
 
 def gwas(
     *,
-    genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
+    genotypes: Annotated[Path, typer.Option(help=GENOTYPES)],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     out: Annotated[Path, typer.Option(help="Results: a .parquet, or what --layout says.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,

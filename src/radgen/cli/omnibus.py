@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import GENOTYPES
+
 __all__ = ["omnibus"]
 
 _TEST = (
@@ -18,7 +20,7 @@ _TEST = (
 
 def omnibus(
     *,
-    genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
+    genotypes: Annotated[Path, typer.Option(help=GENOTYPES)],
     phenotypes: Annotated[Path, typer.Option(help="Table with an id column and the traits.")],
     out: Annotated[Path, typer.Option(help="Results: .parquet, .tsv or .csv.")],
     covariates: Annotated[Path | None, typer.Option(help="Table of covariates.")] = None,

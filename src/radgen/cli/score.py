@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radgen.cli._ids import GENOTYPES
+
 __all__ = ["OPTIONS", "score"]
 
 OPTIONS = {
@@ -29,7 +31,7 @@ good, also for noise.
 
 def score(
     *,
-    genotypes: Annotated[Path, typer.Option(help="Genotypes: .bed, .pgen, .vcf.gz, .bcf, .bgen.")],
+    genotypes: Annotated[Path, typer.Option(help=GENOTYPES)],
     out: Annotated[Path, typer.Option(help="Scores: .parquet, .tsv or .csv.")],
     weights: Annotated[
         Path | None, typer.Option(help="PGS Catalog, PRS-CS, or id, allele, weight: sum these.")

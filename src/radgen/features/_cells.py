@@ -58,22 +58,27 @@ def cells_of(matrices: NDArray[np.integer]) -> Cells:
 
 
 def cells_of_pairs(
-    group: NDArray[np.integer], i: NDArray[np.integer], j: NDArray[np.integer]
+    group: NDArray[np.integer] | None, i: NDArray[np.integer], j: NDArray[np.integer]
 ) -> Cells:
-    """Return cells that count how often (group, i, j) occurs; groups are numbered anew."""
-    number = np.cumsum(np.bincount(group) > 0)[group] - 1
+    """Return cells that count how often (group, i, j) occurs; groups are numbered anew.
+
+    Without groups all pairs belong to one.
+    """
     wide, high = int(j.max()) + 1, int(i.max()) + 1
-    n_groups = int(number.max()) + 1
+    line, n_groups = i.astype(np.intp), 1
+    if group is not None:
+        number = np.cumsum(np.bincount(group) > 0)[group] - 1
+        line += number * high
+        n_groups = int(number.max()) + 1
     # Nearly all sizes are small: count those in a table, and sort the others alone.
     short = min(wide, _SHORT)
-    small = j < short
-    table = np.bincount(((number * high + i) * short + j)[small], minlength=n_groups * high * short)
+    place, small = line * short + j, j < short
+    table = np.bincount(place if short == wide else place[small], minlength=n_groups * high * short)
     found = np.flatnonzero(table)
     row, column = np.divmod(found, short)
     count = table[found]
     if short < wide:
-        key = (number[~small].astype(np.int64) * high + i[~small]) * wide + j[~small]
-        large, times = np.unique(key, return_counts=True)
+        large, times = np.unique(line[~small] * wide + j[~small], return_counts=True)
         more_row, more_column = np.divmod(large, wide)
         row, column = np.append(row, more_row), np.append(column, more_column)
         count = np.append(count, times)

@@ -59,12 +59,14 @@ class Region:
 
     def places(self, numbers: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return where some intensity voxels lie in the crop (n, 3), by their ascending numbers."""
-        rows = self.intensity.reshape(-1, self.shape[2])
-        behind = np.cumsum(np.count_nonzero(rows, axis=1))
-        row = np.searchsorted(behind, numbers, side="right")
-        within = numbers - np.where(row > 0, behind[row - 1], 0)
-        column = np.argsort(~rows[row], axis=1, kind="stable")[np.arange(row.size), within]
-        return np.stack([*np.divmod(row, self.shape[1]), column], axis=1)
+        behind = np.cumsum([np.count_nonzero(plane) for plane in self.intensity])
+        slices = np.searchsorted(behind, numbers, side="right")
+        within = numbers - np.where(slices > 0, behind[slices - 1], 0)
+        found = [np.empty((0, 3), np.intp)]
+        for z in np.unique(slices):
+            flat = np.flatnonzero(self.intensity[z])[within[slices == z]]
+            found.append(np.stack([np.full(flat.size, z), *np.divmod(flat, self.shape[2])], axis=1))
+        return np.concatenate(found)
 
     @cached_property
     def n_slices(self) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from radgen.features._cells import Cells, cells_of_pairs
 from radgen.features._merge import by_dimension
 from radgen.features._names import specs_of
@@ -35,7 +33,7 @@ NAMES = tuple(spec.name for spec in SPECS)
 
 def _cells(view: View, in_plane: bool, split: bool) -> Cells:
     zones = view.zones(in_plane=in_plane)
-    group = zones.slice if split else np.zeros_like(zones.slice)
+    group = zones.slice if split else None
     return cells_of_pairs(group, zones.level, zones.distance)
 
 

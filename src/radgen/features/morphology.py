@@ -203,7 +203,7 @@ def _intensity(
     }
 
 
-@add("morphology", version=2, specs=SPECS, ibsi_code="HCUG", images="original", parts=_parts)
+@add("morphology", version=3, specs=SPECS, ibsi_code="HCUG", images="original", parts=_parts)
 def morphology(view: View) -> Measured:
     """Return the 29 features of the shape of a region.
 

@@ -19,6 +19,9 @@ from radgen.types import GenotypeMatrix, Result
 __all__ = ["GenotypeQC", "genotype_qc"]
 
 
+_FEW_VARIANTS = 30
+
+
 @dataclass(frozen=True, eq=False)
 class GenotypeQC(Result):
     """What quality control left, and why the rest was taken out.
@@ -119,7 +122,8 @@ def genotype_qc(
     Returns
     -------
     GenotypeQC
-        Use ``apply`` to take the subset.
+        Use ``apply`` to take the subset. Heterozygosity and relatedness are left out, and that is
+        said, where fewer than 30 variants are left (candidate genes).
 
     Raises
     ------
@@ -150,6 +154,13 @@ def genotype_qc(
             "chromosome X agrees",
             _sex_conflicts(sample_statistics(run.view(all_samples=True)), sex),
         )
+    notes = []
+    if int(run.variants_left.sum()) < _FEW_VARIANTS and (heterozygosity_sd or max_kinship):
+        notes.append(
+            f"Heterozygosity and relatedness were not checked: {int(run.variants_left.sum())} "
+            f"variants are left, and these steps need {_FEW_VARIANTS}."
+        )
+        heterozygosity_sd = max_kinship = None
     if heterozygosity_sd is not None:
         f = sample_statistics(run.view(all_samples=True))["f_het"].to_numpy()
         inside = f[run.samples_left]
@@ -180,6 +191,7 @@ def genotype_qc(
         pl.DataFrame(run.steps),
         params,
         int(run.samples_left.sum()),
+        warnings=tuple(notes),
         dropped=pl.DataFrame(
             {"sample": genotypes.samples, "reason": run.samples_by},
             schema={"sample": pl.String, "reason": pl.String},

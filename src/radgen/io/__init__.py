@@ -31,6 +31,7 @@ _HOMES = {
     "read_gene_sets": "gene_masks",
     "read_genes": "genes",
     "read_genetic_map": "ld_score_files",
+    "read_genotype_table": "genotype_tables",
     "read_gmt": "omics",
     "read_image": "images",
     "read_ld_scores": "ld_score_files",

@@ -14,6 +14,7 @@ from radgen.types.genotype import DosageReader, GenotypeMatrix
 __all__ = ["open_genotypes", "read_people"]
 
 _SUFFIXES = (".bed", ".pgen", ".vcf", ".vcf.gz", ".vcf.bgz", ".bcf", ".bgen")
+_TABLES = (".csv", ".tsv", ".txt", ".raw", ".xlsx", ".csv.gz", ".tsv.gz", ".txt.gz")
 _BUILDS = {"GRCh37": "GRCh37", "hg19": "GRCh37", "b37": "GRCh37"} | {
     "GRCh38": "GRCh38",
     "hg38": "GRCh38",
@@ -36,7 +37,8 @@ def open_genotypes(
     Parameters
     ----------
     path : str or Path
-        ``.bed`` (PLINK 1), ``.pgen`` (PLINK 2), ``.vcf``, ``.vcf.gz``, ``.bcf`` or ``.bgen``.
+        ``.bed`` (PLINK 1), ``.pgen`` (PLINK 2), ``.vcf``, ``.vcf.gz``, ``.bcf`` or ``.bgen``; or
+        a table of a few variants (`radgen.io.read_genotype_table`).
         A name without suffix stands for the .pgen or .bed of that name.
     build : str, default ""
         Genome build of the positions, "GRCh37" or "GRCh38" (hg19, hg38, b37, b38 are
@@ -73,6 +75,10 @@ def open_genotypes(
         raise InputError(f"Unknown genome build {build!r}; known: GRCh37, GRCh38.")
     if ids not in ("iid", "fid_iid"):
         raise InputError(f"ids is {ids!r}; needed is 'iid' or 'fid_iid'.")
+    if _is_table(file):
+        from radgen.io.genotype_tables import read_genotype_table
+
+        return read_genotype_table(file, build=_BUILDS[build], ids=ids)
     _check(file, reference, sample_file, field)
     if file.suffix.lower() == ".bed":
         names, variants, reader = look_bed(file, reference=_bed_reference(reference), ids=ids)
@@ -120,6 +126,12 @@ def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> 
         If a file is missing or damaged.
     """
     file = _resolve(Path(path))
+    if _is_table(file):
+        samples = open_genotypes(file, ids=ids).samples
+        blank = pl.lit(None, pl.String)
+        return pl.DataFrame({"sample": samples, "iid": samples}).select(
+            "sample", pl.col("iid").alias("fid"), "iid", blank.alias("sex")
+        )
     _check(file, None, None, "auto")
     people, _, _ = _open(file, None, None, "auto")
     name = pl.col("iid") if ids == "iid" else pl.col("fid") + "_" + pl.col("iid")
@@ -127,15 +139,20 @@ def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> 
 
 
 def _resolve(path: Path) -> Path:
-    if path.name.lower().endswith(_SUFFIXES):
+    if path.name.lower().endswith(_SUFFIXES) or _is_table(path):
         return path
     for end in (".pgen", ".bed"):
         candidate = path.with_name(path.name + end)
         if candidate.exists():
             return candidate
     raise InputError(
-        f"{path} is no genotype file that radgen reads; known suffixes: {', '.join(_SUFFIXES)}."
+        f"{path} is no genotype file that radgen reads; known suffixes: "
+        f"{', '.join(_SUFFIXES)}, and tables (.csv, .tsv, .xlsx, .raw)."
     )
+
+
+def _is_table(path: Path) -> bool:
+    return path.name.lower().endswith(_TABLES)
 
 
 def _bed_reference(reference: str | None) -> Literal["first", "last"]:

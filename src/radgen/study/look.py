@@ -132,7 +132,8 @@ def look_at(folder: Path) -> Found:
             tables += _look_at_table(folder, name, found)
     _sort(tables, found)
     if not found.scan_table:
-        scans = volume_patterns([name for name in names if VOLUME_NAME.search(name)])
+        known = {id_ for item in tables for id_ in item.ids}
+        scans = volume_patterns([name for name in names if VOLUME_NAME.search(name)], known)
         _take_scans(scans or dicom_patterns(folder), found)
     for what, items in (("mutations", found.mafs), ("genotypes", found.genotypes)):
         found.notes += [f"{item}: {what}" for item in items[:1]]

@@ -26,6 +26,10 @@ _NO_OUTCOME = re.compile(
 )
 _ARM = re.compile(r"(^arm$|treat|random|therapy)", re.I)
 _ARMS = 2
+_DISCRETISE = {
+    "CT": 'discretise = { method = "width", value = 25 }   # HU',
+    "": 'discretise = { method = "number", value = 32 }   # CT: { method = "width", value = 25 }',
+}
 _EVENT = re.compile(r"(event|died|dead|death|vital|censor)", re.I)
 
 
@@ -126,7 +130,7 @@ def _phenotypes(found: Found) -> str:
         "[preprocess]",
         "# spacing_mm = [1, 1, 1]     # z, y, x; the same for all scans",
         '# normalise = "zscore"       # MR: intensities have no unit. CT and SUV: leave it out',
-        'discretise = { method = "number", value = 32 }   # CT: { method = "width", value = 25 }',
+        _DISCRETISE.get(found.modality, _DISCRETISE[""]),
         "",
         "[features]",
         'families = ["morphology", "intensity_statistics", "glcm", "glrlm", "glszm"]',

@@ -36,6 +36,20 @@ static void join(int32_t *parent, int32_t a, int32_t b)
     }
 }
 
+enum { MEETINGS = 1024 }; /* that are kept before labels are joined */
+
+/* Two labels that are to be joined. */
+typedef struct {
+    int32_t a, b;
+} Meeting;
+
+static void join_all(int32_t *parent, const Meeting *meetings, int count)
+{
+    for (int i = 0; i < count; i++) {
+        join(parent, meetings[i].a, meetings[i].b);
+    }
+}
+
 /* Bring labels with one root together, in place: a zone's number is at most its root. */
 static ptrdiff_t merged(int32_t *parent, int32_t n_labels, const Zones *zones)
 {

@@ -192,7 +192,7 @@ def _group(
 
     # A few traits at a time: the temporaries of a million phenotypes would not fit.
     lows = range(0, len(traits), TOGETHER)
-    if workers > 1 and len(lows) > workers:
+    if workers > 1 and len(lows) > 1:
         with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
             list(pool.map(fill, lows))
     else:

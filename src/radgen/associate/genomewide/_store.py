@@ -15,7 +15,10 @@ from radgen.associate.genomewide._layouts import ScanKind, write_layout
 from radgen.associate.genomewide._rows import HIST_BINS, KEPT_P, TestRows, to_frame
 from radgen.types import GenotypeMatrix
 
-__all__ = ["Store"]
+__all__ = ["TABLE_MARKS", "Store"]
+
+TABLE_MARKS = {".parquet": "", ".tsv": "\t", ".txt": "\t", ".csv": ","}
+"""What parts the fields of a table of tests, by the suffix of its file; "" = Parquet."""
 
 _BLOCKS = 32
 _ROWS = 2_000_000
@@ -128,8 +131,12 @@ class Store:
             parts = [self._folder / _part(chunk) for chunk in range(self._chunk)]
             tests = pl.scan_parquet(parts) if parts else empty.lazy()
             if self.layout == "table":
+                mark = TABLE_MARKS[self.out.suffix.lower()]
                 with atomic_path(self.out) as path:
-                    tests.sink_parquet(path, maintain_order=True)
+                    if mark:
+                        tests.sink_csv(path, separator=mark, maintain_order=True)
+                    else:
+                        tests.sink_parquet(path, maintain_order=True)
             else:
                 assert self.kind is not None
                 write_layout(tests, self.names, self.out, self.layout, self.kind)

@@ -33,7 +33,7 @@ from radgen.associate.genomewide._sex import (
     with_sex,
     without_y,
 )
-from radgen.associate.genomewide._store import Store
+from radgen.associate.genomewide._store import TABLE_MARKS, Store
 from radgen.associate.genomewide._untested import untested_notes
 from radgen.associate.genomewide.result import GwasResult, summarise
 from radgen.errors import InputError
@@ -135,7 +135,7 @@ def gwas(
     threshold : float or None
         Keep tests with p <= threshold; None keeps all, also undefined ones (NaN).
     out : str, Path or None
-        Parquet file (of the compact layout, folder) that the tests are streamed to; an
+        Parquet file, or text (.tsv, .csv; of the compact layout, folder) that the tests go to; an
         interrupted run is taken up where it stopped. None keeps them in memory.
     layout : {"table", "compact", "plink", "regenie", "gwas-ssf"}
         How tests are stored. "table": Parquet, a row a test. "plink", "regenie", "gwas-ssf":
@@ -186,7 +186,7 @@ def gwas(
     _check_company(
         model,
         layout,
-        out=out is not None,
+        out=out,
         kinship=kinship is not None,
         loco=loco is not None,
         event=event is not None,
@@ -300,11 +300,13 @@ def _check(
 
 
 def _check_company(
-    model: str, layout: str, *, out: bool, kinship: bool, loco: bool, event: bool
+    model: str, layout: str, *, out: str | Path | None, kinship: bool, loco: bool, event: bool
 ) -> None:
     """Refuse options that do not go with each other."""
-    if layout != "table" and not out:
+    if layout != "table" and out is None:
         raise InputError(f"The layout {layout!r} is one of files: say where with out.")
+    if layout == "table" and out is not None and Path(out).suffix.lower() not in TABLE_MARKS:
+        raise InputError(f"{out}: name the table of tests {', '.join(TABLE_MARKS)}.")
     if kinship != (model == "lmm"):
         raise InputError("A kinship goes with model='lmm', and that model needs one.")
     if loco and model not in ("linear", "logistic", "cox"):
