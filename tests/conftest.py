@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_limits
 
-from study_cohort import leave_figures_out
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread_a_worker() -> Iterator[None]:
@@ -67,6 +65,8 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The pictures of studies and results are drawn where they are the subject.
     """
+    from study_cohort import leave_figures_out
+
     leave_figures_out(monkeypatch)
 
 
