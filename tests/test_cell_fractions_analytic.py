@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import lsq_linear
 from scipy.stats import binom
 
-from radgen.errors import InputError
+from radgen.errors import Approximation, InputError
 from radgen.omics import cell_fractions
 from radgen.types import OmicsTable
 
@@ -74,3 +75,28 @@ def test_what_has_no_fractions_says_why() -> None:
         cell_fractions(logged, pure)
     with pytest.raises(InputError, match="negative or infinite"):
         cell_fractions(_layer(["s"], -values[1:2]), pure)
+
+
+def test_noisy_fractions_equal_an_interior_solver_of_bounded_least_squares() -> None:
+    mixed, pure, _ = _case()
+    rng = np.random.default_rng(9)
+    noisy = _layer(list(mixed.samples), np.abs(mixed.values + rng.normal(0, 20, (5, 40))))
+    found = cell_fractions(noisy, pure, n_permutations=0)
+    for row, y in zip(found.select(CELLS).to_numpy(), noisy.values, strict=True):
+        weights = lsq_linear(pure.values.T, y, (0, np.inf), method="trf", tol=1e-14).x
+        np.testing.assert_allclose(row, weights / weights.sum(), atol=1e-6)
+
+
+def test_values_that_look_like_logarithms_are_told() -> None:
+    mixed, pure, _ = _case()
+    logged = _layer(list(mixed.samples), np.log2(mixed.values + 1))
+    with pytest.warns(Approximation, match="The table reaches only"):
+        cell_fractions(logged, pure, n_permutations=0)
+
+
+def test_cell_types_that_depend_on_each_other_have_no_fractions() -> None:
+    mixed, pure, _ = _case()
+    twice = _layer(CELLS, pure.values[[0, 1, 1]])
+    found = cell_fractions(mixed, twice, n_permutations=0)
+    assert found["T"].null_count() == 5
+    assert "not linearly independent" in found["reason"][0]

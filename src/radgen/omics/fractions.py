@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.optimize import nnls
 from sklearn.svm import NuSVR
 
 from radgen._core.rng import spawn
-from radgen.errors import InputError, shown
+from radgen.errors import Approximation, InputError, shown
 from radgen.types import OmicsTable
 
 __all__ = ["cell_fractions"]
@@ -19,6 +20,7 @@ __all__ = ["cell_fractions"]
 Array = NDArray[np.float64]
 
 _NU = (0.25, 0.5, 0.75)
+_LOG_LIKE = 50.0  # the published program takes layers that stay below as logarithms
 
 
 def cell_fractions(
@@ -58,12 +60,13 @@ def cell_fractions(
     Raises
     ------
     InputError
-        If a value is negative or infinite, a layer bears a logarithmic scale, a cell type has
-        the name of another column, or the cell types are not linearly independent.
+        If a value is negative or infinite, a layer bears a logarithmic scale, the signature
+        has missing values, or a cell type has the name of another column.
 
     Notes
     -----
-    Mixing adds on the linear scale only, so that values on a log scale are refused. A sample's
+    Mixing adds on the linear scale only, so that values on a log scale are refused; a layer
+    whose values lie between 2 and 50 at most is used as declared, with a warning. A sample's
     p = (b + 1)/(m + 1), with b the permutations whose fit correlates at least as well. Fractions
     are of the cell types in `signature`: cells that it lacks are shared out among these.
     In the regression, nu is the one of 0.25, 0.5, 0.75 of least RMSE, C = 1, negative weights
@@ -135,6 +138,14 @@ def _check_linear(name: str, layer: OmicsTable) -> None:
         )
     if np.isinf(layer.values).any() or (layer.values < 0).any():
         raise InputError(f"The {name} has negative or infinite values: give linear expression.")
+    known = layer.values[~np.isnan(layer.values)]
+    if known.size and 2.0 < known.max() < _LOG_LIKE:
+        warnings.warn(
+            f"The {name} reaches only {known.max():.3g}, as logarithms do, but bears the scale "
+            f"{layer.scale!r}. Undo the logarithm if it is one: fractions are wrong otherwise.",
+            Approximation,
+            stacklevel=3,
+        )
 
 
 def _reason(x: Array, y: Array, need: int) -> str | None:
