@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 import pytest
 from scipy.optimize import lsq_linear
 from scipy.stats import binom
 
+from radgen.cli.fractions import fractions
 from radgen.errors import Approximation, InputError
 from radgen.omics import cell_fractions
 from radgen.types import OmicsTable
@@ -100,3 +104,15 @@ def test_cell_types_that_depend_on_each_other_have_no_fractions() -> None:
     found = cell_fractions(mixed, twice, n_permutations=0)
     assert found["T"].null_count() == 5
     assert "not linearly independent" in found["reason"][0]
+
+
+def test_the_command_writes_known_fractions(tmp_path: Path) -> None:
+    mixed, pure, truth = _case()
+    for name, layer in (("mixed", mixed), ("pure", pure)):
+        columns = dict(zip(layer.samples, layer.values, strict=True))
+        pl.DataFrame({"gene": GENES, **columns}).write_csv(tmp_path / f"{name}.csv")
+    out = tmp_path / "cells.csv"
+    fractions(expression=tmp_path / "mixed.csv", signature=tmp_path / "pure.csv", out=out)
+    found = pl.read_csv(out)
+    assert found["sample"].to_list() == list(mixed.samples)
+    np.testing.assert_allclose(found.select(CELLS).to_numpy(), truth, atol=1e-5)
