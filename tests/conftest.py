@@ -63,8 +63,27 @@ def data() -> Callable[[str], Path]:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures of reports out: for a test of what a run computes, not of its pictures.
 
-    The pictures of a study are drawn where they are the subject, and once in each of its files.
+    The pictures of studies and results are drawn where they are the subject.
     """
-    from radgen.report.svg import Drawing
+    from study_cohort import leave_figures_out
 
-    monkeypatch.setattr("radgen.report.page.draw", lambda *_: Drawing("<svg/>", "<svg/>", 100))
+    leave_figures_out(monkeypatch)
+
+
+try:
+    from xdist.scheduler import LoadFileScheduling
+except ImportError:
+    pass
+else:
+
+    class ByFile(LoadFileScheduling):
+        """A file of tests stays with one worker, and all files that load PyTorch with the same."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "deep" if "test_deep_" in file or "gwas_backend" in file else file
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+        """Return how tests are spread where a file is to stay together."""
+        return ByFile(config, log) if config.getoption("dist") == "loadfile" else None

@@ -8,6 +8,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from radgen.sim import CohortSettings, simulate_cohort
 
 STUDY = """
@@ -87,3 +89,10 @@ def small_study(to: Path) -> Path:
     """Return the study file of a fresh copy of the small cohort in `to`."""
     shutil.copytree(_original(), to)
     return to / "study.toml"
+
+
+def leave_figures_out(patch: pytest.MonkeyPatch) -> None:
+    """Let reports be written without drawing their figures, while `patch` lasts."""
+    from radgen.report.svg import Drawing
+
+    patch.setattr("radgen.report.page.draw", lambda *_: Drawing("<svg/>", "<svg/>", 100))

@@ -20,6 +20,7 @@ from radgen._core.progress import use_progress
 from radgen._core.registry import Registry
 from radgen._core.require import require
 from radgen._core.rng import spawn
+from radgen._core.sealed import read_sealed, write_sealed
 from radgen.errors import FormatError, InputError, MissingDependencyError, RadgenError, shown
 
 
@@ -48,6 +49,29 @@ def test_digest_of_texts_is_that_of_their_json_one_by_one() -> None:
     want = hashlib.sha256(f"seq:{len(texts)}[{tokens}]".encode()).hexdigest()
     assert digest(texts) == digest(tuple(texts)) == want
     assert digest(["1", None]) != digest(["1", "None"]) != digest(["1", 1])
+
+
+def test_sealed_files_come_back_or_say_why_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    content = {
+        "encoding_type": "radgen.thing",
+        "encoding_version": 3,
+        "values": [1.5, "\u00fc", None],
+    }
+    key = write_sealed(path, content)
+    text = path.read_text(encoding="utf-8")
+    assert json.loads(text) == {**content, "digest": key}
+    assert read_sealed(path, "radgen.thing", 3, what="stored thing") == content
+    for changed, words in (
+        (text[:-9], "This is no stored thing: "),
+        ("[1]", "no stored thing of radgen"),
+        (text.replace("radgen.thing", "radgen.model"), "no stored thing of radgen"),
+        (text.replace('"encoding_version": 3', '"encoding_version": 4'), "has version 4"),
+        (text.replace("1.5", "1.6"), "digest differs"),
+    ):
+        path.write_text(changed, encoding="utf-8")
+        with pytest.raises(FormatError, match=words):
+            read_sealed(path, "radgen.thing", 3, what="stored thing")
 
 
 def test_digest_file_sees_bytes_and_names(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def test_planted_tiles_are_found_and_order_tells_nothing(aggregate, tmp_path):
         assert np.mean(planted) > 0.6  # of a tenth of the tiles
     save_model(model, tmp_path / "m.npz")
     np.testing.assert_array_equal(load_model(tmp_path / "m.npz")[0].predict_score(held), score)
+    if aggregate == "mean":
+        return  # the null arm of weights that are learned stands for the mean of all tiles
     # Labels that nothing tells, in training and in the slides held out.
     shuffled = AttentionPooling(aggregate=aggregate, random_state=0).fit(bags, rng.permutation(y))
     score = shuffled.predict_score(held)

@@ -28,6 +28,7 @@ def pages() -> ModuleType:
     return module
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tutorial_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```pycon\n(.*?)```", text, flags=re.S)

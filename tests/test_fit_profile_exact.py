@@ -98,6 +98,7 @@ def test_a_repeated_fit_is_found(monkeypatch):
     assert not predict.audit(found).passed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_prints_the_profile(tmp_path):
     blocks, outcome = _cohort()
     blocks["images"].to_frame().write_csv(tmp_path / "f.csv")

@@ -110,7 +110,9 @@ def test_without_a_link_nothing_is_found() -> None:
 
 
 def test_every_method_runs_under_the_same_folds() -> None:
-    linked = _linked(6, 0.8)
+    linked = simulate_linked_blocks(
+        100, 30, 8, rng=np.random.default_rng(6), correlations=(0.9,), n_x_active=5
+    )
     found = compare(
         linked.x, linked.y, seed=0, methods=list(compared_methods), groups=linked.x_groups,
         repeats=1, folds=2, inner=2, n_null=0, n_pairs=2,

@@ -160,6 +160,7 @@ def test_examples_need_no_file_but_the_data(data: Find, tmp_path: Path) -> None:
         assert Study.load(folder / path.name).check() == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_thousand_genomes_study_finds_planted_variants(data: Find, tmp_path: Path) -> None:
     data("genetics/eur_subset")
     done = run("eur_genomes/study.toml", tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from radgen.study import Study, StudyRun
-from study_cohort import small_study
+from study_cohort import leave_figures_out, small_study
 from study_mutations import REFUSED, SAME, STATUS, judge
 
 
@@ -20,7 +20,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
     folder = tmp_path_factory.mktemp("undisturbed")
-    return Study.load(small_study(folder / "cohort")).run(shared)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_figures_out(patch)
+        return Study.load(small_study(folder / "cohort")).run(shared)
 
 
 _SOME = [*REFUSED[::2], *STATUS[::5], *SAME[::4]]

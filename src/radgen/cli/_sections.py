@@ -12,6 +12,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Tumours and genes": (
         "link", "associate", "replicate", "pair", "surrogate", "compare-multivariate",
+        "fractions",
     ),
     "Genomes": (
         "genotypes", "gwas", "background", "omnibus", "voxelwise", "burden", "heritability",

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
+from radgen._native._filter import correlate_axis
+
 __all__ = ["Split", "choose", "far", "grid_length", "near", "reached", "restored", "taps"]
 
 Array = NDArray[np.float64]
@@ -123,13 +125,15 @@ def restoring() -> Array:
 
 def restored(kernel: Array, axis: int) -> Array:
     """Return a kernel, even along an axis, filtered along it: TERMS items less."""
-    from radgen.image.filters._engine import convolve_axis
-
     before = np.flip(kernel.take(range(1, TERMS + 1), axis=axis), axis=axis)
     whole = np.concatenate([before, kernel], axis=axis)
+    outer, inner = (int(np.prod(part)) for part in (kernel.shape[:axis], kernel.shape[axis + 1 :]))
+    size, left = whole.shape[axis], kernel.shape[axis] - TERMS
+    out = np.empty((*kernel.shape[:axis], left, *kernel.shape[axis + 1 :]))
     weights = np.concatenate([restoring()[:0:-1], restoring()])
-    kept = TERMS, kernel.shape[axis]
-    return np.asarray(convolve_axis(whole, weights, axis, "zero", kept))
+    # All items that the filter meets are there, so the rule for those beyond the ends is idle.
+    correlate_axis(whole, out, weights, outer, size, inner, TERMS, left, TERMS, 0)
+    return out
 
 
 @dataclass(frozen=True, slots=True)

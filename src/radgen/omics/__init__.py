@@ -17,6 +17,7 @@ _HOMES = {
     "SingScorer": "pathways",
     "SsgseaScorer": "pathways",
     "card_names": "signatures",
+    "cell_fractions": "fractions",
     "compute": "signatures",
     "load_card": "signatures",
     "module_table": "modules",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -13,8 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from radgen._core.digest import digest
-from radgen._core.files import write_text
+from radgen._core.sealed import read_sealed, write_sealed
 from radgen._version import __version__
 from radgen.errors import FormatError, InputError
 
@@ -76,9 +74,7 @@ def write_transformer(
         "about": dict(about or {}),
         "transformer": as_plain(transformer),
     }
-    key = digest(json.dumps(content, sort_keys=True))
-    write_text(path, json.dumps({**content, "digest": key}, sort_keys=True) + "\n")
-    return key
+    return write_sealed(path, content)
 
 
 def read_transformer(path: str | Path) -> tuple[Any, dict[str, Any]]:
@@ -101,21 +97,7 @@ def read_transformer(path: str | Path) -> tuple[Any, dict[str, Any]]:
     FormatError
         If the file is none such, of another version, or was changed.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise FormatError(f"This is no stored transformer: {error}.", path=path) from error
-    if not isinstance(content, dict) or content.get("encoding_type") != _TYPE:
-        raise FormatError("This is no stored transformer of radgen.", path=path)
-    if content.get("encoding_version") != _VERSION:
-        raise FormatError(
-            f"Its version is {content.get('encoding_version')}; this code reads {_VERSION}.",
-            path=path,
-        )
-    key = content.pop("digest", None)
-    if key != digest(json.dumps(content, sort_keys=True)):
-        raise FormatError("The file was changed after it was written: its digest differs.",
-                          path=path)  # fmt: skip
+    content = read_sealed(path, _TYPE, _VERSION, what="stored transformer")
     try:
         return from_plain(content["transformer"]), dict(content["about"])
     except (

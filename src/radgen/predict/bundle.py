@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 from radgen._core.digest import digest
-from radgen._core.files import write_text
+from radgen._core.sealed import read_sealed, write_sealed
 from radgen._version import __version__
 from radgen.errors import FormatError, InputError
 from radgen.phenotype._combat import BatchEffect, Standard
@@ -107,10 +107,7 @@ def write_bundle(model: FittedModel, path: str | Path) -> str:
     InputError
         If the model or a step is not one that can be written as plain numbers.
     """
-    content = _content(model)
-    key = digest(json.dumps(content, sort_keys=True))
-    write_text(path, json.dumps({**content, "digest": key}, sort_keys=True) + "\n")
-    return key
+    return write_sealed(path, _content(model))
 
 
 def read_bundle(path: str | Path) -> FittedModel:
@@ -131,23 +128,8 @@ def read_bundle(path: str | Path) -> FittedModel:
     FormatError
         If the file is no bundle, of another version, or was changed.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise FormatError(f"This is no model bundle: {error}.", path=path) from error
-    if not isinstance(content, dict) or content.get("encoding_type") != _TYPE:
-        raise FormatError("This is no model bundle of radgen.", path=path)
-    if content.get("encoding_version") != _VERSION:
-        raise FormatError(
-            f"Bundle version {content.get('encoding_version')}; this code reads {_VERSION}.",
-            path=path,
-        )
-    key = content.pop("digest", None)
-    # The digest shows accidents, not malice: whoever can write a bundle can write its digest. What
-    # follows must therefore refuse what is malformed, and can run no code whatever stands there.
-    if key != digest(json.dumps(content, sort_keys=True)):
-        raise FormatError("The bundle was changed after it was written: its digest differs.",
-                          path=path)  # fmt: skip
+    content = read_sealed(path, _TYPE, _VERSION, what="model bundle")
+    # What follows must refuse what is malformed: a digest is no signature.
     try:
         model = _model(content)
         _try(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -12,15 +12,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from radgen._core.naming import require_choice
+from radgen.associate.maps._points import PointMap, place_of, write_points
 from radgen.associate.maps.voxelwise import point_columns, space_facts
 from radgen.errors import AlignmentError, InputError
-from radgen.types import ImageStack, Result, VoxelSpace
+from radgen.types import ImageStack, VoxelSpace
 
 __all__ = ["AtlasResult", "fold_hemispheres", "lesion_atlas"]
 
 
 @dataclass(frozen=True, eq=False)
-class AtlasResult(Result):
+class AtlasResult(PointMap):
     """How often each point lies in a lesion.
 
     Attributes
@@ -33,60 +34,18 @@ class AtlasResult(Result):
     """
 
     kind: ClassVar[str] = "lesion_atlas"
-    plots: ClassVar[tuple[str, ...]] = ("map",)
+    shown: ClassVar[str] = "frequency"
 
-    space: dict[str, Any] = field(default_factory=dict)
+    @property
+    def heading(self) -> str:
+        """Title of the picture."""
+        return "Lesion frequency"
 
     def write_maps(self, folder: str | Path) -> list[Path]:
-        """Write the frequency of all people and of each group as NIfTI, and return the files."""
-        from radgen.io import write_map
-        from radgen.types import Geometry
-
-        if self.space["kind"] != "grid":
-            raise InputError("An atlas of surface data is written with radgen.io.write_map.")
-        where = Path(folder)
-        where.mkdir(parents=True, exist_ok=True)
-        affine = np.array(self.space["affine_lps"]).reshape(4, 4)
-        index = self.frame["point"].to_numpy()
-        place = VoxelSpace(Geometry(affine, tuple(self.space["shape"])), index)
-        written = []
-        for name in (item for item in self.frame.columns if item.startswith("frequency")):
-            safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-            path = where / f"{safe}.nii.gz"
-            write_map(self.frame[name].to_numpy(), place, path)
-            written.append(path)
-        return written
-
-    def plot(self, kind: str, *, ax: Any = None, what: str = "frequency", **options: Any) -> Any:
-        """Draw a map over anatomy and return the matplotlib Axes.
-
-        Parameters
-        ----------
-        kind : str
-            "map".
-        ax : matplotlib Axes or None
-            Where to draw; None = a new figure.
-        what : str
-            A column of the table.
-        **options : object
-            background (ImageVolume on the same grid), plane, n_slices, threshold, limit; surface
-            and views for surface data.
-
-        Raises
-        ------
-        InputError
-            If this result has no such plot or column.
-        """
-        if kind not in self.plots:
-            return super().plot(kind, ax=ax)
-        from radgen._core.naming import require_choice
-        from radgen.associate.genomewide import plot
-
-        require_choice(what, self.frame.columns, what="map")
-        return plot.draw_map(
-            self.frame, self.space, what, title="Lesion frequency", label=what, ax=ax,
-            options=options, signed=False,
-        )  # fmt: skip
+        """Write the frequency of all people and of each group, and return the files."""
+        names = [name for name in self.frame.columns if name.startswith("frequency")]
+        maps = ((name, self.frame[name].to_numpy(), 0.0) for name in names)
+        return write_points(folder, place_of(self.space, self.frame["point"].to_numpy()), maps)
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

@@ -18,6 +18,7 @@ from radgen.associate.genomewide._input import to_covariates
 from radgen.associate.genomewide._logistic import binary
 from radgen.associate.maps._inference import MapRules, orders_of, permute_maps
 from radgen.associate.maps._input import VoxelInput, prepare_images
+from radgen.associate.maps._points import PointMap, place_of, write_points
 from radgen.associate.maps.voxelwise import point_columns, space_facts
 from radgen.errors import InputError
 from radgen.stats.lesions import brunner_munzel_columns, fisher_table
@@ -26,11 +27,7 @@ from radgen.stats.tail import from_log10p, log10p_to_z, normal_log10p, t_log10p
 from radgen.types import (
     Covariates,
     FrameLike,
-    Geometry,
     ImageStack,
-    Result,
-    SurfaceSpace,
-    VoxelSpace,
 )
 
 __all__ = ["LesionMapResult", "map_lesions"]
@@ -50,7 +47,7 @@ _Statistic = Callable[[list[NDArray[np.int64]]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
-class LesionMapResult(Result):
+class LesionMapResult(PointMap):
     """A map of where lesions go with an outcome.
 
     Attributes
@@ -67,65 +64,23 @@ class LesionMapResult(Result):
     """
 
     kind: ClassVar[str] = "lesion_map"
-    plots: ClassVar[tuple[str, ...]] = ("map",)
+    shown: ClassVar[str] = "z_score"
+    signed: ClassVar[tuple[str, ...]] = ("z_score", "effect", "tfce")
 
     clusters: pl.DataFrame = field(default_factory=pl.DataFrame)
-    space: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def heading(self) -> str:
+        """Title of the picture."""
+        return str(self.params["outcome"])
 
     def write_maps(self, folder: str | Path) -> list[Path]:
         """Write the maps as NIfTI or GIFTI into a folder, and return the files."""
-        from radgen.io import write_map
-
-        where = Path(folder)
-        where.mkdir(parents=True, exist_ok=True)
-        index = self.frame["point"].to_numpy()
-        place: VoxelSpace | SurfaceSpace
-        if self.space["kind"] == "grid":
-            affine = np.array(self.space["affine_lps"]).reshape(4, 4)
-            place = VoxelSpace(Geometry(affine, tuple(self.space["shape"])), index)
-        else:
-            place = SurfaceSpace(int(self.space["n_vertices"]), index)
-        end = ".nii.gz" if isinstance(place, VoxelSpace) else ".func.gii"
-        written = []
-        for name in _MAPS:
-            values = self.frame[name].to_numpy().astype(np.float64)
-            if np.isnan(values).all():
-                continue
-            path = where / f"{name}{end}"
-            write_map(values, place, path, outside=1.0 if name.startswith("p_") else 0.0)
-            written.append(path)
-        return written
-
-    def plot(self, kind: str, *, ax: Any = None, what: str = "z_score", **options: Any) -> Any:
-        """Draw a map over anatomy and return the matplotlib Axes.
-
-        Parameters
-        ----------
-        kind : str
-            "map".
-        ax : matplotlib Axes or None
-            Where to draw; None = a new figure.
-        what : str
-            A column of the table.
-        **options : object
-            background (ImageVolume on the same grid), plane, n_slices, threshold, limit; surface
-            and views for surface data.
-
-        Raises
-        ------
-        InputError
-            If this result has no such plot or column.
-        """
-        if kind not in self.plots:
-            return super().plot(kind, ax=ax)
-        from radgen._core.naming import require_choice
-        from radgen.associate.genomewide import plot
-
-        require_choice(what, self.frame.columns, what="map")
-        return plot.draw_map(
-            self.frame, self.space, what, title=self.params["outcome"], label=what, ax=ax,
-            options=options, signed=what in ("z_score", "effect", "tfce"),
-        )  # fmt: skip
+        maps = (
+            (name, self.frame[name].to_numpy().astype(np.float64), float(name.startswith("p_")))
+            for name in _MAPS
+        )
+        return write_points(folder, place_of(self.space, self.frame["point"].to_numpy()), maps)
 
     def statements(self) -> tuple[str, ...]:
         """Return the findings in plain words."""

@@ -19,6 +19,7 @@ from radgen.associate.genomewide._input import to_covariates
 from radgen.associate.genomewide._many import unit_dosages
 from radgen.associate.maps._inference import Inference, MapRules, orders_of, permute_maps
 from radgen.associate.maps._input import Predictors, VoxelInput, prepare_images
+from radgen.associate.maps._points import place_of, write_points
 from radgen.associate.maps._scan import exact_pairs
 from radgen.associate.maps.voxelwise import point_columns, space_facts
 from radgen.errors import InputError
@@ -27,7 +28,6 @@ from radgen.types import (
     Covariates,
     FrameLike,
     GenotypeMatrix,
-    Geometry,
     ImageStack,
     Result,
     SurfaceSpace,
@@ -81,11 +81,7 @@ class VoxelTestResult(Result):
     def places(self) -> VoxelSpace | SurfaceSpace:
         """Return where the points lie (without the mesh of a surface)."""
         first = self.frame.filter(pl.col("id") == self.params["predictors"][0])
-        index = first["point"].to_numpy()
-        if self.space["kind"] == "grid":
-            affine = np.array(self.space["affine_lps"]).reshape(4, 4)
-            return VoxelSpace(Geometry(affine, tuple(self.space["shape"])), index)
-        return SurfaceSpace(int(self.space["n_vertices"]), index)
+        return place_of(self.space, first["point"].to_numpy())
 
     def write_maps(self, folder: str | Path) -> list[Path]:
         """Write the maps of all predictors as NIfTI or GIFTI, and return the files.
@@ -96,22 +92,12 @@ class VoxelTestResult(Result):
             Made where it is missing; files are named ``ID_beta.nii.gz`` and so on. Points that
             are not in use hold 0 (p-values 1).
         """
-        from radgen.io import write_map
-
-        where, space = Path(folder), self.places()
-        where.mkdir(parents=True, exist_ok=True)
-        end = ".nii.gz" if isinstance(space, VoxelSpace) else ".func.gii"
-        written = []
-        for name in self.params["predictors"]:
-            for what in _MAPS:
-                values = self.map(name, what)
-                if np.isnan(values).all():
-                    continue
-                safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-                path = where / f"{safe}_{what}{end}"
-                write_map(values, space, path, outside=1.0 if what.startswith("p_") else 0.0)
-                written.append(path)
-        return written
+        maps = (
+            (f"{name}_{what}", self.map(name, what), float(what.startswith("p_")))
+            for name in self.params["predictors"]
+            for what in _MAPS
+        )
+        return write_points(folder, self.places(), maps)
 
     def plot(
         self, kind: str, *, ax: Any = None, predictor: str | None = None, what: str = "t",

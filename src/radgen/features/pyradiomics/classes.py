@@ -99,6 +99,8 @@ class Levels:
         if settings.get("force2D", False):
             self.flat_axis = int(settings.get("force2Ddimension", 0))
         self.distances = tuple(int(d) for d in settings.get("distances", [1]))
+        self.equal: NDArray[np.uint32] | None = None
+        """Pairs of equal neighbours by direction and level, once glcm has counted them."""
 
     @cached_property
     def values(self) -> NDArray[np.float64]:
@@ -127,7 +129,7 @@ class Levels:
             edges = np.array([edges[0] - 0.5, edges[0] + 0.5])
         return _binned(values, edges, width)
 
-    @property
+    @cached_property
     def n_levels(self) -> int:
         """Highest level."""
         return int(self.levels.max())
@@ -137,14 +139,20 @@ class Levels:
         """Levels that occur, ascending."""
         return np.flatnonzero(np.bincount(self.levels))
 
+    @cached_property
+    def _padded(self) -> dict[int, Array]:
+        return {}
+
     def padded(self, margin: int) -> Array:
         """Return levels with margins of zeros; a flat axis comes first."""
-        dtype = np.uint8 if self.n_levels < 256 else np.uint16
-        full = np.zeros(self.crop.mask.shape, dtype)
-        full[self.crop.mask] = self.levels
-        if self.flat_axis is not None:
-            full = np.moveaxis(full, self.flat_axis, 0)
-        return np.ascontiguousarray(np.pad(full, margin))
+        if margin not in self._padded:
+            dtype = np.uint8 if self.n_levels < 256 else np.uint16
+            full = np.zeros(self.crop.mask.shape, dtype)
+            full[self.crop.mask] = self.levels
+            if self.flat_axis is not None:
+                full = np.moveaxis(full, self.flat_axis, 0)
+            self._padded[margin] = np.ascontiguousarray(np.pad(full, margin))
+        return self._padded[margin]
 
     def offsets(self, distances: tuple[int, ...]) -> NDArray[np.int32]:
         """Return one offset of each opposite pair at these Chebyshev distances."""
@@ -234,6 +242,8 @@ def glcm(levels: Levels) -> dict[str, float]:
     padded = levels.padded(max(levels.distances))
     counts = np.zeros((1, len(offsets), n + 1, n + 1), np.uint32)
     _image.glcm(padded, offsets, n, 0, counts)
+    if levels.distances == (1,):
+        levels.equal = np.ascontiguousarray(counts.diagonal(axis1=2, axis2=3))
     keep = levels.present
     matrices = counts[0][:, keep][:, :, keep].astype(np.float64)
     if levels.settings.get("symmetricalGLCM", True):
@@ -270,7 +280,7 @@ def glrlm(levels: Levels) -> dict[str, float]:
     offsets = levels.offsets((1,))
     n, padded = levels.n_levels, levels.padded(1)
     counts = np.zeros((1, len(offsets), n + 1, max(padded.shape) + 1), np.uint32)
-    _image.glrlm(padded, offsets, n, 0, None, counts)
+    _image.glrlm(padded, offsets, n, 0, levels.equal, counts)
     matrices = counts[0][:, 1:, 1:].astype(np.float64)
     lines = [
         matrix[:, 1:].any() or _is_line(levels, offset)
@@ -298,8 +308,7 @@ def glszm(levels: Levels) -> dict[str, float]:
     level, size = np.empty(n, np.uint16), np.empty(n, np.uint32)
     other = np.empty(n, np.uint16), np.empty(n, np.int32)
     count = _image.zones(padded, np.zeros(padded.shape, np.uint16), back, level, size, *other)
-    group = np.zeros(count, np.int32)
-    return _named(cells_of_pairs(group, level[:count], size[:count]), np.array([float(n)]), _SZM)
+    return _named(cells_of_pairs(None, level[:count], size[:count]), np.array([float(n)]), _SZM)
 
 
 def gldm(levels: Levels) -> dict[str, float]:
