@@ -131,7 +131,7 @@ def test_candidates_are_judged_at_their_own_level(tmp_path: Path) -> None:
     g = rng.binomial(2, 0.4, (150, 3))
     ids = [f"P{i}" for i in range(150)]
     pl.DataFrame({"id": ids} | {f"rs{j}": g[:, j] for j in range(3)}).write_csv(tmp_path / "g.csv")
-    y = {"sample": ids, "fd": 0.5 * g[:, 0] + rng.normal(size=150), "laws": rng.normal(size=150)}
+    y = {"sample": ids, "fd": 1.0 * g[:, 0] + rng.normal(size=150), "laws": rng.normal(size=150)}
     genotypes = open_genotypes(tmp_path / "g.csv")
     said = gwas(genotypes, y).findings()
     assert "1 variant at p < 0.0083 (0.05 over 3 variants and 2 traits); lead rs0, p = " in said[1]
