@@ -116,3 +116,25 @@ def test_the_command_writes_known_fractions(tmp_path: Path) -> None:
     found = pl.read_csv(out)
     assert found["sample"].to_list() == list(mixed.samples)
     np.testing.assert_allclose(found.select(CELLS).to_numpy(), truth, atol=1e-5)
+
+
+def test_samples_in_rows_and_ensembl_ids_give_the_same_fractions(tmp_path: Path) -> None:
+    mixed, pure, truth = _case()
+    columns = dict(zip(pure.samples, pure.values, strict=True))
+    pl.DataFrame({"gene": GENES, **columns}).write_csv(tmp_path / "pure.csv")
+    rows = dict(zip(GENES, mixed.values.T, strict=True))
+    pl.DataFrame({"sample": list(mixed.samples), **rows}).write_csv(tmp_path / "rows.csv")
+    ids = {gene: f"ENSG{k:011d}" for k, gene in enumerate(GENES)}
+    pl.DataFrame({"id": list(ids.values()), "symbol": GENES}).write_csv(tmp_path / "map.csv")
+    samples = dict(zip(mixed.samples, mixed.values, strict=True))
+    pl.DataFrame({"id": [f"{item}.4" for item in ids.values()], **samples}).write_csv(
+        tmp_path / "ensembl.csv"
+    )
+    for name, more in (("rows", {}), ("ensembl", {"gene_map": tmp_path / "map.csv"})):
+        fractions(
+            expression=tmp_path / f"{name}.csv", signature=tmp_path / "pure.csv",
+            out=tmp_path / "cells.csv", permutations=0, **more,
+        )  # fmt: skip
+        found = pl.read_csv(tmp_path / "cells.csv")
+        assert found["sample"].to_list() == list(mixed.samples)
+        np.testing.assert_allclose(found.select(CELLS).to_numpy(), truth, atol=1e-5)

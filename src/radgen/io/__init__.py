@@ -67,6 +67,7 @@ _HOMES = {
     "suv": "pet",
     "table_problems": "tables",
     "to_numbers": "tables",
+    "samples_beside": "omics",
     "tumours_only": "portals",
     "write_image": "images",
     "write_ld_scores": "ld_score_files",

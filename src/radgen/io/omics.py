@@ -21,7 +21,7 @@ from radgen.io.tables import is_spreadsheet_error, numeric_columns, read_table, 
 from radgen.types import OmicsTable
 from radgen.types.align import longer_barcodes, look_alikes
 
-__all__ = ["merge_features", "read_gct", "read_gmt", "read_omics"]
+__all__ = ["merge_features", "read_gct", "read_gmt", "read_omics", "samples_beside"]
 
 Duplicates = Literal["error", "mean", "maximum", "first"]
 
@@ -260,6 +260,33 @@ def _clean(rule: IdRule, text: str) -> str:
         return rule.clean(text)
     except InputError:
         return ""
+
+
+def samples_beside(path: str | Path, features: Collection[str]) -> Literal["rows", "columns"]:
+    """Return where the samples of a matrix stand, some of whose features are known.
+
+    Parameters
+    ----------
+    path : str or Path
+        As `read_omics` takes it.
+    features : collection of str
+        Names of genes, say.
+
+    Returns
+    -------
+    {"rows", "columns"}
+        "rows" where more of the features stand in the header than in the first column.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read.
+    """
+    frame = read_table(path)
+    known = set(features)
+    in_header = len(known & {name.strip() for name in frame.columns[1:]})
+    in_rows = len(known & set(plain_symbols([str(cell) for cell in frame[frame.columns[0]]])))
+    return "rows" if in_header > in_rows else "columns"
 
 
 def read_gct(
