@@ -137,3 +137,14 @@ def test_candidates_are_judged_at_their_own_level(tmp_path: Path) -> None:
     assert "1 variant at p < 0.0083 (0.05 over 3 variants and 2 traits); lead rs0, p = " in said[1]
     weak = gwas(genotypes, y, threshold=1e-30).findings()
     assert "p < 1e-30 (of weaker ones nothing was kept)" in weak[1]
+
+
+def test_pictures_of_candidates_draw_their_level(tmp_path: Path) -> None:
+    ids = [f"P{i}" for i in range(60)]
+    rng = np.random.default_rng(2)
+    table = {"id": ids} | {f"rs{j}": rng.binomial(2, 0.4, 60) for j in range(5)}
+    pl.DataFrame(table).write_csv(tmp_path / "g.csv")
+    found = gwas(open_genotypes(tmp_path / "g.csv"), {"sample": ids, "fd": rng.normal(size=60)})
+    lines = [line.get_ydata()[0] for line in found.plot("manhattan").lines]
+    assert any(abs(height + np.log10(0.05 / 5)) < 1e-9 for height in lines)
+    assert not any("inflation" in text for text in found.findings())

@@ -247,7 +247,11 @@ def _circle(result: Result, adjusted: str) -> list[Block]:
 
 def _manhattans(result: Result, tested: pl.DataFrame, traits: list[str]) -> list[Block]:
     """Return a Manhattan plot a trait, or one of many traits."""
+    from radgen.associate.genomewide.levels import CANDIDATES, level_of
+
     together = len(traits) > _TRAITS_APART
+    level = level_of(result.params.get("n_variants", CANDIDATES), 1)
+    line = f"the dashed line is p = {level:.2g}".replace("e-0", "e-")
     blocks: list[Block] = []
     for trait in [None] if together else traits:
         part = tested if trait is None else tested.filter(pl.col("phenotype") == trait)
@@ -259,8 +263,14 @@ def _manhattans(result: Result, tested: pl.DataFrame, traits: list[str]) -> list
                 if together
                 else f"Manhattan plot: {trait}",
                 f"Evidence of {part['id'].n_unique():,} variants along the genome"
-                f"{', a colour a trait' if together else ''}; the dashed line is p = 5e-8.",
-                partial(_draw, result, "manhattan", traits=None if trait is None else [trait]),
+                f"{', a colour a trait' if together else ''}; {line}.",
+                partial(
+                    _draw,
+                    result,
+                    "manhattan",
+                    traits=None if trait is None else [trait],
+                    threshold=level,
+                ),
                 data=part,
                 size=(9.2, 4.2 if together else 3.4),
             )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from radgen._core.naming import counted
 from radgen.associate.genomewide._rows import bin_edges
-from radgen.associate.genomewide.levels import GENOME_WIDE, level_of, level_rule
+from radgen.associate.genomewide.levels import CANDIDATES, GENOME_WIDE, level_of, level_rule
 from radgen.types import GenotypeMatrix, Result
 
 __all__ = ["GENOME_WIDE", "GwasResult", "median_inflation"]
@@ -168,6 +168,8 @@ class GwasResult(Result):
             options = {"linkage": self.linkage} | options
         if self.places.height and plot.takes(kind, "genes"):
             options = {"genes": self.places} | options
+        if self.params["n_variants"] < CANDIDATES and plot.takes(kind, "threshold"):
+            options = {"threshold": level_of(self.params["n_variants"], 1)} | options
         return plot.draw(
             kind, self.frame, ax=ax, options=options, qq_counts=self.qq, summary=self.summary
         )
@@ -201,7 +203,7 @@ class GwasResult(Result):
                 f"p = {_power(row['lead_log10p'])}."
             )
         inflation = self.summary["lambda_gc"].drop_nulls().drop_nans()
-        if len(inflation):
+        if len(inflation) and p["n_variants"] >= CANDIDATES:
             low, high = inflation.min(), inflation.max()
             words.append(f"Genomic inflation lambda was {_range(float(low), float(high))}.")  # type: ignore[arg-type]
         return tuple(words)
