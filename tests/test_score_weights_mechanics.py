@@ -108,3 +108,12 @@ def test_scores_that_are_no_sums_and_broken_files_are_refused(
 ) -> None:
     with pytest.raises((FormatError, InputError), match=message):
         read_score_weights(_write(tmp_path / "w.txt", text))
+
+
+def test_a_variant_whose_other_allele_differs_is_left_out() -> None:
+    """rs1 is A/G: a weight of G against T, or of A against T, is one of another variant."""
+    for allele in ("G", "A"):
+        table = pl.DataFrame({"id": ["rs1", "rs2"], "allele": [allele, "T"], "other": ["T", "C"],
+                              "weight": [1.0, 1.0]})  # fmt: skip
+        match = match_weights(GENOTYPES, table)
+        assert (match.rows.tolist(), match.other_alleles) == ([1], 1)
