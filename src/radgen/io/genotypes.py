@@ -11,7 +11,7 @@ from radgen.errors import FormatError, InputError
 from radgen.io.plink import look_bed, open_bed
 from radgen.types.genotype import DosageReader, GenotypeMatrix
 
-__all__ = ["open_genotypes", "read_people"]
+__all__ = ["is_genotype_table", "open_genotypes", "read_people"]
 
 _SUFFIXES = (".bed", ".pgen", ".vcf", ".vcf.gz", ".vcf.bgz", ".bcf", ".bgen")
 _TABLES = (".csv", ".tsv", ".txt", ".raw", ".xlsx", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -75,7 +75,7 @@ def open_genotypes(
         raise InputError(f"Unknown genome build {build!r}; known: GRCh37, GRCh38.")
     if ids not in ("iid", "fid_iid"):
         raise InputError(f"ids is {ids!r}; needed is 'iid' or 'fid_iid'.")
-    if _is_table(file):
+    if is_genotype_table(file):
         from radgen.io.genotype_tables import read_genotype_table
 
         return read_genotype_table(file, build=_BUILDS[build], ids=ids)
@@ -126,7 +126,7 @@ def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> 
         If a file is missing or damaged.
     """
     file = _resolve(Path(path))
-    if _is_table(file):
+    if is_genotype_table(file):
         samples = open_genotypes(file, ids=ids).samples
         blank = pl.lit(None, pl.String)
         return pl.DataFrame({"sample": samples, "iid": samples}).select(
@@ -139,7 +139,7 @@ def read_people(path: str | Path, *, ids: Literal["iid", "fid_iid"] = "iid") -> 
 
 
 def _resolve(path: Path) -> Path:
-    if path.name.lower().endswith(_SUFFIXES) or _is_table(path):
+    if path.name.lower().endswith(_SUFFIXES) or is_genotype_table(path):
         return path
     for end in (".pgen", ".bed"):
         candidate = path.with_name(path.name + end)
@@ -151,8 +151,9 @@ def _resolve(path: Path) -> Path:
     )
 
 
-def _is_table(path: Path) -> bool:
-    return path.name.lower().endswith(_TABLES)
+def is_genotype_table(path: str | Path) -> bool:
+    """Return whether a file is read as a plain table of genotypes, by its suffix."""
+    return Path(path).name.lower().endswith(_TABLES)
 
 
 def _bed_reference(reference: str | None) -> Literal["first", "last"]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from radgen._core.files import write_text
 from radgen.errors import InputError
+from radgen.io.genotypes import is_genotype_table
 from radgen.io.traits import match_columns, read_lexicon
 from radgen.study.look import Found, Patients, look_at
 from radgen.study.look_columns import Clock, Column
@@ -308,10 +309,6 @@ def _response(found: Found) -> str:
     )
 
 
-def _is_genotype_table(path: str) -> bool:
-    return path.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt", ".xlsx", ".raw"))
-
-
 def _outcomes(found: Found) -> list[Column]:
     """Return columns of two values that may be predicted, molecular markers first."""
     binary = [
@@ -367,7 +364,7 @@ def _analyses(found: Found) -> str:
     for layer in layers:
         lines += ["[[associate]]", f'name = "Image features and {layer}"', f'layer = "{layer}"', ""]
     if found.genotypes:
-        few = _is_genotype_table(found.genotypes[0])
+        few = is_genotype_table(found.genotypes[0])
         name = "Variants and image features" if few else "Genome-wide scan of image features"
         lines += ["[[gwas]]", f"name = {_q(name)}", 'phenotypes = ["*"]',
                   f"principal_components = {0 if few else 10}", ""]  # fmt: skip
